@@ -1,0 +1,25 @@
+"""Rotations, camera and projection, boxes and crops, pose from points: pure functions on tensors."""
+
+from pyspiga_geo.geometry.camera import camera_matrix, project
+from pyspiga_geo.geometry.crops import (
+    invert_transform,
+    points_to_box,
+    square_crop,
+    transform_points,
+    warp_image,
+)
+from pyspiga_geo.geometry.pose import pose_from_points
+from pyspiga_geo.geometry.rotation import euler_to_rotation, rotation_to_euler
+
+__all__ = [
+    "camera_matrix",
+    "euler_to_rotation",
+    "invert_transform",
+    "points_to_box",
+    "pose_from_points",
+    "project",
+    "rotation_to_euler",
+    "square_crop",
+    "transform_points",
+    "warp_image",
+]

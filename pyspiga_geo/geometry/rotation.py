@@ -1,0 +1,37 @@
+"""Head rotation as yaw, pitch and roll.
+
+Frames and signs (those of the authors' code, so that their poses can be read here):
+
+* camera frame: x to the right of the picture, y down, z away from the camera;
+* world frame of the rigid face: X out of the face, Y to the person's right, Z down;
+* a point X of the world stands at ``R X + t`` in the camera frame;
+* yaw, pitch, roll in degrees, all zero for a face that looks straight into the camera.
+  Yaw grows when the face turns towards the right of the picture, pitch when it looks up, roll when the head tilts clockwise as seen in the picture.
+
+With yaw' = 90 - yaw, pitch' = -pitch, roll' = -(roll + 90):  R = R_y(yaw') R_z(pitch') R_x(roll').
+"""
+
+import roma
+import torch
+from torch import Tensor
+
+_AXES = "YZX"
+
+
+def euler_to_rotation(angles: Tensor) -> Tensor:
+    """Rotation matrices [..., 3, 3] of yaw, pitch, roll [..., 3] in degrees (equation in the module text)."""
+    yaw, pitch, roll = angles.unbind(-1)
+    turned = torch.stack([90 - yaw, -pitch, -(roll + 90)], dim=-1)
+    rotation: Tensor = roma.euler_to_rotmat(_AXES, turned, degrees=True)
+    return rotation
+
+
+def rotation_to_euler(rotation: Tensor) -> Tensor:
+    """Yaw, pitch, roll [..., 3] in degrees of rotation matrices [..., 3, 3].
+
+    The inverse of :func:`euler_to_rotation`: yaw and roll in [-180, 180), pitch in [-90, 90]. At
+    pitch = +-90 degrees yaw and roll are not separable and one of the equivalent pairs is returned.
+    """
+    turned: Tensor = roma.rotmat_to_euler(_AXES, rotation, degrees=True)
+    angles = torch.stack([90 - turned[..., 0], -turned[..., 1], -turned[..., 2] - 90], dim=-1)
+    return torch.remainder(angles + 180, 360) - 180

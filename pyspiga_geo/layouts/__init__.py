@@ -1,0 +1,18 @@
+"""Landmark sets: :class:`Layout`, the built-in ``ibug68`` and ``wflw98``, and a registry for one's own."""
+
+from pyspiga_geo.layouts.ibug68 import IBUG68
+from pyspiga_geo.layouts.layout import EYE_CORNER_IDS, ROBUST_IDS, Layout, from_mean_face_axes
+from pyspiga_geo.layouts.registry import available_layouts, get_layout, register_layout
+from pyspiga_geo.layouts.wflw98 import WFLW98
+
+__all__ = [
+    "EYE_CORNER_IDS",
+    "IBUG68",
+    "ROBUST_IDS",
+    "WFLW98",
+    "Layout",
+    "available_layouts",
+    "from_mean_face_axes",
+    "get_layout",
+    "register_layout",
+]

@@ -1,0 +1,20 @@
+"""SPIGA: backbone, pose initialisation and cascade, with presets, checkpoints and the authors' weights."""
+
+from pyspiga_geo.models.backbone import MultitaskHourglass, StackOutput, soft_argmax
+from pyspiga_geo.models.checkpoint import CheckpointError, read_reference
+from pyspiga_geo.models.config import PRESETS, SPIGAConfig, make_config
+from pyspiga_geo.models.output import SPIGAOutput
+from pyspiga_geo.models.spiga import SPIGA
+
+__all__ = [
+    "PRESETS",
+    "SPIGA",
+    "CheckpointError",
+    "MultitaskHourglass",
+    "SPIGAConfig",
+    "SPIGAOutput",
+    "StackOutput",
+    "make_config",
+    "read_reference",
+    "soft_argmax",
+]

@@ -1,0 +1,97 @@
+"""Weights on disk: safetensors with the configuration and the layout in the metadata."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.models.config import SPIGAConfig, make_config
+
+PRETRAINED = {"compact": Path(__file__).parent / "weights" / "compact_ibug68.safetensors"}
+"""Models that the package ships."""
+
+_FORMAT = "pyspiga_geo.SPIGA"
+
+
+class CheckpointError(ValueError):
+    """A weights file that cannot be used; the message names the file and says why."""
+
+
+def write(
+    path: str | Path, state: Mapping[str, Tensor], config: SPIGAConfig, layout: Layout, half: bool = False
+) -> None:
+    """Write a model's state with what is needed to build the model again."""
+    if not isinstance(config.conv, str):
+        raise ValueError("a model whose conv is a function cannot be saved: name the operator, or save its state dict")
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() and value.dim() > 1 else value).contiguous()
+        for name, value in state.items()
+    }
+    metadata = {
+        "format": _FORMAT,
+        "config": json.dumps(asdict(config)),
+        "layout": json.dumps(layout.to_dict()),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def read(model: str | Path) -> tuple[dict[str, Tensor], SPIGAConfig, Layout]:
+    """Read state, configuration and layout of a shipped model or of a file."""
+    path = PRETRAINED.get(str(model), Path(model))
+    if not path.is_file():
+        known = ", ".join(PRETRAINED)
+        raise CheckpointError(f"{model}: no such weights file, nor the name of a shipped model ({known})")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: not a safetensors file, or damaged; a reference .pt goes through `pyspiga-geo convert` first"
+        ) from error
+    if metadata.get("format") != _FORMAT:
+        raise CheckpointError(f"{path}: these are weights of another kind of model, not of SPIGA")
+    try:
+        config = make_config("paper", **json.loads(metadata["config"]))
+        layout = Layout(**json.loads(metadata["layout"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from error
+    return state, config, layout
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load a state strictly, in the precision of the module."""
+    own = module.state_dict()
+    wrong = sorted(set(own) ^ set(state)) + sorted(
+        name for name in set(own) & set(state) if own[name].shape != state[name].shape
+    )
+    if wrong:
+        raise CheckpointError(f"{source}: {len(wrong)} entries do not fit the model: {', '.join(wrong[:5])} ...")
+    module.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()})
+
+
+def read_reference(path: str | Path) -> dict[str, Tensor]:
+    """Read the authors' .pt file without running any code that it may contain.
+
+    Raises:
+        CheckpointError: when it is missing, not a PyTorch file, holds code or is not a state dict.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file") from error
+    except Exception as error:  # torch raises many kinds for damaged files and for pickles with code
+        raise CheckpointError(
+            f"{path}: not a PyTorch weights file, damaged, or a pickle with code in it, which is never run"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path}: not a state dict (a dict of names and tensors)")
+    return state

@@ -1,0 +1,132 @@
+"""The authors' state dict (github.com/andresprados/SPIGA), name by name."""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from pyspiga_geo.models.hourglass import Residual
+from pyspiga_geo.nn import LandmarkAttention
+
+_CONSTANTS = re.compile(
+    r"diagonal_mask|theta_S\.\d+|visual_cnn\.(pre\.0\.(xx|yy)_channel|E2Ptransform\.(ones|edge2point))"
+    r"|.*\.num_batches_tracked"
+)
+"""Entries that carry nothing learned: welcome, but not needed."""
+
+_RENAMES = [
+    (r"backbone\.stacks\.(\d+)\.hourglass\.", r"visual_cnn.hgs.\1."),
+    (r"backbone\.stacks\.(\d+)\.out\.", r"visual_cnn.hgs_out.\1."),
+    (r"backbone\.stacks\.(\d+)\.core\.", r"visual_cnn.hgs_core.\1."),
+    (r"backbone\.stacks\.(\d+)\.landmarks\.points\.", r"visual_cnn.outs_points.\1.0.conv."),
+    (r"backbone\.stacks\.(\d+)\.landmarks\.boundaries\.", r"visual_cnn.outs_edges.\1.0.conv."),
+    (r"backbone\.stacks\.(\d+)\.landmarks\.maps\.", r"visual_cnn.outs_features.\1.conv."),
+    (r"backbone\.stacks\.(\d+)\.merge_heatmaps\.", r"visual_cnn.merge_preds.\1.conv."),
+    (r"backbone\.stacks\.(\d+)\.merge_features\.", r"visual_cnn.merge_features.\1.conv."),
+    (r"backbone\.stacks\.\d+\.pose\.", r"pose_fc."),
+    (r"cascade\.steps\.(\d+)\.visual\.lin\.", r"conv_window.\1."),
+    (r"cascade\.steps\.(\d+)\.relative\.mlp\.", r"shape_encoder.\1.encoder."),
+    (r"cascade\.steps\.(\d+)\.decoder\.", r"gcn.\1.decoder.decoder."),
+    (r"cascade\.steps\.(\d+)\.blocks\.(\d+)\.skip\.", r"gcn.\1.gat.\2.reshape.0."),
+    (r"cascade\.steps\.(\d+)\.blocks\.(\d+)\.update\.", r"gcn.\1.gat.\2.attention.mlp."),
+    (r"cascade\.steps\.(\d+)\.blocks\.(\d+)\.conv\.lin_query\.", r"gcn.\1.gat.\2.attention.attn.proj.0."),
+    (r"cascade\.steps\.(\d+)\.blocks\.(\d+)\.conv\.lin_key\.", r"gcn.\1.gat.\2.attention.attn.proj.1."),
+    (r"cascade\.steps\.(\d+)\.blocks\.(\d+)\.conv\.lin_value\.", r"gcn.\1.gat.\2.attention.attn.proj.2."),
+    (r"cascade\.steps\.(\d+)\.blocks\.(\d+)\.conv\.lin_out\.", r"gcn.\1.gat.\2.attention.attn.merge."),
+    (r"(conv[123])\.weight$", r"\1.conv.weight"),
+    (r"\.skip\.weight$", r".skip_layer.conv.weight"),
+]
+"""Our name -> the authors', tried in order; what does not match is kept."""
+
+
+def _reference_name(name: str) -> str:
+    # The authors' stem starts with the coordinate channels, their MLPs count the activations too.
+    name = re.sub(r"^backbone\.stem\.(\d+)\.", lambda m: f"visual_cnn.pre.{int(m[1]) + 1}.", name)
+    for pattern, replacement in _RENAMES:
+        name = re.sub(pattern, replacement, name)
+    name = re.sub(r"\.mlp\.lins\.(\d+)\.", lambda m: f".{3 * int(m[1])}.", name)
+    return re.sub(r"\.mlp\.norms\.(\d+)\.module\.", lambda m: f".{3 * int(m[1]) + 1}.", name)
+
+
+def _own_only(name: str, num_stacks: int) -> bool:
+    """Whether the authors' inference network lacks this parameter: it serves training only."""
+    match = re.match(r"backbone\.stacks\.(\d+)\.(pose|landmarks)\.", name)
+    if match is None:
+        return name in ("shape3d", "camera")
+    last = int(match[1]) == num_stacks - 1
+    return last if match[2] == "landmarks" else not last
+
+
+def _unused_skips(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of skips that the authors store also where a residual keeps its width."""
+    return {
+        _reference_name(f"{name}.skip.weight"): (block.conv3.out_channels, block.conv1.in_channels, 1, 1)
+        for name, block in model.named_modules()
+        if isinstance(block, Residual) and isinstance(block.skip, nn.Identity)
+    }
+
+
+def _gather_heads(value: Tensor, name: str, heads: int) -> Tensor:
+    """The authors give channel c to head c mod heads, we give each head a contiguous group."""
+    if re.search(r"\.conv\.lin_(query|key|value)\.", name):
+        return value.unflatten(0, (-1, heads)).transpose(0, 1).flatten(0, 1)
+    if name.endswith(".conv.lin_out.weight"):
+        return value.unflatten(1, (-1, heads)).transpose(1, 2).flatten(1, 2)
+    return value
+
+
+def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A full state dict for ``model`` with the authors' weights in our names and order of channels.
+
+    Args:
+        model: a SPIGA of preset ``"reference"``.
+        state_dict: the authors' entries, with or without the constant ones.
+
+    Returns:
+        Entries for ``model.load_state_dict``; those that the authors lack keep the model's values.
+
+    Raises:
+        ValueError: listing every unknown, missing or misshapen entry.
+    """
+    own = model.state_dict()
+    stacks = {name.split(".")[2] for name in own if name.startswith("backbone.stacks.")}
+    taken = {name: _reference_name(name) for name in own if not _own_only(name, len(stacks))}
+    heads = next((m.heads for m in model.modules() if isinstance(m, LandmarkAttention)), 1)
+    skips = _unused_skips(model)
+
+    problems = [
+        f"unknown {name}"
+        for name in state_dict
+        if name not in skips and name not in taken.values() and not _CONSTANTS.fullmatch(name)
+    ]
+    problems += [
+        f"missing {name}"
+        for name in (*taken.values(), *skips)
+        if name not in state_dict and not _CONSTANTS.fullmatch(name)
+    ]
+    problems += [
+        f"misshapen {name} {list(state_dict[name].shape)}, expected {list(shape)}"
+        for name, shape in skips.items()
+        if name in state_dict and tuple(state_dict[name].shape) != shape
+    ]
+    translated = dict(own)
+    for name, theirs in taken.items():
+        value = state_dict.get(theirs)
+        if value is None:
+            continue
+        if not _same_shape(value, own[name]):
+            problems.append(f"misshapen {theirs} {list(value.shape)}, expected the numbers of {list(own[name].shape)}")
+            continue
+        translated[name] = _gather_heads(value.reshape(own[name].shape), name, heads).to(own[name])
+    if problems:
+        raise ValueError(
+            f"not the state dict of the reference network: {len(problems)} entries: " + "; ".join(problems)
+        )
+    return translated
+
+
+def _same_shape(theirs: Tensor, ours: Tensor) -> bool:
+    """Equal but for trailing 1s (1 x 1 convolutions) and a window convolution seen as one linear map."""
+    if theirs.dim() > ours.dim() == 2:
+        return theirs.flatten(1).shape == ours.shape
+    return theirs.shape == ours.shape
