@@ -14,7 +14,7 @@ class StackOutput(NamedTuple):
     pose: Tensor
     """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape."""
     landmarks: Tensor
-    """[B, L, 2]: soft-argmax of the heatmaps, (x, y), map pixel index / resolution."""
+    """[B, L, 2]: coordinates read from the heatmaps, (x, y), map pixel index / resolution."""
     points: Tensor
     """[B, L, h, w]: point attention, 0..1."""
     boundaries: Tensor
@@ -51,8 +51,37 @@ class CoordinateChannels(nn.Module):
         return torch.cat([images, self.channels.to(images).expand(len(images), -1, -1, -1)], dim=1)
 
 
+class LandmarkMaps(NamedTuple):
+    """Maps of a landmark head; ``maps`` and ``gates`` are [B, L, h, w] like ``points``."""
+
+    maps: Tensor
+    """Unbounded evidence for each landmark."""
+    points: Tensor
+    """[B, L, h, w]: point attention, 0..1."""
+    boundaries: Tensor
+    """[B, E, h, w]: boundary attention, 0..1."""
+    gates: Tensor
+    """Attention of the boundaries that each landmark belongs to, at most 1; 1 for landmarks of none."""
+
+    @property
+    def heatmaps(self) -> Tensor:
+        """What the next stack is told [B, L, h, w]: maps x points x gates."""
+        return self.maps * self.points * self.gates
+
+    @property
+    def landmarks(self) -> Tensor:
+        """Expected position [B, L, 2] under the density exp(maps) x points x gates, map pixel index / resolution.
+
+        The evidence is gated as a density and not as a logit: gates near zero then exclude a place, while in
+        a softmax of the product they would make it as likely as any other.
+        """
+        return soft_argmax(self.maps + self.points.clamp(min=1e-6).log() + self.gates.clamp(min=1e-6).log())
+
+
 class LandmarkHead(nn.Module):
-    """Point and boundary attention and the heatmaps they gate."""
+    """Point attention, boundary attention and the evidence that they gate."""
+
+    boundary_matrix: Tensor
 
     def __init__(self, channels: int, boundary_matrix: Tensor) -> None:
         super().__init__()
@@ -62,8 +91,8 @@ class LandmarkHead(nn.Module):
         self.maps = conv(channels, num_landmarks, 1)
         self.register_buffer("boundary_matrix", boundary_matrix, persistent=False)
 
-    def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return heatmaps [B, L, h, w], point attention [B, L, h, w] and boundary attention [B, E, h, w]."""
+    def forward(self, feature_map: Tensor) -> LandmarkMaps:
+        """Maps of features [B, C, h, w]."""
         points = self.points(feature_map).sigmoid()
         boundaries = self.boundaries(feature_map).sigmoid()
         everywhere = torch.ones_like(boundaries[:, :1])  # gate of the landmarks of no boundary
@@ -72,7 +101,7 @@ class LandmarkHead(nn.Module):
             self.boundary_matrix.to(boundaries),
             torch.cat([boundaries, everywhere], dim=1),
         ).clamp(max=1)
-        return self.maps(feature_map) * points * gates, points, boundaries
+        return LandmarkMaps(self.maps(feature_map), points, boundaries, gates)
 
 
 class HourglassStack(nn.Module):
@@ -161,8 +190,7 @@ class MultitaskHourglass(nn.Module):
             merged, core = stack.hourglass(x)
             feature_map = stack.out(merged)
             if index < len(self.stacks) - 1:
-                heatmaps, _, _ = stack.landmarks(feature_map)
-                x = stack.merge(x, feature_map, heatmaps)
+                x = stack.merge(x, feature_map, stack.landmarks(feature_map).heatmaps)
         return self.stacks[-1].estimate_pose(core), feature_map
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
@@ -172,8 +200,8 @@ class MultitaskHourglass(nn.Module):
         for stack in self.stacks:
             merged, core = stack.hourglass(x)
             feature_map = stack.out(merged)
-            heatmaps, points, boundaries = stack.landmarks(feature_map)
+            maps = stack.landmarks(feature_map)
             pose = stack.estimate_pose(core)
-            outputs.append(StackOutput(pose, soft_argmax(heatmaps), points, boundaries, feature_map))
-            x = stack.merge(x, feature_map, heatmaps)
+            outputs.append(StackOutput(pose, maps.landmarks, maps.points, maps.boundaries, feature_map))
+            x = stack.merge(x, feature_map, maps.heatmaps)
         return outputs

@@ -1,0 +1,17 @@
+"""Faces from files: records, pictures, datasets and transforms."""
+
+from pyspiga_geo.data.datasets import AnnotatedFaces, split_groups
+from pyspiga_geo.data.images import ImageError, read_image
+from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, write_records
+
+__all__ = [
+    "AnnotatedFaces",
+    "FaceRecord",
+    "ImageError",
+    "RecordError",
+    "landmarks_for",
+    "read_image",
+    "read_records",
+    "split_groups",
+    "write_records",
+]

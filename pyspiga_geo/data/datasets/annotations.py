@@ -1,0 +1,92 @@
+"""Faces from an annotation-record JSON and the pictures it names."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from pyspiga_geo.data.images import read_image
+from pyspiga_geo.data.records import FaceRecord, landmarks_for
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.layouts import Layout
+
+
+class AnnotatedFaces(Dataset[FaceData]):
+    """Annotated faces as graphs in pixels of their photo.
+
+    An item is a :class:`FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels (0 where
+    not annotated), ``mask`` [L] bool, ``visible`` [L] and ``bbox`` [4]; then the transform is applied.
+
+    Args:
+        records: see :func:`pyspiga_geo.data.read_records`.
+        root: folder that the records' ``imgpath`` are relative to.
+        layout: order of the landmarks; a record's landmarks are matched to it by id.
+        transform: applied to each item, for instance a :class:`torch_geometric.transforms.Compose`.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[FaceRecord],
+        root: str | os.PathLike[str],
+        layout: Layout,
+        transform: Callable[[FaceData], FaceData] | None = None,
+    ) -> None:
+        self.records = list(records)
+        self.root = Path(root)
+        self.layout = layout
+        self.transform = transform
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        return len(self.records)
+
+    def __getitem__(self, item: int) -> FaceData:
+        """Read one face.
+
+        Raises:
+            pyspiga_geo.data.ImageError: when its picture cannot be read.
+        """
+        record = self.records[item]
+        points = landmarks_for(record, self.layout.ids)
+        annotated = np.isfinite(points).all(axis=1)
+        visible = landmarks_visible(record, self.layout.ids)
+        face = FaceData(
+            image=read_image(self.root / record.imgpath),
+            pos=torch.tensor(np.where(annotated[:, None], points, 0), dtype=torch.float32),
+            mask=torch.from_numpy(annotated),
+            visible=torch.tensor(visible, dtype=torch.float32),
+            bbox=torch.tensor(record.bbox, dtype=torch.float32),
+        )
+        return face if self.transform is None else self.transform(face)
+
+
+def landmarks_visible(record: FaceRecord, ids: Sequence[int]) -> list[float]:
+    """Visibility of the landmarks with these ids, 0 where the record lacks one."""
+    visible = dict(zip(record.ids, record.visible.tolist(), strict=True))
+    return [visible.get(number, 0.0) for number in ids]
+
+
+def split_groups(
+    records: Sequence[FaceRecord], fraction: float, seed: int
+) -> tuple[list[FaceRecord], list[FaceRecord]]:
+    """Split into (training, validation) so that no group (photo or person) is in both.
+
+    Args:
+        records: faces; one without a group is a group of its own.
+        fraction: share of the faces for validation, met to within a group.
+        seed: of the draw.
+    """
+    groups = [record.group or f"#{index}" for index, record in enumerate(records)]
+    names = sorted(set(groups))
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
+    wanted, chosen = fraction * len(records), set[str]()
+    for index in order:
+        if sum(group in chosen for group in groups) >= wanted:
+            break
+        chosen.add(names[index])
+    training = [r for r, group in zip(records, groups, strict=True) if group not in chosen]
+    validation = [r for r, group in zip(records, groups, strict=True) if group in chosen]
+    return training, validation

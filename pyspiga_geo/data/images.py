@@ -1,0 +1,50 @@
+"""Pictures from files: whatever the format, float RGB the right way up."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+
+class ImageError(ValueError):
+    """A picture that cannot be read; the message names the file and says why."""
+
+
+def read_image(path: str | os.PathLike[str]) -> Tensor:
+    """Read a picture as float RGB [3, H, W] in 0..1.
+
+    Grey, palette, CMYK, 16-bit and transparent pictures are converted (transparency is dropped), and a photo
+    is turned as its EXIF orientation says.
+
+    Raises:
+        ImageError: when the file is missing, empty, damaged, truncated or not a picture.
+    """
+    if not os.fspath(path):
+        raise ImageError("an empty path is no picture")
+    path = Path(path)
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    if not path.is_file():
+        raise ImageError(f"{path}: not a file")
+    try:
+        with Image.open(path) as image:
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not a picture, or of a format that cannot be read") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too large a picture: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise for damage
+        raise ImageError(f"{path}: damaged or truncated: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Tensor:
+    if image.mode.startswith("I") or image.mode == "F":  # one channel of 16 or 32 bits; convert() would clip it
+        grey = np.asarray(image, dtype=np.float32)
+        grey = grey / 65535 if image.mode.startswith("I") else grey
+        pixels = np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
+    else:
+        pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

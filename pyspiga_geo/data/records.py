@@ -1,0 +1,195 @@
+"""Annotation records: faces with landmarks, boxes and head poses in a JSON file.
+
+A file is a list with one object a face: ``imgpath``; ``bbox`` [x, y, w, h]; ``ids`` (which landmark each row
+is); ``landmarks`` [[x, y], ...] with ``null`` for a missing one; and, where known, ``visible`` [0 or 1, ...],
+``headpose`` [yaw, pitch, roll, tx, ty, tz] and ``group``. It is the format of the SPIGA authors' annotations
+(https://github.com/andresprados/SPIGA), with ``group`` added.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyspiga_geo.atomic import atomic_path
+
+FloatArray = npt.NDArray[np.float64]
+
+_REQUIRED = {"imgpath", "ids", "landmarks"}
+_OPTIONAL = {"bbox", "visible", "headpose", "group"}
+
+
+class RecordError(ValueError):
+    """A record or a file of records is not what it should be; the message says where and why."""
+
+
+@dataclass(frozen=True, eq=False)  # eq=False: arrays have no single truth value to compare by
+class FaceRecord:
+    """One annotated or predicted face, in pixels of its image (0-based, x to the right, y down).
+
+    Args:
+        imgpath: The image, relative to the folder of images. Several faces may share one.
+        bbox: Face box (x, y, w, h), pixels.
+        ids: Which landmark each row is, L distinct numbers. 1 to 24 mean the same point in every layout.
+        landmarks: float64 [L, 2], pixels; NaN in both coordinates of a landmark that is missing.
+        visible: float64 [L], 0 (occluded) to 1 (visible).
+        headpose: (yaw, pitch, roll, tx, ty, tz), angles in degrees; None, or NaN entries, where unknown.
+        group: Photo or person; faces of one group belong on the same side of a training split.
+    """
+
+    imgpath: str
+    bbox: tuple[float, float, float, float]
+    ids: tuple[int, ...]
+    landmarks: FloatArray
+    visible: FloatArray
+    headpose: tuple[float, float, float, float, float, float] | None = None
+    group: str | None = None
+
+
+def read_records(path: str | os.PathLike[str]) -> list[FaceRecord]:
+    """Read and check a file of records.
+
+    ``visible`` defaults to ones, ``headpose`` and ``group`` to None, ``bbox`` to the landmarks' tight box.
+
+    Raises:
+        RecordError: The file cannot be read, is not JSON, or holds a record that is not valid.
+    """
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8, and nesting without end
+        raise RecordError(f"{path}: not a JSON file ({error})") from error
+    if not isinstance(entries, list):
+        raise RecordError(f"{path}: must be a list of records, not {type(entries).__name__}")
+    return [_parse(entry, f"{path}: record {index}") for index, entry in enumerate(entries)]
+
+
+def write_records(path: str | os.PathLike[str], records: Sequence[FaceRecord]) -> None:
+    """Write records as strict JSON (NaN becomes null), one a line; the file appears whole or not at all.
+
+    Raises:
+        RecordError: A record is not valid; nothing is written.
+        OSError: The file cannot be written.
+    """
+    entries = [_entry(record) for record in records]
+    for index, entry in enumerate(entries):
+        _parse(entry, f"{path}: record {index}")
+    lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in entries)
+    with atomic_path(path) as temporary:
+        temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def landmarks_for(record: FaceRecord, ids: Sequence[int]) -> FloatArray:
+    """Landmarks in the order of ``ids``: float64 [len(ids), 2], pixels; NaN where the record lacks the id.
+
+    >>> face = FaceRecord("a.png", (0, 0, 2, 2), (7, 12), np.array([[0.0, 0.0], [2.0, 2.0]]), np.ones(2))
+    >>> landmarks_for(face, [12, 7, 1]).tolist()
+    [[2.0, 2.0], [0.0, 0.0], [nan, nan]]
+    """
+    row = {landmark: index for index, landmark in enumerate(record.ids)}
+    ordered = np.full((len(ids), 2), np.nan)
+    for index, landmark in enumerate(ids):
+        if landmark in row:
+            ordered[index] = record.landmarks[row[landmark]]
+    return ordered
+
+
+def _parse(entry: Any, where: str) -> FaceRecord:
+    """Turn one JSON object into a record; ``where`` starts every error message."""
+    if not isinstance(entry, dict):
+        raise RecordError(f"{where}: must be an object, not {type(entry).__name__}")
+    if missing := sorted(_REQUIRED - entry.keys()):
+        raise RecordError(f"{where}: lacks {', '.join(missing)}")
+    if unknown := sorted(entry.keys() - _REQUIRED - _OPTIONAL):
+        raise RecordError(f"{where}: has unknown keys: {', '.join(map(repr, unknown))}")
+    imgpath, ids, group = entry["imgpath"], entry["ids"], entry.get("group")
+    if not isinstance(imgpath, str) or not imgpath:
+        raise RecordError(f"{where}: imgpath must be a text that is not empty")
+    if not isinstance(ids, list) or not ids or any(type(landmark) is not int for landmark in ids):
+        raise RecordError(f"{where}: ids must be a list of whole numbers that is not empty")
+    if len(set(ids)) < len(ids):
+        twice = next(landmark for landmark in ids if ids.count(landmark) > 1)
+        raise RecordError(f"{where}: id {twice} occurs more than once")
+    if group is not None and not isinstance(group, str):
+        raise RecordError(f"{where}: group must be a text or null")
+    landmarks = _landmarks(entry["landmarks"], len(ids), where)
+    visible = [1.0] * len(ids)
+    if entry.get("visible") is not None:
+        visible = _numbers(entry["visible"], len(ids), f"{where}: visible")
+    if not all(0 <= value <= 1 for value in visible):
+        raise RecordError(f"{where}: visible must hold numbers from 0 to 1")
+    headpose = None
+    if entry.get("headpose") is not None:
+        yaw, pitch, roll, tx, ty, tz = _numbers(entry["headpose"], 6, f"{where}: headpose")
+        headpose = (yaw, pitch, roll, tx, ty, tz)
+    bbox = entry["bbox"] if entry.get("bbox") is not None else _tight_box(landmarks)
+    x, y, w, h = _numbers(bbox, 4, f"{where}: bbox")
+    if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0):  # NaN is not > 0 either
+        raise RecordError(
+            f"{where}: bbox must have a position and a size above zero, but is [{x}, {y}, {w}, {h}]"
+        )
+    return FaceRecord(imgpath, (x, y, w, h), tuple(ids), landmarks, np.array(visible), headpose, group)
+
+
+def _landmarks(value: Any, length: int, where: str) -> FloatArray:
+    """Pairs of numbers as float64 [length, 2]; null, [null, null] and [NaN, NaN] are missing landmarks."""
+    if not isinstance(value, list) or len(value) != length:
+        raise RecordError(f"{where}: landmarks must be a list as long as ids ({length})")
+    pairs = [
+        [math.nan, math.nan] if pair is None else _numbers(pair, 2, f"{where}: landmark {row}")
+        for row, pair in enumerate(value)
+    ]
+    landmarks = np.array(pairs, dtype=np.float64)
+    half = np.isnan(landmarks).sum(axis=1) == 1
+    if half.any():
+        raise RecordError(f"{where}: landmark {half.argmax()} has only one of its two coordinates")
+    return landmarks
+
+
+def _numbers(value: Any, length: int, what: str) -> list[float]:
+    """A list of ``length`` floats, NaN for null. Infinite numbers, booleans and texts are errors."""
+    if not isinstance(value, list) or len(value) != length:
+        raise RecordError(f"{what} must be a list of {length} numbers")
+    numbers = []
+    for item in value:
+        number = math.nan if item is None else item
+        # Compared before it is converted: float() raises on a whole number beyond its range.
+        if type(number) not in (int, float) or abs(number) > sys.float_info.max:
+            raise RecordError(f"{what} must hold finite numbers or null, not {str(item)[:40]!r}")
+        numbers.append(float(number))
+    return numbers
+
+
+def _tight_box(landmarks: FloatArray) -> list[float]:
+    """[x, y, w, h] around the landmarks that are there, NaN when there are none."""
+    low, high = np.fmin.reduce(landmarks, axis=0), np.fmax.reduce(landmarks, axis=0)
+    return [*low.tolist(), *(high - low).tolist()]
+
+
+def _entry(record: FaceRecord) -> dict[str, Any]:
+    """The JSON object of a record, NaN as null."""
+
+    def numbers(values: npt.ArrayLike) -> list[float | None]:
+        return [
+            None if math.isnan(value) else value for value in np.asarray(values, dtype=np.float64).tolist()
+        ]
+
+    entry: dict[str, Any] = {
+        "imgpath": record.imgpath,
+        "bbox": numbers(record.bbox),
+        "headpose": None if record.headpose is None else numbers(record.headpose),
+        "ids": [int(landmark) for landmark in record.ids],
+        "landmarks": [numbers(point) for point in record.landmarks],
+        "visible": numbers(record.visible),
+    }
+    if record.group is not None:
+        entry["group"] = record.group
+    return entry

@@ -1,0 +1,174 @@
+"""Landmark and head-pose errors on plain arrays, counted as the SPIGA authors count them.
+
+Shapes: F faces, L landmarks; positions in pixels of the image, float64; errors in percent of a length of the
+same face (the normaliser). NaN marks a landmark or a pose that is not annotated: it is left out of every
+mean.
+
+The definitions reproduce the figures the authors publish for 300-W private
+(https://github.com/andresprados/SPIGA).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+_CURVE_BINS = 10_000
+
+
+def landmark_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, normaliser: npt.ArrayLike) -> FloatArray:
+    """Distance of each predicted landmark from the true one, in percent of the normaliser: 100 |p - t| / d.
+
+    Args:
+        predicted: Positions [F, L, 2], pixels.
+        truth: Positions [F, L, 2], pixels; NaN where not annotated.
+        normaliser: Length d of each face [F], pixels.
+
+    Returns:
+        float64 [F, L]; NaN where the landmark is not annotated.
+
+    Raises:
+        ValueError: The shapes do not match.
+
+    >>> landmark_errors([[[3, 4], [0, 0]]], [[[0, 0], [np.nan, np.nan]]], normaliser=[50]).tolist()
+    [[10.0, nan]]
+    """
+    p, t, d = (np.asarray(value, dtype=np.float64) for value in (predicted, truth, normaliser))
+    if p.shape != t.shape or p.ndim != 3 or p.shape[2] != 2 or d.shape != p.shape[:1]:
+        raise ValueError(f"needs [F, L, 2], [F, L, 2] and [F], not {p.shape}, {t.shape} and {d.shape}")
+    percent: FloatArray = 100 * np.linalg.norm(p - t, axis=-1) / d[:, None]
+    return percent
+
+
+def face_errors(errors: npt.ArrayLike, divisor: int | None = None) -> FloatArray:
+    """Mean error of each face over its landmarks: float64 [F], percent; NaN for a face without landmarks.
+
+    Args:
+        errors: From :func:`landmark_errors`, [F, L], percent.
+        divisor: Divide each face's sum by this instead of by the number of its annotated landmarks. The
+            published figures for MERL-RAV divide by 68 always, which makes faces with few annotated points
+            look better.
+
+    >>> face_errors([[1, 3, np.nan]]).tolist(), face_errors([[1, 3, np.nan]], divisor=3).round(3).tolist()
+    ([2.0], [1.333])
+    """
+    values = np.asarray(errors, dtype=np.float64)
+    mean = masked_mean(values, axis=1)
+    return mean if divisor is None else mean * np.count_nonzero(~np.isnan(values), axis=1) / divisor
+
+
+def nme(errors: npt.ArrayLike, divisor: int | None = None) -> float:
+    """Normalised mean error, percent: the mean over faces of :func:`face_errors` (same arguments).
+
+    >>> nme([[1, 3], [4, np.nan]])  # (2 + 4) / 2
+    3.0
+    """
+    return float(face_errors(errors, divisor).mean())
+
+
+def percentiles(errors: npt.ArrayLike, q: Sequence[float] = (90, 95, 99)) -> FloatArray:
+    """Errors that q percent of the entries do not exceed, interpolated linearly between neighbours.
+
+    NaN is left out; the percentiles of nothing are NaN.
+
+    >>> percentiles([0, 10, 20], q=(50, 75)).tolist()
+    [10.0, 15.0]
+    """
+    entries = np.asarray(errors, dtype=np.float64)
+    entries = entries[~np.isnan(entries)]
+    return np.percentile(entries, q) if entries.size else np.full(len(q), np.nan)
+
+
+def auc_fr(errors: npt.ArrayLike, threshold: float) -> tuple[float, float]:
+    """Area under the cumulative error curve up to a threshold, and failure rate, both in percent.
+
+    The curve is the share of faces up to an error: a cumulative histogram of 10,000 bins from the smallest to
+    the largest error, each bin standing at its left edge. Simpson's rule integrates the bins below the
+    threshold; when their number is even, the result is the mean of the two ways to leave the interval at one
+    end to the trapezoid. A curve that ends below the threshold stays at one from there on. The area is
+    divided by the threshold. The failure rate is the share of faces with an error above the threshold.
+
+    The area is the mean of max(0, 1 - error / threshold) to about a hundredth of a percent. A bin is a
+    10,000th of the range of errors, though: a single face that is wrong by thousands of percent makes the
+    area coarse.
+
+    Args:
+        errors: Mean error of each face [F], percent, finite.
+        threshold: Upper end of the curve, percent.
+
+    Raises:
+        ValueError: No faces, errors that are not finite, or a threshold that is not above zero.
+
+    >>> area, failures = auc_fr([2, 4, 6, 12], threshold=8)  # area: mean of 6/8, 4/8, 2/8 and 0
+    >>> round(area, 1), failures
+    (37.5, 25.0)
+    """
+    values = np.asarray(errors, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError("the errors must be a row of finite numbers that is not empty")
+    if not 0 < threshold < np.inf:
+        raise ValueError(f"the threshold must be a number above zero, not {threshold}")
+    failures = 100 * float((values > threshold).mean())
+    step = float(np.ptp(values)) / _CURVE_BINS
+    if step <= 1e-12 * values.max():  # one step, narrower than any histogram resolves
+        return 100 * max(0.0, 1 - float(values.min()) / threshold), failures
+    counts, edges = np.histogram(values, bins=_CURVE_BINS)
+    position = edges[:-1][edges[:-1] < threshold]
+    curve = (counts.cumsum() / values.size)[: position.size]
+    area = _simpson(curve, step)
+    if curve.size == _CURVE_BINS:
+        area += threshold - float(position[-1])
+    return 100 * area / threshold, failures
+
+
+def head_pose_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
+    """Mean absolute error of yaw, pitch and roll and the mean of the three, degrees.
+
+    Differences are wrapped to [-180, 180). Faces with an unknown true angle do not count for that angle; an
+    angle that no face has is NaN, and so are all of them when nothing is predicted for any face.
+
+    Args:
+        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
+        truth: The same, NaN where unknown.
+
+    Raises:
+        ValueError: The numbers of faces differ, or some faces lack a predicted angle whose true value is
+        known
+            (to leave them out would flatter a method that gives up on hard faces).
+
+    >>> head_pose_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]])
+    {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
+    """
+    p, t = (np.asarray(value, dtype=np.float64)[:, :3] for value in (predicted, truth))
+    if p.shape != t.shape:
+        raise ValueError(f"head poses of {p.shape[0]} faces cannot be compared with those of {t.shape[0]}")
+    lacking = (np.isnan(p) & ~np.isnan(t)).any(axis=1)
+    if lacking.any() and not np.isnan(p).all():
+        raise ValueError(f"face {lacking.argmax()} has a true head pose but no predicted one")
+    yaw, pitch, roll = masked_mean(np.abs((p - t + 180) % 360 - 180), axis=0).tolist()
+    return {"yaw": yaw, "pitch": pitch, "roll": roll, "mean": (yaw + pitch + roll) / 3}
+
+
+def masked_mean(values: npt.ArrayLike, axis: int) -> FloatArray:
+    """Mean of the entries that are not NaN along an axis; NaN, without a warning, where there are none.
+
+    >>> masked_mean([[1, np.nan], [3, np.nan]], axis=0).tolist()
+    [2.0, nan]
+    """
+    entries = np.asarray(values, dtype=np.float64)
+    count = np.count_nonzero(~np.isnan(entries), axis=axis)
+    mean: FloatArray = np.nansum(entries, axis=axis) / np.where(count, count, np.nan)
+    return mean
+
+
+def _simpson(curve: FloatArray, step: float) -> float:
+    """Simpson's rule on equidistant points."""
+    if curve.size < 2:
+        return 0.0
+    if curve.size % 2:
+        inner = 4 * curve[1:-1:2].sum() + 2 * curve[2:-1:2].sum()
+        return float(step / 3 * (curve[0] + inner + curve[-1]))
+    first, last = curve[:2].mean() * step, curve[-2:].mean() * step
+    return float(first + _simpson(curve[1:], step) + _simpson(curve[:-1], step) + last) / 2

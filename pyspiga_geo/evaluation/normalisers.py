@@ -1,0 +1,87 @@
+"""The lengths of a face that its landmark errors are divided by."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+NORMALISERS = ("corners", "pupils", "lnd_bbox", "bbox", "height", "diagonal")
+
+# Landmarks of the right and of the left eye of the person. Ids above 24 mean different points in different
+# layouts (138 is an eyelid of ibug68 and an eyebrow of wflw98), but neither layout has all eyelids of the
+# other.
+_CORNERS = ((7,), (12,))
+_EYELIDS = (
+    ((7, 138, 139, 8, 141, 142), (11, 144, 145, 12, 147, 148)),
+    ((7, 161, 9, 163, 8, 165, 10, 167), (11, 169, 13, 171, 12, 173, 14, 175)),
+)
+
+
+def normaliser(
+    landmarks: npt.ArrayLike, ids: Sequence[int], kind: str, bbox: npt.ArrayLike | None = None
+) -> FloatArray:
+    """Length that the errors of a face are divided by: float64 [F], pixels; NaN where its points are missing.
+
+    ========  ===========================================================================================
+    corners   distance of the outer eye corners, ids 7 and 12
+    pupils    distance of the eyes' centres, each the mean of the points of its eyelids: six an eye in
+              the 68-point layout, eight in the 98-point one (whose two pupil points follow the gaze and
+              are left out: the length of a face must not depend on where it looks)
+    lnd_bbox  sqrt(w h) of the tight box of the landmarks
+    bbox      sqrt(w h) of the annotated box
+    height    h of the annotated box
+    diagonal  sqrt(w^2 + h^2) of the annotated box
+    ========  ===========================================================================================
+
+    Args:
+        landmarks: True positions [F, L, 2], pixels.
+        ids: Which landmark each of the L rows is.
+        kind: One of ``NORMALISERS``.
+        bbox: Annotated boxes [F, 4] as (x, y, w, h), pixels; only the last three kinds need them.
+
+    Raises:
+        ValueError: Unknown kind, or the landmarks or boxes that it needs were not given.
+
+    >>> eyes = [[[0, 0], [30, 40]]]
+    >>> normaliser(eyes, ids=(7, 12), kind="corners").tolist()
+    [50.0]
+    >>> normaliser(eyes, ids=(7, 12), kind="diagonal", bbox=[[0, 0, 6, 8]]).tolist()
+    [10.0]
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    length: FloatArray
+    if kind in ("corners", "pupils"):
+        eyes = _CORNERS if kind == "corners" else _eyelids(ids)
+        right, left = (_centre(points, ids, eye) for eye in eyes)
+        length = np.linalg.norm(left - right, axis=-1)
+    elif kind == "lnd_bbox":
+        size = np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1)  # these pass over NaN
+        length = np.sqrt(size[:, 0] * size[:, 1])
+    elif kind not in NORMALISERS:
+        raise ValueError(f"unknown normaliser {kind!r}; known are {', '.join(NORMALISERS)}")
+    elif bbox is None:
+        raise ValueError(f"the normaliser {kind!r} needs the annotated boxes")
+    else:
+        width, height = np.asarray(bbox, dtype=np.float64)[:, 2:].T
+        length = {"bbox": np.sqrt(width * height), "height": height, "diagonal": np.hypot(width, height)}[
+            kind
+        ]
+    return length
+
+
+def _eyelids(ids: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The eyelid points of the layout that ``ids`` belong to, right and left eye."""
+    for right, left in _EYELIDS:
+        if {*right, *left} <= set(ids):
+            return right, left
+    raise ValueError("the normaliser 'pupils' needs all eyelid points of the 68-point or the 98-point layout")
+
+
+def _centre(points: FloatArray, ids: Sequence[int], wanted: Sequence[int]) -> FloatArray:
+    """Mean position [F, 2] of the wanted landmarks; NaN as soon as one of them is missing."""
+    if lacking := [str(landmark) for landmark in wanted if landmark not in ids]:
+        raise ValueError(f"the normaliser needs landmark {', '.join(lacking)}, which is not among the ids")
+    centre: FloatArray = points[:, [list(ids).index(landmark) for landmark in wanted]].mean(axis=1)
+    return centre

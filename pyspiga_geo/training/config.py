@@ -1,0 +1,105 @@
+"""What a training run is made of. Read from YAML and the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class StageConfig:
+    """One stage of the training.
+
+    Attributes:
+        epochs: passes over the training faces.
+        lr: peak learning rate; one cosine cycle with a short warm-up.
+    """
+
+    epochs: int
+    lr: float
+
+
+@dataclass
+class AugmentationConfig:
+    """Random changes of the training crops.
+
+    Attributes:
+        flip: probability of the mirror image.
+        degrees: largest rotation either way.
+        scale: largest relative change of size either way.
+        shift: largest shift either way, as a share of the crop.
+        brightness: largest relative change of brightness, and of contrast and saturation.
+        hue: largest change of hue, as a share of the colour circle.
+        grey: probability of a grey picture.
+        blur: probability of a Gaussian blur.
+        occlusion: probability of a rectangle that hides 2 to 15 % of the crop.
+    """
+
+    flip: float = 0.5
+    degrees: float = 35
+    scale: float = 0.15
+    shift: float = 0.06
+    brightness: float = 0.3
+    hue: float = 0.03
+    grey: float = 0.15
+    blur: float = 0.15
+    occlusion: float = 0.4
+
+
+@dataclass
+class LossConfig:
+    """Weights of the losses (lambda in the paper) and what the heatmaps look like.
+
+    Attributes:
+        coordinates: lambda_c, of the coordinates of the heatmaps.
+        attention: lambda_att, of point and boundary heatmaps.
+        pose: lambda_p, of the head pose. Every loss of hourglass h counts 2^(h-1) times.
+        point_sigma: standard deviation of a point's heatmap in map pixels.
+        boundary_sigma: standard deviation across a boundary's heatmap in map pixels.
+    """
+
+    coordinates: float = 4.0
+    attention: float = 50.0
+    pose: float = 0.05
+    point_sigma: float = 1.0
+    boundary_sigma: float = 1.0
+
+
+@dataclass
+class TrainConfig:
+    """A training run: landmarks, then landmarks and pose, then the cascade on the frozen backbone.
+
+    Attributes:
+        annotations: annotation-record JSON of the training faces; image paths are relative to its folder.
+        out: folder of the run: checkpoints, logs and ``model.safetensors``. A run found there is resumed.
+        layout: landmark set.
+        preset: model preset.
+        model: configuration keys of the model that differ from the preset.
+        validation_fraction: share of the faces, by whole groups, that is kept out of training.
+        seed: of everything random.
+        batch_size: faces a step.
+        workers: processes that read pictures.
+        weight_decay: of AdamW.
+        average_decay: of the exponential moving average of the weights, a step.
+        landmarks: stage 1, heatmaps.
+        pose: stage 2, heatmaps and head pose.
+        cascade: stage 3, the cascade on the frozen backbone.
+        loss: weights of the losses.
+        augmentation: random changes of the training crops.
+    """
+
+    annotations: Path
+    out: Path
+    layout: str = "ibug68"
+    preset: str = "compact"
+    model: dict[str, Any] = field(default_factory=dict)
+    validation_fraction: float = 0.1
+    seed: int = 0
+    batch_size: int = 24
+    workers: int = 2
+    weight_decay: float = 1e-4
+    average_decay: float = 0.995
+    landmarks: StageConfig = field(default_factory=lambda: StageConfig(epochs=30, lr=1.5e-3))
+    pose: StageConfig = field(default_factory=lambda: StageConfig(epochs=15, lr=7e-4))
+    cascade: StageConfig = field(default_factory=lambda: StageConfig(epochs=20, lr=1e-3))
+    loss: LossConfig = field(default_factory=LossConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)

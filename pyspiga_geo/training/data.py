@@ -1,0 +1,52 @@
+"""Training and validation faces for the engine."""
+
+from lightning.pytorch import LightningDataModule
+from torch_geometric.loader import DataLoader
+from torch_geometric.transforms import Compose
+
+from pyspiga_geo.data import AnnotatedFaces, read_records, split_groups
+from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, Resample, SquareCrop
+from pyspiga_geo.layouts import get_layout
+from pyspiga_geo.models import SPIGAConfig
+from pyspiga_geo.training.config import TrainConfig
+
+
+class FaceDataModule(LightningDataModule):
+    """Crops of annotated faces, augmented for training, as PyG batches of :class:`FaceData`."""
+
+    def __init__(self, config: TrainConfig, model: SPIGAConfig) -> None:
+        super().__init__()
+        self.config = config
+        layout = get_layout(config.layout)
+        size, change = model.image_size, config.augmentation
+        plain = [SquareCrop(size, model.crop_scale), Resample(size)]
+        varied = [
+            plain[0],
+            RandomFlip(size, layout, change.flip),
+            RandomAffine(size, change.degrees, change.scale, change.shift),
+            plain[1],
+        ]
+        training, validation = split_groups(
+            read_records(config.annotations), config.validation_fraction, config.seed
+        )
+        root = config.annotations.parent
+        self.training = AnnotatedFaces(training, root, layout, Compose(varied))
+        self.validation = AnnotatedFaces(validation, root, layout, Compose(plain))
+
+    def _loader(self, faces: AnnotatedFaces, training: bool) -> DataLoader:
+        return DataLoader(
+            faces,
+            batch_size=self.config.batch_size,
+            shuffle=training,
+            drop_last=training,
+            num_workers=self.config.workers,
+            persistent_workers=self.config.workers > 0,
+        )
+
+    def train_dataloader(self) -> DataLoader:
+        """Augmented crops in random order."""
+        return self._loader(self.training, training=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Plain crops in order."""
+        return self._loader(self.validation, training=False)

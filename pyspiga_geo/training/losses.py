@@ -1,0 +1,68 @@
+"""The losses of SPIGA. Masked landmarks do not count; positions are in crop units (pixel index / resolution)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PERCENT = 100.0
+"""Coordinate losses count in percent of the crop's side, so that smooth L1 turns linear at one percent."""
+
+DEGREES_PER_UNIT = 180 / math.pi
+"""Pose losses count in degrees; a translation counts as the arc it makes at unit distance."""
+
+
+def coordinate_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Smooth L1 between positions [B, L, 2], in percent of the crop, mean over unmasked landmarks [B, L]."""
+    each = F.smooth_l1_loss(PERCENT * predicted, PERCENT * target, reduction="none").mean(dim=-1)
+    return masked_mean(each, mask)
+
+
+def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of poses [B, 6], in degrees; faces whose target is NaN do not count."""
+    difference = predicted - target
+    difference = torch.cat([difference[:, :3], DEGREES_PER_UNIT * difference[:, 3:]], dim=1)
+    known = target.isfinite().all(dim=1)
+    return masked_mean(difference.square().mean(dim=1).nan_to_num(), known)
+
+
+def adaptive_wing_loss(
+    predicted: Tensor,
+    target: Tensor,
+    alpha: float = 2.1,
+    omega: float = 14.0,
+    epsilon: float = 1.0,
+    theta: float = 0.5,
+) -> Tensor:
+    r"""Adaptive wing loss between heatmaps in 0..1, element by element (Wang et al., ICCV 2019, equation 3).
+
+    .. math::
+        \omega \ln(1 + |(y - \hat y) / \epsilon|^{\alpha - y}) \text{ if } |y - \hat y| < \theta, \text{ else }
+        A |y - \hat y| - C
+
+    with A and C such that value and slope meet at theta.
+    """
+    gap = (target - predicted).abs()
+    power = alpha - target
+    ratio = theta / epsilon
+    slope = omega * power * ratio ** (power - 1) / (1 + ratio**power) / epsilon
+    offset = theta * slope - omega * torch.log1p(ratio**power)
+    # The floor keeps the gradient of the power finite where prediction and target are equal.
+    curved = omega * torch.log1p((gap / epsilon).clamp(min=1e-6) ** power)
+    return torch.where(gap < theta, curved, slope * gap - offset)
+
+
+def heatmap_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Adaptive wing loss of heatmaps [B, K, h, w], mean over pixels and over unmasked maps [B, K]."""
+    return masked_mean(adaptive_wing_loss(predicted, target).mean(dim=(2, 3)), mask)
+
+
+def cascade_loss(steps: list[Tensor], target: Tensor, mask: Tensor) -> Tensor:
+    """L_CR: the coordinate loss summed over the positions [B, L, 2] after each step."""
+    return torch.stack([coordinate_loss(pos, target, mask) for pos in steps]).sum()
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the values where mask is true; 0 where there is none."""
+    return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)

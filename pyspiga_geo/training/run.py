@@ -1,0 +1,72 @@
+"""A training run from configuration to weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.seed import seed_everything
+from pyspiga_geo.training.config import TrainConfig
+from pyspiga_geo.training.data import FaceDataModule
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, Stage
+
+RESULT = "model.safetensors"
+
+
+def run_training(config: TrainConfig) -> Path:
+    """Train the three stages, each from the previous one's result, and write ``out/model.safetensors``.
+
+    Every finished epoch is a checkpoint: called again with the same ``out``, an interrupted run goes on where it
+    was, and finished stages are not repeated.
+
+    Returns:
+        Path of the weights.
+
+    Raises:
+        pyspiga_geo.data.RecordError: when the annotations cannot be used.
+        ValueError: for an unknown preset, layout or model key.
+    """
+    seed_everything(config.seed)
+    model = SPIGA.from_preset(config.preset, config.layout, **config.model)
+    model = model.to(memory_format=torch.channels_last)
+    data = FaceDataModule(config, model.config)
+    stages: list[tuple[str, Callable[[SPIGA], Stage]]] = [
+        ("landmarks", lambda model: BackboneStage(model, config, config.landmarks, with_pose=False)),
+        ("pose", lambda model: BackboneStage(model, config, config.pose, with_pose=True)),
+        ("cascade", lambda model: CascadeStage(model, config, config.cascade)),
+    ]
+    for name, make_stage in stages:
+        result = config.out / name / RESULT
+        if result.exists():
+            model = SPIGA.from_pretrained(result).to(memory_format=torch.channels_last)
+            continue
+        seed_everything(config.seed)
+        stage = make_stage(model.train())
+        if stage.stage.epochs:
+            _fit(stage, data, config, config.out / name)
+        model.save(result)
+    model.save(config.out / RESULT, half=True)
+    return config.out / RESULT
+
+
+def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:
+    checkpoint = folder / "last.ckpt"
+    trainer = Trainer(
+        max_epochs=stage.stage.epochs,
+        default_root_dir=folder,
+        logger=[TensorBoardLogger(folder, name="", version="tensorboard"), CSVLogger(folder, name="", version="csv")],
+        callbacks=[
+            ModelCheckpoint(folder, save_last=True, save_top_k=0),
+            EMAWeightAveraging(decay=config.average_decay),
+        ],
+        log_every_n_steps=20,
+        gradient_clip_val=5.0,
+        enable_model_summary=False,
+    )
+    trainer.fit(stage, data, ckpt_path=checkpoint if checkpoint.exists() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt

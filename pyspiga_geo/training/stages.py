@@ -1,0 +1,164 @@
+"""The stages of the paper as Lightning modules: the backbone's tasks, then the cascade."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
+from torch_geometric.data import Batch
+
+from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.training.augmentation import photometric
+from pyspiga_geo.training.config import StageConfig, TrainConfig
+from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
+from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, pose_targets
+
+
+class Stage(LightningModule):
+    """What the stages share: augmentation, optimiser, validation.
+
+    Args:
+        model: the network, trained in place.
+        config: the run.
+        stage: epochs and learning rate of this stage.
+    """
+
+    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.config = config
+        self.stage = stage
+        self.photometric = photometric(config.augmentation)
+        self._seen: list[dict[str, Tensor]] = []
+
+    @abstractmethod
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Parts of the loss, already weighted, of crops [B, 3, S, S] with landmarks [B, L, 2], mask [B, L]."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """What is measured in validation: positions [B, L, 2] by name, and ``pose`` [B, 6]."""
+
+    def _unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        shape = (len(batch.image), len(self.model.layout))
+        return batch.image, batch.pos.view(*shape, 2), batch.mask.view(shape)
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Sum of the losses of one batch."""
+        images, pos, mask = self._unpack(batch)
+        with torch.no_grad():
+            images = self.photometric(images).contiguous(memory_format=torch.channels_last)
+        parts = self.loss(self.model.to_network_channels(images), pos, mask)
+        total = torch.stack(list(parts.values())).sum()
+        self.log_dict({f"loss/{name}": value for name, value in parts.items()}, batch_size=len(images))
+        self.log("loss", total, prog_bar=True, batch_size=len(images))
+        return total
+
+    def validation_step(self, batch: Batch) -> None:
+        """Collect predictions of one batch."""
+        images, pos, mask = self._unpack(batch)
+        images = images.contiguous(memory_format=torch.channels_last)
+        predicted = self.predict(self.model.to_network_channels(images))
+        self._seen.append({"truth": torch.where(mask[..., None], pos, torch.nan), **predicted})
+
+    def on_validation_epoch_end(self) -> None:
+        """Log NME in percent of the eye corners' distance, and the mean absolute error of the head pose."""
+        seen = {key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]}
+        self._seen.clear()
+        truth, pose = seen.pop("truth"), seen.pop("pose")
+        true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
+        error = (pose - true_pose)[:, :3].abs()
+        self.log("val/pose_mae", error[error.isfinite().all(dim=1)].mean(), prog_bar=True)
+        distance = normaliser(truth.numpy(), self.model.layout.ids, "corners")
+        for name, pos in seen.items():
+            error = nme(landmark_errors(pos.numpy(), truth.numpy(), distance))
+            self.log(f"val/nme_{name}", error, prog_bar=True)
+
+    @property
+    def _focal_ratio(self) -> float:
+        return self.model.config.focal_ratio
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with one cosine cycle."""
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, self.stage.lr, weight_decay=self.config.weight_decay)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = OneCycleLR(optimizer, self.stage.lr, total_steps=steps, pct_start=0.05)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class BackboneStage(Stage):
+    """Stages 1 and 2: every hourglass learns heatmaps, and with ``with_pose`` the head pose.
+
+    L_mt = sum_h 2^(h-1) (lambda_c L_coord + lambda_att L_att + lambda_p L_p), the weight of the last hourglass being 1.
+    """
+
+    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig, with_pose: bool) -> None:
+        super().__init__(model, config, stage)
+        self.with_pose = with_pose
+        model.backbone.requires_grad_(True)
+        model.cascade.requires_grad_(False)
+        for stack in model.backbone.stacks:
+            stack.pose.requires_grad_(with_pose)
+            stack.core.requires_grad_(with_pose)
+
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Coordinates, attention and pose, summed over hourglasses."""
+        loss, layout, size = self.config.loss, self.model.layout, self.model.config.map_size
+        points = point_heatmaps(pos, size, loss.point_sigma)
+        boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
+        whole = boundary_mask(mask, layout)
+        pose = pose_targets(pos, mask, layout, self._focal_ratio) if self.with_pose else None
+        outputs = self.model.backbone.forward_stacks(images)
+        parts = {"coordinates": images.new_zeros(()), "attention": images.new_zeros(())}
+        if self.with_pose:
+            parts["pose"] = images.new_zeros(())
+        for index, out in enumerate(outputs):
+            weight = 2.0 ** (index + 1 - len(outputs))
+            attention = heatmap_loss(out.points, points, mask) + heatmap_loss(out.boundaries, boundaries, whole)
+            parts["coordinates"] += weight * loss.coordinates * coordinate_loss(out.landmarks, pos, mask)
+            parts["attention"] += weight * loss.attention * attention
+            if pose is not None:
+                parts["pose"] += weight * loss.pose * pose_loss(out.pose, pose)
+        return parts
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The last hourglass's coordinates, and the shape x_0 of its pose."""
+        last = self.model.backbone.forward_stacks(images)[-1]
+        return {
+            "pose": last.pose,
+            "heatmaps": last.landmarks,
+            "initial": self.model.initial_shape(last.pose),
+        }
+
+
+class CascadeStage(Stage):
+    """Stage 3: the cascade learns on features and poses of the frozen backbone, L_CR = sum_t L_coord(x_t)."""
+
+    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
+        super().__init__(model, config, stage)
+        model.backbone.requires_grad_(False)
+        model.cascade.requires_grad_(True)
+
+    def on_train_epoch_start(self) -> None:
+        """Keep the frozen backbone's batch statistics."""
+        self.model.backbone.eval()
+
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Coordinates of every step."""
+        with torch.no_grad():
+            pose, feature_map = self.model.backbone(images)
+            initial = self.model.initial_shape(pose)
+        out = self.model.cascade(initial, feature_map)
+        return {"cascade": cascade_loss(out.steps, pos, mask)}
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """x_0 and the positions after each step."""
+        pose, feature_map = self.model.backbone(images)
+        initial = self.model.initial_shape(pose)
+        out = self.model.cascade(initial, feature_map)
+        steps = {f"step{number}": pos for number, pos in enumerate(out.steps, start=1)}
+        return {"pose": pose, "initial": initial, **steps}

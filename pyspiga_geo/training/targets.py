@@ -1,0 +1,75 @@
+"""What the backbone is taught: heatmaps of points and boundaries, and the pose of the true points."""
+
+import torch
+from torch import Tensor
+
+from pyspiga_geo.geometry import camera_matrix, pose_from_points
+from pyspiga_geo.layouts import Layout
+
+
+def _pixels(size: int, like: Tensor) -> Tensor:
+    """(x, y) of all map pixels [size * size, 2]."""
+    steps = torch.arange(size, dtype=like.dtype, device=like.device)
+    return torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).reshape(-1, 2)
+
+
+def point_heatmaps(pos: Tensor, size: int, sigma: float) -> Tensor:
+    """A Gaussian of height 1 at each landmark.
+
+    Args:
+        pos: [B, L, 2], crop units.
+        size: side of the map in pixels.
+        sigma: standard deviation in map pixels.
+
+    Returns:
+        [B, L, size, size].
+    """
+    squared = torch.cdist(size * pos, _pixels(size, pos)[None]).square()
+    return torch.exp(-squared / (2 * sigma**2)).unflatten(-1, (size, size))
+
+
+def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> Tensor:
+    """A ridge of height 1 along each contour: a Gaussian of the distance to its polyline.
+
+    Args:
+        pos: [B, L, 2], crop units.
+        layout: names the contours.
+        size: side of the map in pixels.
+        sigma: standard deviation in map pixels.
+
+    Returns:
+        [B, E, size, size], one map a contour.
+    """
+    pixels = _pixels(size, pos)
+    maps = []
+    for members in layout.contours.values():
+        line = size * pos[:, list(members)]  # [B, n, 2]
+        start, along = line[:, :-1, None], (line[:, 1:] - line[:, :-1])[:, :, None]
+        length = along.square().sum(dim=-1).clamp(min=1e-12)
+        part = (((pixels - start) * along).sum(dim=-1) / length).clamp(0, 1)  # [B, n - 1, pixels]
+        squared = (start + part[..., None] * along - pixels).square().sum(dim=-1).amin(dim=1)
+        maps.append(torch.exp(-squared / (2 * sigma**2)))
+    return torch.stack(maps, dim=1).unflatten(-1, (size, size))
+
+
+def boundary_mask(mask: Tensor, layout: Layout) -> Tensor:
+    """Contours [B, E] all of whose landmarks are unmasked [B, L]."""
+    return torch.stack([mask[:, list(members)].all(dim=1) for members in layout.contours.values()], dim=1)
+
+
+def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
+    """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
+
+    Args:
+        pos: [B, L, 2], crop units.
+        mask: [B, L] bool.
+        layout: tells the rigid shape and the robust landmarks.
+        focal_ratio: focal length of the camera over the size of the crop.
+    """
+    rows = layout.robust_rows
+    # POSIT's tolerance is in pixels: count in those of the reference's 256-pixel crop.
+    size = 256
+    camera = camera_matrix(size, focal_ratio, dtype=torch.float64).to(pos.device)
+    shape3d = torch.tensor(layout.shape3d, dtype=torch.float64, device=pos.device)[rows]
+    pose = pose_from_points(size * pos[:, rows].double(), shape3d, camera, mask[:, rows])
+    return pose.to(pos.dtype)

@@ -1,0 +1,31 @@
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib: no test opens a window
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data, which is not part of the repository; without it the test is skipped."""
+    named = os.environ.get("PYSPIGA_SHARED")
+    folder = Path(named) if named else ROOT.parent / "shared"
+    if (folder / "parity").is_dir():
+        return folder
+    if named:
+        pytest.fail(f"PYSPIGA_SHARED={named} is not the shared reference folder: it has no folder 'parity'")
+    pytest.skip("needs the shared reference folder (set PYSPIGA_SHARED)")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Every test starts from the same seed."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - for code that draws from the global generator
+    torch.manual_seed(0)
