@@ -9,5 +9,5 @@ import torch
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and PyTorch; data-loading workers derive their seeds from PyTorch's."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002: the libraries in use draw from the global generator
+    np.random.seed(seed)  # noqa: NPY002 - the libraries in use draw from the global generator
     torch.manual_seed(seed)

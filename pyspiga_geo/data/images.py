@@ -41,10 +41,26 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Tensor:
-    if image.mode.startswith("I") or image.mode == "F":  # one channel of 16 or 32 bits; convert() would clip it
-        grey = np.asarray(image, dtype=np.float32)
-        grey = grey / 65535 if image.mode.startswith("I") else grey
+    if (
+        image.mode.startswith("I") or image.mode == "F"
+    ):  # one channel of 16 or 32 bits; convert() would clip it
+        white = 65535 if image.mode.startswith("I") else 1
+        grey = np.asarray(image, dtype=np.float32) / np.float32(white)
         pixels = np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
     else:
         pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+def find_image(root: str | os.PathLike[str], imgpath: str) -> Path:
+    """Path of a record's picture below ``root``, which may hold the whole of ``imgpath`` or only its end.
+
+    Raises:
+        ImageError: when no end of ``imgpath`` names a file there.
+    """
+    parts = Path(imgpath).parts
+    for start in range(len(parts)):
+        path = Path(root, *parts[start:])
+        if path.is_file():
+            return path
+    raise ImageError(f"{Path(root, imgpath)}: no such file")

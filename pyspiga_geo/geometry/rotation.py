@@ -6,7 +6,8 @@ Frames and signs (those of the authors' code, so that their poses can be read he
 * world frame of the rigid face: X out of the face, Y to the person's right, Z down;
 * a point X of the world stands at ``R X + t`` in the camera frame;
 * yaw, pitch, roll in degrees, all zero for a face that looks straight into the camera.
-  Yaw grows when the face turns towards the right of the picture, pitch when it looks up, roll when the head tilts clockwise as seen in the picture.
+  Yaw grows when the face turns towards the right of the picture, pitch when it looks up, roll when
+  the head tilts clockwise as seen in the picture.
 
 With yaw' = 90 - yaw, pitch' = -pitch, roll' = -(roll + 90):  R = R_y(yaw') R_z(pitch') R_x(roll').
 """

@@ -1,5 +1,7 @@
 """Edge lists on landmarks. Edges run from ``edge_index[0]`` (source j) to ``edge_index[1]`` (target i), as in PyG."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,7 @@ def contour_edges(layout: Layout) -> Tensor:
     pairs = {
         pair
         for members in layout.contours.values()
-        for first, second in zip(members[:-1], members[1:], strict=True)
+        for first, second in pairwise(members)
         for pair in ((first, second), (second, first))
     }
     return torch.tensor(sorted(pairs, key=lambda pair: pair[::-1]), dtype=torch.long).reshape(-1, 2).T

@@ -7,6 +7,7 @@ Ids, mirror order, boundaries and the rigid mean face are figures of the authors
 
 from pyspiga_geo.layouts.layout import Layout, from_mean_face_axes
 
+# fmt: off
 _IDS = (
     101, 102, 103, 104, 105, 106, 107, 108, 24, 110, 111, 112, 113, 114, 115, 116, 117, 1, 119, 2, 121, 3,
     4, 124, 5, 126, 6, 128, 129, 130, 17, 16, 133, 134, 135, 18, 7, 138, 139, 8, 141, 142, 11, 144, 145,
@@ -107,6 +108,7 @@ _MEAN_FACE = (
     (-0.00273913414372, -0.28915723747, -0.25622946708),
     (-0.0766989697362, -0.286311968999, -0.273027820051),
 )
+# fmt: on
 
 IBUG68 = Layout(
     name="ibug68",

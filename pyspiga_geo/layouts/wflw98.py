@@ -7,6 +7,7 @@ Ids, mirror order, boundaries and the rigid mean face are figures of the authors
 
 from pyspiga_geo.layouts.layout import Layout, from_mean_face_axes
 
+# fmt: off
 _IDS = (
     100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 24, 117, 118, 119, 120,
     121, 122, 123, 124, 125, 126, 127, 128, 129, 130, 131, 132, 1, 134, 2, 136, 3, 138, 139, 140, 141, 4,
@@ -141,6 +142,7 @@ _MEAN_FACE = (
     (-0.291183407723, 0.363024170951, -0.328919887677),
     (0.294656095888, 0.353995131537, -0.31463990759),
 )
+# fmt: on
 
 WFLW98 = Layout(
     name="wflw98",

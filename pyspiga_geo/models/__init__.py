@@ -1,10 +1,10 @@
 """SPIGA: backbone, pose initialisation and cascade, with presets, checkpoints and the authors' weights."""
 
 from pyspiga_geo.models.backbone import MultitaskHourglass, StackOutput, soft_argmax
-from pyspiga_geo.models.checkpoint import CheckpointError, read_reference
+from pyspiga_geo.models.checkpoint import CheckpointError
 from pyspiga_geo.models.config import PRESETS, SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput
-from pyspiga_geo.models.spiga import SPIGA
+from pyspiga_geo.models.spiga import SPIGA, reference_model
 
 __all__ = [
     "PRESETS",
@@ -15,6 +15,6 @@ __all__ = [
     "SPIGAOutput",
     "StackOutput",
     "make_config",
-    "read_reference",
+    "reference_model",
     "soft_argmax",
 ]

@@ -1,5 +1,6 @@
 """The multitask backbone: features for the cascade, head pose, and heatmaps that training supervises."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,6 +39,8 @@ class CoordinateChannels(nn.Module):
     A ramp -1..1 down the rows, a ramp -1..1 along the columns, and the distance of both to 0.5, off-centre as in
     the reference network.
     """
+
+    channels: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -107,7 +110,9 @@ class LandmarkHead(nn.Module):
 class HourglassStack(nn.Module):
     """One hourglass with its pose head and its landmark head."""
 
-    def __init__(self, channels: int, depth: int, core_size: int, boundary_matrix: Tensor, last: bool) -> None:
+    def __init__(
+        self, channels: int, depth: int, core_size: int, boundary_matrix: Tensor, last: bool
+    ) -> None:
         super().__init__()
         self.hourglass = Hourglass(depth, channels)
         self.out = nn.Sequential(Residual(channels, channels), ConvBlock(channels, channels, 1))
@@ -155,6 +160,8 @@ class MultitaskHourglass(nn.Module):
         ValueError: when image_size and depth do not fit.
     """
 
+    stacks: Sequence[HourglassStack]
+
     def __init__(
         self,
         boundary_matrix: Tensor,
@@ -166,7 +173,12 @@ class MultitaskHourglass(nn.Module):
         super().__init__()
         map_size = image_size // 4
         core_size = map_size >> depth
-        if core_size < 1 or core_size << depth != map_size or map_size * 4 != image_size or core_size.bit_count() > 1:
+        if (
+            core_size < 1
+            or core_size << depth != map_size
+            or map_size * 4 != image_size
+            or core_size.bit_count() > 1
+        ):
             raise ValueError(
                 f"image_size / 4 / 2^depth must be a power of two, got image_size={image_size}, depth={depth}"
             )
@@ -178,7 +190,7 @@ class MultitaskHourglass(nn.Module):
             Residual(channels // 2, channels),
         )
         self.coordinates = CoordinateChannels(image_size)
-        self.stacks = nn.ModuleList(
+        self.stacks = nn.ModuleList(  # type: ignore[assignment]  # a sequence of modules in all but name
             HourglassStack(channels, depth, core_size, boundary_matrix, last=index == num_stacks - 1)
             for index in range(num_stacks)
         )

@@ -29,7 +29,9 @@ def write(
 ) -> None:
     """Write a model's state with what is needed to build the model again."""
     if not isinstance(config.conv, str):
-        raise ValueError("a model whose conv is a function cannot be saved: name the operator, or save its state dict")
+        raise ValueError(
+            "a model whose conv is a function cannot be saved: name the operator, or save its state dict"
+        )
     tensors = {
         name: (value.half() if half and value.is_floating_point() and value.dim() > 1 else value).contiguous()
         for name, value in state.items()
@@ -52,7 +54,7 @@ def read(model: str | Path) -> tuple[dict[str, Tensor], SPIGAConfig, Layout]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118: not a dict
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a dict
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: not a safetensors file, or damaged; a reference .pt goes through `pyspiga-geo convert` first"
@@ -74,7 +76,9 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
         name for name in set(own) & set(state) if own[name].shape != state[name].shape
     )
     if wrong:
-        raise CheckpointError(f"{source}: {len(wrong)} entries do not fit the model: {', '.join(wrong[:5])} ...")
+        raise CheckpointError(
+            f"{source}: {len(wrong)} entries do not fit the model: {', '.join(wrong[:5])} ..."
+        )
     module.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()})
 
 

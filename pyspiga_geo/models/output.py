@@ -32,7 +32,11 @@ class SPIGAOutput(NamedTuple):
         the pairs with a weight and ``edge_weight`` [E] is the last layer's attention from source to target,
         averaged over heads; without, the graph is complete and has no weights.
         """
-        steps = torch.stack(self.steps, dim=2) if self.steps else self.landmarks.new_zeros(*self.landmarks.shape[:2], 0, 2)
+        steps = (
+            torch.stack(self.steps, dim=2)
+            if self.steps
+            else self.landmarks.new_zeros(*self.landmarks.shape[:2], 0, 2)
+        )
         faces = []
         for index, pos in enumerate(self.landmarks):
             if self.attention:

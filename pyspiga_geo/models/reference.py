@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from pyspiga_geo.layouts import Layout, available_layouts, get_layout
 from pyspiga_geo.models.hourglass import Residual
 from pyspiga_geo.nn import LandmarkAttention
 
@@ -75,6 +76,20 @@ def _gather_heads(value: Tensor, name: str, heads: int) -> Tensor:
     return value
 
 
+def layout_of(state_dict: Mapping[str, Tensor]) -> Layout:
+    """The layout that the authors' weights are for, told by the number of landmarks.
+
+    Raises:
+        ValueError: when the entries do not tell it.
+    """
+    heatmaps = state_dict.get("visual_cnn.outs_points.0.0.conv.weight")
+    count = None if heatmaps is None else len(heatmaps)
+    for name in available_layouts():
+        if len(get_layout(name)) == count:
+            return get_layout(name)
+    raise ValueError(f"not the state dict of the reference network: no layout fits its {count} landmarks")
+
+
 def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A full state dict for ``model`` with the authors' weights in our names and order of channels.
 
@@ -115,7 +130,9 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
         if value is None:
             continue
         if not _same_shape(value, own[name]):
-            problems.append(f"misshapen {theirs} {list(value.shape)}, expected the numbers of {list(own[name].shape)}")
+            problems.append(
+                f"misshapen {theirs} {list(value.shape)}, expected the numbers of {list(own[name].shape)}"
+            )
             continue
         translated[name] = _gather_heads(value.reshape(own[name].shape), name, heads).to(own[name])
     if problems:

@@ -42,7 +42,9 @@ class SPIGA(nn.Module):
         super().__init__()
         layout = get_layout(layout)
         if layout.shape3d is None:
-            raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape, which the pose initialisation needs")
+            raise ValueError(
+                f"layout {layout.name!r} has no rigid 3-D shape, which the pose initialisation needs"
+            )
         self.config = config
         self.layout = layout
         dtype = torch.get_default_dtype()
@@ -91,7 +93,9 @@ class SPIGA(nn.Module):
         """
         pose, feature_map = self.backbone(self.to_network_channels(images))
         initial = self.initial_shape(pose)  # x_0: the rigid face, seen from that pose
-        pos, steps, attention = self.cascade(initial, feature_map, edge_index, return_attention)  # x_1 ... x_K
+        pos, steps, attention = self.cascade(
+            initial, feature_map, edge_index, return_attention
+        )  # x_1 ... x_K
         return SPIGAOutput(pos, steps, initial, pose, feature_map, attention)
 
     def to_network_channels(self, images: Tensor) -> Tensor:
@@ -152,3 +156,21 @@ class SPIGA(nn.Module):
                 loaded.
         """
         self.load_state_dict(reference.translate(self, state_dict))
+
+
+def reference_model(path: str | Path) -> SPIGA:
+    """The reference network with the authors' weights from their .pt file; the layout is read off the weights.
+
+    No code that the file may contain is run.
+
+    Raises:
+        pyspiga_geo.models.CheckpointError: when the file is missing, damaged, holds code or is no state dict.
+        ValueError: when it is the state dict of another network; the message lists what does not fit.
+    """
+    state = checkpoint.read_reference(path)
+    try:
+        model = SPIGA.from_preset("reference", reference.layout_of(state))
+        model.load_reference_state_dict(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return model.eval()

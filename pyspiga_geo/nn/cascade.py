@@ -88,7 +88,11 @@ class SPIGACascade(nn.Module):
         )
 
     def forward(
-        self, pos: Tensor, feature_map: Tensor, edge_index: Tensor | None = None, return_attention: bool = False
+        self,
+        pos: Tensor,
+        feature_map: Tensor,
+        edge_index: Tensor | None = None,
+        return_attention: bool = False,
     ) -> CascadeOutput:
         """Refine ``pos`` over ``feature_map``.
 

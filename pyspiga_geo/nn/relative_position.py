@@ -24,6 +24,8 @@ class RelativePositionEncoder(nn.Module):
         - **output**: ``[B, L, out_channels]``
     """
 
+    others: Tensor
+
     def __init__(
         self, num_landmarks: int, out_channels: int, hidden_channels: Sequence[int] = (256, 256)
     ) -> None:

@@ -1,6 +1,7 @@
 """One step of the cascade: from where the landmarks are to how they should move."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -68,14 +69,17 @@ class StepRegressor(nn.Module):
         self.relative = RelativePositionEncoder(num_landmarks, node_channels)
         widths = [node_channels] + [hidden_channels] * num_layers
         self.blocks = nn.ModuleList(
-            GraphBlock(before, after, conv, **conv_options)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            GraphBlock(before, after, conv, **conv_options) for before, after in pairwise(widths)
         )
         narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
         self.decoder = NodeMLP([widths[-1], *narrowing, 2])
 
     def forward(
-        self, pos: Tensor, feature_map: Tensor, edge_index: Tensor | None = None, return_attention: bool = False
+        self,
+        pos: Tensor,
+        feature_map: Tensor,
+        edge_index: Tensor | None = None,
+        return_attention: bool = False,
     ) -> Any:
         """Return the displacement; with ``return_attention`` also a list of the layers' attention."""
         x = self.visual(feature_map, pos, self.window) + self.relative(pos)  # f = v + r

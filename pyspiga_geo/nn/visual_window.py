@@ -23,6 +23,8 @@ class VisualWindow(nn.Module):
         - **output**: ``[B, L, out_channels]``
     """
 
+    grid: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, samples: int = 7) -> None:
         super().__init__()
         self.lin = nn.Linear(in_channels * samples**2, out_channels)

@@ -32,7 +32,6 @@ def run_training(config: TrainConfig) -> Path:
     """
     seed_everything(config.seed)
     model = SPIGA.from_preset(config.preset, config.layout, **config.model)
-    model = model.to(memory_format=torch.channels_last)
     data = FaceDataModule(config, model.config)
     stages: list[tuple[str, Callable[[SPIGA], Stage]]] = [
         ("landmarks", lambda model: BackboneStage(model, config, config.landmarks, with_pose=False)),
@@ -42,10 +41,10 @@ def run_training(config: TrainConfig) -> Path:
     for name, make_stage in stages:
         result = config.out / name / RESULT
         if result.exists():
-            model = SPIGA.from_pretrained(result).to(memory_format=torch.channels_last)
+            model = SPIGA.from_pretrained(result)
             continue
         seed_everything(config.seed)
-        stage = make_stage(model.train())
+        stage = make_stage(model.train()).to(memory_format=torch.channels_last)
         if stage.stage.epochs:
             _fit(stage, data, config, config.out / name)
         model.save(result)
@@ -58,7 +57,10 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
     trainer = Trainer(
         max_epochs=stage.stage.epochs,
         default_root_dir=folder,
-        logger=[TensorBoardLogger(folder, name="", version="tensorboard"), CSVLogger(folder, name="", version="csv")],
+        logger=[
+            TensorBoardLogger(folder, name="", version="tensorboard"),
+            CSVLogger(folder, name="", version="csv"),
+        ],
         callbacks=[
             ModelCheckpoint(folder, save_last=True, save_top_k=0),
             EMAWeightAveraging(decay=config.average_decay),

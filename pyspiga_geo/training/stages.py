@@ -74,8 +74,8 @@ class Stage(LightningModule):
         self.log("val/pose_mae", error[error.isfinite().all(dim=1)].mean(), prog_bar=True)
         distance = normaliser(truth.numpy(), self.model.layout.ids, "corners")
         for name, pos in seen.items():
-            error = nme(landmark_errors(pos.numpy(), truth.numpy(), distance))
-            self.log(f"val/nme_{name}", error, prog_bar=True)
+            errors = landmark_errors(pos.numpy(), truth.numpy(), distance)
+            self.log(f"val/nme_{name}", nme(errors), prog_bar=True)
 
     @property
     def _focal_ratio(self) -> float:
@@ -118,7 +118,9 @@ class BackboneStage(Stage):
             parts["pose"] = images.new_zeros(())
         for index, out in enumerate(outputs):
             weight = 2.0 ** (index + 1 - len(outputs))
-            attention = heatmap_loss(out.points, points, mask) + heatmap_loss(out.boundaries, boundaries, whole)
+            attention = heatmap_loss(out.points, points, mask) + heatmap_loss(
+                out.boundaries, boundaries, whole
+            )
             parts["coordinates"] += weight * loss.coordinates * coordinate_loss(out.landmarks, pos, mask)
             parts["attention"] += weight * loss.attention * attention
             if pose is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from pyspiga_geo.data.images import read_image
+from pyspiga_geo.data.images import find_image, read_image
 from pyspiga_geo.data.records import FaceRecord, landmarks_for
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
@@ -51,10 +51,10 @@ class AnnotatedFaces(Dataset[FaceData]):
         """
         record = self.records[item]
         points = landmarks_for(record, self.layout.ids)
-        annotated = np.isfinite(points).all(axis=1)
+        annotated = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
         visible = landmarks_visible(record, self.layout.ids)
         face = FaceData(
-            image=read_image(self.root / record.imgpath),
+            image=read_image(find_image(self.root, record.imgpath)),
             pos=torch.tensor(np.where(annotated[:, None], points, 0), dtype=torch.float32),
             mask=torch.from_numpy(annotated),
             visible=torch.tensor(visible, dtype=torch.float32),

@@ -38,7 +38,9 @@ class RandomAffine(BaseTransform):
         shift: largest shift either way in x and in y, as a share of the crop.
     """
 
-    def __init__(self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05) -> None:
+    def __init__(
+        self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05
+    ) -> None:
         self.resolution = resolution
         self.degrees = degrees
         self.scale = scale

@@ -1,0 +1,7 @@
+"""Photos in, faces out."""
+
+from pyspiga_geo.inference.aligner import FaceAligner, Photo
+from pyspiga_geo.inference.detector import Detector, detect_faces
+from pyspiga_geo.inference.records import predict_records, to_record
+
+__all__ = ["Detector", "FaceAligner", "Photo", "detect_faces", "predict_records", "to_record"]

@@ -1,0 +1,37 @@
+"""Predictions as annotation records, the form that evaluation reads."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from pyspiga_geo.data import FaceRecord
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.inference.aligner import FaceAligner, Photo
+from pyspiga_geo.layouts import Layout
+
+
+def to_record(face: FaceData, imgpath: str, layout: Layout) -> FaceRecord:
+    """An aligned face as a record: landmarks and box in photo pixels, head pose, all landmarks visible."""
+    return FaceRecord(
+        imgpath=imgpath,
+        bbox=tuple(face.bbox.tolist()),
+        ids=tuple(layout.ids),
+        landmarks=face.pos.double().numpy(),
+        visible=np.ones(len(layout)),
+        headpose=tuple(face.pose.tolist()),
+    )
+
+
+def predict_records(
+    aligner: FaceAligner, annotations: Iterable[FaceRecord], photos: Sequence[Photo]
+) -> Iterable[FaceRecord]:
+    """Align annotated faces in their own boxes, one at a time, in order.
+
+    Args:
+        aligner: the model.
+        annotations: say which box to look at; their landmarks are not used.
+        photos: the photo of each annotation.
+    """
+    for annotation, photo in zip(annotations, photos, strict=True):
+        (face,) = aligner(photo, [annotation.bbox])
+        yield to_record(face, annotation.imgpath, aligner.layout)
