@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _predict(args: Namespace) -> None:
             save_faces(picture, photo, faces, aligner.layout)
         except ValueError as error:
             failed += 1
-            _complain(str(error) if image and image in str(error) else f"{image}: {error}")
+            _complain(str(error) if image in str(error) else f"{image}: {error}")
             continue
         records += [to_record(face, image, aligner.layout) for face in faces]
         print(f"{image}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}, drawn in {picture}")
@@ -104,18 +105,20 @@ def _evaluate(args: Namespace) -> None:
         faces = predict_records(aligner, annotations, photos)
         predictions = list(tqdm(faces, total=len(annotations), unit="face"))
     metrics = evaluate_landmarks(predictions, annotations, args.norm, args.threshold)
-    figures = metrics.to_dict()
-    figures["pose_mae"] = head_pose_errors(head_poses(predictions), head_poses(annotations))
+    pose = head_pose_errors(head_poses(predictions), head_poses(annotations))
+    figures = metrics.to_dict() | {"pose_mae": {name: None if isnan(error) else error for name, error in pose.items()}}
     print(
         f"{metrics.faces} faces, errors in percent of {args.norm}\n"
         f"NME {metrics.nme:.4f}   P90 {metrics.nme_p90:.4f}   P95 {metrics.nme_p95:.4f}   P99 {metrics.nme_p99:.4f}\n"
         f"AUC_{args.threshold:g} {metrics.auc:.3f}   FR_{args.threshold:g} {metrics.fr:.4f}"
     )
+    if not isnan(pose["mean"]):
+        print("head pose, mean absolute error in degrees: " + ", ".join(f"{n} {e:.3f}" for n, e in pose.items()))
     if args.predictions_out is not None:
         write_records(args.predictions_out, predictions)
     if args.json is not None:
         with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1))
+            temporary.write_text(json.dumps(figures, indent=1, allow_nan=False))
 
 
 def _convert(args: Namespace) -> None:
@@ -191,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             interrupted.
     """
     parser = _parser()
-    namespace = parser.instantiate_classes(parser.parse_args(argv))
+    namespace = parser.instantiate(parser.parse_args(argv))
     try:
         _COMMANDS[namespace.command](namespace[namespace.command])
     except (ValueError, OSError) as error:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from pyspiga_geo import SPIGA
+
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib: no test opens a window
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,3 +31,12 @@ def _seed() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - for code that draws from the global generator
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> SPIGA:
+    """An untrained model for ibug68, small enough to run in milliseconds."""
+    torch.manual_seed(0)
+    return SPIGA.from_preset(
+        "compact", image_size=64, channels=16, num_stacks=1, depth=2, node_channels=16, hidden_channels=16
+    ).eval()

@@ -36,6 +36,7 @@ def square_crop(box: Tensor, resolution: int, scale: float = 1.6) -> Tensor:
     """
     if not (box.isfinite().all() and (box[..., 2:] > 0).all()):
         raise ValueError(f"a box must be finite with positive width and height, got {box.tolist()}")
+    box = box if box.is_floating_point() else box.to(torch.get_default_dtype())
     side = scale * box[..., 2:].amax(dim=-1)
     corner = box[..., :2] + (box[..., 2:] - side[..., None]) / 2
     zoom = resolution / side
@@ -71,7 +72,7 @@ def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
         [C, resolution, resolution].
     """
     to_picture = invert_transform(matrix.double())
-    factor = math.floor(to_picture[:2, :2].det().abs().sqrt().item())
+    factor = min(math.floor(to_picture[:2, :2].det().abs().sqrt().item()), max(image.shape[-2:]))
     if factor > 1:
         image, to_picture = _reduce_around(image, to_picture, resolution, factor)
     height, width = image.shape[-2:]
@@ -83,22 +84,22 @@ def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
     return F.grid_sample(image[None], normalised, align_corners=False)[0]
 
 
-def _reduce_around(image: Tensor, to_picture: Tensor, resolution: int, factor: int) -> tuple[Tensor, Tensor]:
-    """Average ``factor`` x ``factor`` blocks of the region that the crop shows; black where it leaves the picture."""
+def _reduce_around(
+    image: Tensor, to_picture: Tensor, resolution: int, factor: int
+) -> tuple[Tensor, Tensor]:
+    """Average ``factor`` x ``factor`` blocks of the part of the picture that the crop shows."""
     corners = torch.tensor([[0, 0, resolution, resolution], [0, resolution, 0, resolution]]).mT.to(to_picture)
     seen = transform_points(corners, to_picture)
-    x0, y0 = (int(v) for v in (seen.amin(dim=0) - factor).floor())
-    x1, y1 = (int(v) for v in (seen.amax(dim=0) + factor).ceil())
-    x1, y1 = x0 + math.ceil((x1 - x0) / factor) * factor, y0 + math.ceil((y1 - y0) / factor) * factor
     height, width = image.shape[-2:]
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
-    if left >= right or top >= bottom:
-        region = image.new_zeros(image.shape[0], y1 - y0, x1 - x0)
-    else:
-        region = F.pad(image[:, top:bottom, left:right], (left - x0, x1 - right, top - y0, y1 - bottom))
-    reduced = F.avg_pool2d(region[None], factor)[0]
+    left, top = (int(v) for v in (seen.amin(dim=0) - factor).floor().clamp(min=0))
+    right, bottom = (int(v) for v in (seen.amax(dim=0) + factor).ceil().clamp(min=0))
+    part = image[:, top : min(bottom, height), left : min(right, width)]
+    if not part.numel():
+        part = image.new_zeros(image.shape[0], 1, 1)
+    part = F.pad(part, (0, -part.shape[2] % factor, 0, -part.shape[1] % factor))
+    reduced = F.avg_pool2d(part[None], factor)[0]
     to_reduced = torch.eye(3, dtype=to_picture.dtype)
     to_reduced[:2] /= factor
     # The centre of a block of k pixels that starts at pixel s is pixel s + (k - 1) / 2.
-    to_reduced[:2, 2] = -(torch.tensor([x0, y0], dtype=to_picture.dtype) + (factor - 1) / 2) / factor
+    to_reduced[:2, 2] = -(torch.tensor([left, top], dtype=to_picture.dtype) + (factor - 1) / 2) / factor
     return reduced, to_reduced @ to_picture

@@ -38,7 +38,7 @@ class FaceDataModule(LightningDataModule):
             faces,
             batch_size=self.config.batch_size,
             shuffle=training,
-            drop_last=training,
+            drop_last=training and len(faces) >= self.config.batch_size,
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
         )

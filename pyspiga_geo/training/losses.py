@@ -21,10 +21,10 @@ def coordinate_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of poses [B, 6], in degrees; faces whose target is NaN do not count."""
-    difference = predicted - target
-    difference = torch.cat([difference[:, :3], DEGREES_PER_UNIT * difference[:, 3:]], dim=1)
     known = target.isfinite().all(dim=1)
-    return masked_mean(difference.square().mean(dim=1).nan_to_num(), known)
+    difference = predicted - torch.where(known[:, None], target, 0)  # a NaN here would reach the gradient
+    difference = torch.cat([difference[:, :3], DEGREES_PER_UNIT * difference[:, 3:]], dim=1)
+    return masked_mean(difference.square().mean(dim=1), known)
 
 
 def adaptive_wing_loss(

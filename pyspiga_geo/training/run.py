@@ -5,8 +5,10 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from torch import Tensor
 
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import seed_everything
@@ -63,12 +65,21 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         ],
         callbacks=[
             ModelCheckpoint(folder, save_last=True, save_top_k=0),
-            EMAWeightAveraging(decay=config.average_decay),
+            WeightAveraging(avg_fn=_moving_average(config.average_decay)),
         ],
-        log_every_n_steps=20,
+        log_every_n_steps=min(20, len(data.train_dataloader())),
         gradient_clip_val=5.0,
         enable_model_summary=False,
     )
     trainer.fit(stage, data, ckpt_path=checkpoint if checkpoint.exists() else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential moving average of weights and batch statistics; what does not change stays as it is to the bit."""
+
+    def average(averaged: Tensor, current: Tensor, _steps: Tensor | int) -> Tensor:
+        return averaged.lerp(current, 1 - decay) if averaged.is_floating_point() else current
+
+    return average

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+
+from pyspiga_geo import FaceAligner
+from pyspiga_geo.geometry import project, transform_points
+from pyspiga_geo.inference import to_record
+
+BOX = [30.0, 20.0, 50.0, 60.0]
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    return torch.rand(3, 120, 140)
+
+
+def test_faces_come_back_in_photo_pixels(tiny_model, photo):
+    aligner = FaceAligner(tiny_model)
+    face = aligner(photo, [BOX])[0]
+    assert face.pos.shape == (68, 2)
+    assert face.steps.shape == (68, 3, 2)
+    assert torch.equal(face.steps[:, -1], face.pos)
+    assert face.bbox.tolist() == BOX
+    # The crop is 1.6 x 60 = 96 pixels wide around (55, 50) and is seen at 64.
+    corners = transform_points(torch.tensor([[7.0, 2.0], [103.0, 98.0]]), face.crop)
+    assert torch.allclose(corners, torch.tensor([[0.0, 0], [64, 64]]), atol=1e-4)
+    # The photo's camera sees the rigid face where x_0 is.
+    assert torch.allclose(project(tiny_model.shape3d, face.pose, face.camera), face.initial, atol=1e-3)
+
+
+def test_the_picture_moved_moves_the_landmarks(tiny_model, photo):
+    aligner = FaceAligner(tiny_model)
+    moved = torch.zeros(3, 150, 190)
+    moved[:, 10:130, 20:160] = photo
+    first = aligner(photo, [BOX])[0]
+    second = aligner(moved, [[BOX[0] + 20, BOX[1] + 10, BOX[2], BOX[3]]])[0]
+    inside = first.pos + torch.tensor([20.0, 10])
+    assert torch.allclose(
+        second.pos, inside, atol=1.0
+    )  # the black around differs where the crop leaves the photo
+
+
+def test_several_boxes_are_several_faces_and_the_order_stays(tiny_model, photo):
+    aligner = FaceAligner(tiny_model)
+    boxes = [BOX, [70.0, 60.0, 40.0, 40.0]]
+    together = aligner(photo, boxes)
+    for face, box in zip(together, boxes, strict=True):
+        assert torch.allclose(face.pos, aligner(photo, [box])[0].pos, atol=1e-3)
+
+
+def test_attention_on_request(tiny_model, photo):
+    aligner = FaceAligner(tiny_model)
+    assert "edge_weight" not in aligner(photo, [BOX])[0]
+    face = aligner(photo, [BOX], attention=True)[0]
+    arriving = torch.zeros(68).index_add(0, face.edge_index[1], face.edge_weight)
+    assert torch.allclose(arriving, torch.ones(68), atol=1e-5)
+
+
+def test_a_detector_of_ones_own(tiny_model, photo):
+    seen = []
+
+    def detector(image):
+        seen.append(image.shape)
+        return torch.tensor([BOX])
+
+    (face,) = FaceAligner(tiny_model, detector=detector)(photo)
+    assert seen == [(3, 120, 140)]
+    assert face.bbox.tolist() != BOX  # the second look is at the landmarks of the first
+
+
+def test_no_face_is_an_empty_list(tiny_model):
+    assert FaceAligner(tiny_model)(torch.zeros(3, 100, 100)) == []
+    assert FaceAligner(tiny_model)(torch.zeros(3, 8, 8)) == []
+
+
+def test_arrays_tensors_and_files_are_the_same_photo(tiny_model, tmp_path):
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    aligner = FaceAligner(tiny_model)
+    expected = aligner(tmp_path / "a.png", [BOX])[0].pos
+    tensor = torch.tensor(pixels).permute(2, 0, 1) / 255
+    for photo in (pixels, pixels / 255, np.dstack([pixels, pixels[..., :1]]), tensor):
+        assert torch.allclose(aligner(photo, [BOX])[0].pos, expected, atol=1e-4)
+    assert aligner(pixels[..., 0], [BOX])[0].pos.shape == (68, 2)
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ([10, 10, 0, 5], "no size"),
+        ([10, 10, 5, -5], "no size"),
+        ([500, 10, 5, 5], "outside of the picture"),
+        ([-50, 10, 20, 20], "outside of the picture"),
+        ([float("nan"), 10, 5, 5], "outside of the picture"),
+    ],
+)
+def test_impossible_boxes(tiny_model, photo, box, reason):
+    with pytest.raises(ValueError, match=reason):
+        FaceAligner(tiny_model)(photo, [box])
+
+
+@pytest.mark.parametrize("shape", [(10,), (10, 10, 2), (0, 10, 3)])
+def test_impossible_arrays(tiny_model, shape):
+    with pytest.raises(ValueError, match="a photo array must be"):
+        FaceAligner(tiny_model)(np.zeros(shape), [BOX])
+
+
+@pytest.mark.parametrize("box", [[-1e6, -1e6, 2e6, 2e6], [139, 119, 50, 50], [0, 0, 0.5, 0.5]])
+def test_extreme_boxes_are_survived(tiny_model, photo, box):
+    assert FaceAligner(tiny_model)(photo, [box])[0].pos.isfinite().all()
+
+
+def test_record_of_a_face(tiny_model, photo):
+    aligner = FaceAligner(tiny_model)
+    record = to_record(aligner(photo, [BOX])[0], "a/b.jpg", aligner.layout)
+    assert record.imgpath == "a/b.jpg"
+    assert record.ids == tuple(aligner.layout.ids)
+    assert record.landmarks.shape == (68, 2)
+    assert len(record.headpose) == 6

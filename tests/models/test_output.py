@@ -1,0 +1,60 @@
+import torch
+from torch_geometric.data import Batch
+
+from pyspiga_geo.graph import complete_edges
+from pyspiga_geo.models import SPIGAOutput
+
+
+def output(num_steps: int = 3, attention: list[torch.Tensor] | None = None) -> SPIGAOutput:
+    """Two faces of four landmarks."""
+    steps = [torch.rand(2, 4, 2) for _ in range(num_steps)]
+    initial = torch.rand(2, 4, 2)
+    final = steps[-1] if steps else initial
+    return SPIGAOutput(final, steps, initial, torch.rand(2, 6), torch.rand(2, 8, 4, 4), attention)
+
+
+def test_fields_of_a_face() -> None:
+    out = output()
+    for number, face in enumerate(out.to_data_list()):
+        face.validate()
+        assert face.num_nodes == 4
+        assert torch.equal(face.pos, out.landmarks[number])
+        assert torch.equal(face.initial, out.initial[number])
+        assert torch.equal(face.pose, out.pose[number])
+        assert face.steps.shape == (4, 3, 2)
+        assert torch.equal(face.steps[:, 1], out.steps[1][number])
+        assert torch.equal(face.steps[:, -1], face.pos)
+
+
+def test_without_attention_the_graph_is_complete() -> None:
+    face = output().to_data_list()[0]
+    assert torch.equal(face.edge_index, complete_edges(4))
+    assert "edge_weight" not in face
+
+
+def test_edges_are_the_last_layers_attention_over_all_heads() -> None:
+    alpha = torch.zeros(2, 2, 4, 4)  # face, head, listener, source
+    alpha[0, 0, 1, 3], alpha[0, 1, 1, 3], alpha[0, 1, 2, 0] = 1.0, 0.5, 0.25
+    alpha[1, 0, 0, 2] = 1.0
+    first, second = output(attention=[torch.ones(2, 2, 4, 4), alpha]).to_data_list()
+    found = {
+        (j, i): w for (j, i), w in zip(first.edge_index.T.tolist(), first.edge_weight.tolist(), strict=True)
+    }
+    assert found == {(3, 1): 0.75, (0, 2): 0.125}  # from source to target
+    assert second.edge_index.tolist() == [[2], [0]]
+    assert second.edge_weight.tolist() == [0.5]
+
+
+def test_no_steps() -> None:
+    face = output(num_steps=0).to_data_list()[0]
+    assert face.steps.shape == (4, 0, 2)
+    assert torch.equal(face.pos, face.initial)
+
+
+def test_faces_batch() -> None:
+    batch = Batch.from_data_list(output(attention=[torch.rand(2, 1, 4, 4)]).to_data_list())
+    assert batch.pos.shape == (8, 2)
+    assert batch.pose.shape == (2, 6)
+    assert batch.steps.shape == (8, 3, 2)
+    assert batch.edge_index.shape == (2, 32)
+    assert (batch.edge_index // 4 == torch.tensor([0] * 16 + [1] * 16)).all()

@@ -1,0 +1,508 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch_geometric.data import Batch, Data
+from torch_geometric.explain import Explainer, GNNExplainer
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+
+from pyspiga_geo.graph import complete_edges
+from pyspiga_geo.nn import LandmarkAttention
+
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+
+B, L, C = 3, 6, 5
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "one head": {"out_channels": 4},
+    "four heads": {"out_channels": 8, "heads": 4},
+    "scaled": {"out_channels": 6, "heads": 2, "scale": True},
+    "projected": {"out_channels": 6, "heads": 3, "out_proj": True},
+    "reference": {"out_channels": 8, "heads": 4, "include_self": True, "scale": True, "out_proj": True},
+}
+
+# Every node has a neighbour; edges are not symmetric and in no order.
+SPARSE = torch.tensor([[3, 0, 5, 1, 1, 2, 4, 0, 3, 5], [0, 5, 1, 2, 0, 3, 3, 4, 5, 2]])
+# The self-loops at 1 and 4 must not matter: `include_self` decides.
+LOOPS = torch.cat([torch.tensor([[1, 4], [1, 4]]), SPARSE], dim=1)
+# The edge 3 -> 0 is there three times, 5 -> 2 twice.
+PARALLEL = torch.cat([SPARSE, torch.tensor([[3, 5, 3], [0, 2, 0]])], dim=1)
+# Nothing arrives at 1 and 5.
+LONELY = torch.tensor([[0, 1, 2, 5, 4], [2, 2, 0, 3, 4]])
+
+GRAPHS = {"complete": complete_edges(L), "sparse": SPARSE, "self-loops": LOOPS}
+
+
+def attention(include_self: bool = False, **options: Any) -> LandmarkAttention:
+    options = {"out_channels": 4} | options
+    return LandmarkAttention(C, include_self=include_self, **options).double()
+
+
+def features(*shape: int) -> Tensor:
+    return torch.randn(*(shape or (B, L)), C, dtype=torch.float64)
+
+
+# The same graph for each of B items, by every way the operator can be called.
+
+
+def adjacency(edges: Tensor, layout: torch.layout) -> Tensor:
+    """PyG's ``adj_t``: rows are targets."""
+    ones = torch.ones(edges.size(1))
+    adj_t = torch.sparse_coo_tensor(edges.flip(0), ones, (L, L), check_invariants=True).coalesce()
+    return adj_t if layout == torch.sparse_coo else adj_t.to_sparse(layout=layout)
+
+
+def by_edge_list(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return torch.stack([conv(graph, edges) for graph in x])
+
+
+def by_static_graph(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return conv(x, edges)
+
+
+def by_static_graph_with_weights(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return conv(x, edges, return_attention_weights=True)[0]
+
+
+def by_batch(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    batch = Batch.from_data_list([Data(x=graph, edge_index=edges) for graph in x])
+    return conv(batch.x, batch.edge_index).unflatten(0, (len(x), -1))
+
+
+def by_adj_t_edges(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    adj_t = adjacency(edges, torch.sparse_csr)
+    return torch.stack([conv(graph, adj_t) for graph in x])
+
+
+def by_adj_t_static(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return conv(x, adjacency(edges, torch.sparse_coo))
+
+
+def by_complete_graph(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return conv(x)
+
+
+def by_complete_graph_with_weights(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return conv(x, return_attention_weights=True)[0]
+
+
+def by_complete_graph_one_by_one(conv: LandmarkAttention, x: Tensor, edges: Tensor) -> Tensor:
+    return torch.stack([conv(graph) for graph in x])
+
+
+Path = Callable[[LandmarkAttention, Tensor, Tensor], Tensor]
+
+PATHS: list[Path] = [
+    by_static_graph,
+    by_static_graph_with_weights,
+    by_batch,
+    by_adj_t_edges,
+    by_adj_t_static,
+]
+COMPLETE_PATHS: list[Path] = [
+    by_complete_graph,
+    by_complete_graph_with_weights,
+    by_complete_graph_one_by_one,
+]
+
+
+def assert_paths_agree(conv: LandmarkAttention, x: Tensor, edges: Tensor, first: Path, second: Path) -> None:
+    """Outputs and the gradients of x and of every parameter are equal to 1e-10."""
+    weight = torch.randn(*x.shape[:-1], conv.out_channels, dtype=torch.float64)
+    inputs = [x.requires_grad_(), *conv.parameters()]
+    (out, grads), (other_out, other_grads) = (
+        (out, torch.autograd.grad((out * weight).sum(), inputs))
+        for out in (path(conv, x, edges) for path in (first, second))
+    )
+    torch.testing.assert_close(out, other_out, rtol=0, atol=1e-10)
+    names = ["x", *(name for name, _ in conv.named_parameters())]
+    for name, grad, other in zip(names, grads, other_grads, strict=True):
+        torch.testing.assert_close(grad, other, rtol=0, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
+        assert name == "lin_key.bias" or grad.abs().max() > 1e-3, name  # a softmax does not see that bias
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("include_self", [False, True])
+def test_paths_agree_with_the_edge_list(path: Path, graph: str, include_self: bool) -> None:
+    conv = attention(include_self, out_channels=6, heads=2)
+    assert_paths_agree(conv, features(), GRAPHS[graph], by_edge_list, path)
+
+
+@pytest.mark.parametrize("path", COMPLETE_PATHS)
+@pytest.mark.parametrize("include_self", [False, True])
+def test_complete_graph_agrees_with_its_edge_list(path: Path, include_self: bool) -> None:
+    conv = attention(include_self, out_channels=6, heads=2)
+    assert_paths_agree(conv, features(), complete_edges(L), by_edge_list, path)
+
+
+@pytest.mark.parametrize("path", [by_static_graph, by_static_graph_with_weights, by_complete_graph, by_batch])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_paths_agree_with_every_option(path: Path, options: str) -> None:
+    conv = attention(**OPTIONS[options])
+    assert_paths_agree(conv, features(), complete_edges(L), by_edge_list, path)
+
+
+@pytest.mark.parametrize("path", [by_static_graph, by_static_graph_with_weights, by_batch])
+@pytest.mark.parametrize("include_self", [False, True])
+def test_paths_agree_with_parallel_edges(path: Path, include_self: bool) -> None:
+    conv = attention(include_self, out_channels=6, heads=2)
+    x = features()
+    assert_paths_agree(conv, x, PARALLEL, by_edge_list, path)
+    assert not torch.allclose(conv(x, PARALLEL), conv(x, SPARSE))  # each of them counts
+
+
+@pytest.mark.parametrize("option", [{"flow": "target_to_source"}, {"aggr": "mean"}], ids=str)
+def test_paths_agree_with_options_of_message_passing(option: dict[str, str]) -> None:
+    # Or the option is refused: but never does the answer depend on the way it was computed.
+    try:
+        conv = attention(**option)
+    except (TypeError, ValueError):
+        return
+    assert_paths_agree(conv, features(), SPARSE, by_edge_list, by_static_graph)
+
+
+# The definition, by loops.
+
+
+def by_loops(conv: LandmarkAttention, x: Tensor, sources: list[list[int]]) -> Tensor:
+    """softmax_j(q_i . k_j) v_j summed over the sources of each node of one graph, head by head."""
+    query, key, value = conv.lin_query(x), conv.lin_key(x), conv.lin_value(x)
+    size = conv.out_channels // conv.heads
+    messages = torch.zeros_like(value)
+    for head in range(conv.heads):
+        part = slice(head * size, (head + 1) * size)
+        for i, neighbours in enumerate(sources):
+            weights = [torch.exp(torch.dot(query[i, part], key[j, part]) * conv.scale) for j in neighbours]
+            for weight, j in zip(weights, neighbours, strict=True):
+                messages[i, part] += weight / sum(weights) * value[j, part]
+    return messages
+
+
+def test_definition_of_the_paper() -> None:
+    conv, x = attention(), features()
+    assert conv.heads == 1
+    assert conv.scale == 1
+    others = [[j for j in range(L) if j != i] for i in range(L)]
+    expected = torch.stack([by_loops(conv, graph, others) for graph in x])
+    torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(by_edge_list(conv, x, complete_edges(L)), expected, rtol=0, atol=1e-10)
+
+
+def test_definition_of_the_reference() -> None:
+    conv, x = attention(**OPTIONS["reference"]), features()
+    assert conv.scale == 2**-0.5  # heads of two channels
+    everybody = [list(range(L)) for _ in range(L)]
+    expected = torch.stack([conv.lin_out(by_loops(conv, graph, everybody)) for graph in x])
+    torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-10)
+
+
+def test_definition_on_any_graph() -> None:
+    # Edges run from edge_index[0] to edge_index[1]; parallel edges count as often as they are there.
+    conv, x = attention(heads=2), features()
+    sources = [[int(j) for j, i in PARALLEL.T if i == node] for node in range(L)]
+    expected = torch.stack([by_loops(conv, graph, sources) for graph in x])
+    torch.testing.assert_close(by_edge_list(conv, x, PARALLEL), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(conv(x, PARALLEL), expected, rtol=0, atol=1e-10)
+
+
+def test_own_features_are_in_the_message_only_on_request() -> None:
+    # With equal keys all weights are equal, and with the identity as value the message is a mean of features.
+    for include_self in (False, True):
+        conv = attention(include_self, out_channels=C)
+        torch.nn.init.zeros_(conv.lin_key.weight)
+        conv.lin_value.load_state_dict({"weight": torch.eye(C), "bias": torch.zeros(C)})
+        x = features()
+        total = x.sum(dim=1, keepdim=True)
+        expected = total.expand_as(x) / L if include_self else (total - x) / (L - 1)
+        torch.testing.assert_close(conv(x), expected)
+
+
+def test_large_similarities_do_not_overflow() -> None:
+    conv, x = attention(out_channels=8, heads=2), features() * 1e3
+    for out in (conv(x), conv(x, SPARSE), conv(x[0], SPARSE), conv(x, return_attention_weights=True)[0]):
+        assert out.isfinite().all()
+
+
+# Nodes that nobody talks to.
+
+
+@pytest.mark.parametrize("return_weights", [False, True])
+@pytest.mark.parametrize("shape", [(L,), (B, L)])
+def test_nodes_without_neighbours_get_no_message(shape: tuple[int, ...], return_weights: bool) -> None:
+    conv, x = attention(heads=2), features(*shape).requires_grad_()
+    out = conv(x, LONELY, return_attention_weights=return_weights)
+    out = out[0] if return_weights else out
+    lonely = [1, 4, 5]  # 4 has only itself
+    assert (out[..., lonely, :] == 0).all()
+    assert (out[..., [0, 2, 3], :] != 0).any(dim=-1).all()
+    out.square().sum().backward()
+    for name, value in [("x", x), *conv.named_parameters()]:
+        assert value.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("return_weights", [False, True])
+@pytest.mark.parametrize("edges", [None, complete_edges(1)], ids=["complete", "no edges"])
+@pytest.mark.parametrize("shape", [(1,), (B, 1)])
+def test_a_single_node(shape: tuple[int, ...], edges: Tensor | None, return_weights: bool) -> None:
+    conv, x = attention(heads=2), features(*shape).requires_grad_()
+    out = conv(x, edges, return_attention_weights=return_weights)
+    out = out[0] if return_weights else out
+    assert out.shape == (*shape, 4)
+    assert (out == 0).all()
+    out.square().sum().backward()
+    for name, value in [("x", x), *conv.named_parameters()]:
+        assert value.grad.isfinite().all(), name
+
+
+def test_a_single_node_that_attends_to_itself() -> None:
+    conv, x = attention(include_self=True, heads=2), features(B, 1)
+    torch.testing.assert_close(conv(x), conv.lin_value(x))
+
+
+# Attention weights.
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("edges", [None, SPARSE], ids=["complete", "sparse"])
+@pytest.mark.parametrize("shape", [(L,), (B, L)])
+def test_asking_for_weights_changes_no_message(
+    shape: tuple[int, ...], edges: Tensor | None, options: str
+) -> None:
+    conv, x = attention(**OPTIONS[options]), features(*shape)
+    out, _ = conv(x, edges, return_attention_weights=True)
+    torch.testing.assert_close(out, conv(x, edges), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(L,), (B, L)])
+@pytest.mark.parametrize("include_self", [False, True])
+def test_weights_of_the_complete_graph(shape: tuple[int, ...], include_self: bool) -> None:
+    conv, x = attention(include_self, heads=2), features(*shape)
+    out, alpha = conv(x, return_attention_weights=True)
+    assert alpha.shape == (*shape[:-1], 2, L, L)
+    torch.testing.assert_close(alpha.sum(dim=-1), torch.ones_like(alpha[..., 0]))
+    diagonal = alpha.diagonal(dim1=-2, dim2=-1)
+    assert (diagonal > 0).all() if include_self else (diagonal == 0).all()
+    # The weights are the ones that made the message.
+    value = conv.lin_value(x).unflatten(-1, (2, -1))
+    torch.testing.assert_close(torch.einsum("...hij,...jhd->...ihd", alpha, value).flatten(-2), out)
+
+
+def test_weights_of_a_static_graph_stand_only_on_its_edges() -> None:
+    conv, x = attention(heads=2), features()
+    _, alpha = conv(x, SPARSE, return_attention_weights=True)
+    assert alpha.shape == (B, 2, L, L)
+    is_edge = torch.zeros(L, L, dtype=torch.bool)
+    is_edge[SPARSE[1], SPARSE[0]] = True  # row: target, column: source
+    assert ((alpha > 0) == is_edge).all()
+    torch.testing.assert_close(alpha.sum(dim=-1), torch.ones(B, 2, L, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+def test_weights_of_an_edge_list(include_self: bool) -> None:
+    conv, x = attention(include_self, heads=2), features()
+    _, dense = conv(x, LOOPS, return_attention_weights=True)
+    for graph, expected in zip(x, dense, strict=True):
+        _, (edges, alpha) = conv(graph, LOOPS, return_attention_weights=True)
+        count = SPARSE.size(1) + (L if include_self else 0)  # self-loops all or none, whatever was given
+        assert edges.shape == (2, count)
+        assert alpha.shape == (count, 2)
+        assert (edges[0] == edges[1]).sum() == (L if include_self else 0)
+        total = torch.zeros(L, 2, dtype=torch.float64).index_add(0, edges[1], alpha)
+        torch.testing.assert_close(total, torch.ones_like(total))
+        torch.testing.assert_close(alpha.T, expected[:, edges[1], edges[0]], rtol=0, atol=1e-10)
+
+
+def test_weights_of_lonely_nodes_are_zero() -> None:
+    _, alpha = attention(heads=2)(features(), LONELY, return_attention_weights=True)
+    assert (alpha[:, :, [1, 4, 5]] == 0).all()
+    torch.testing.assert_close(alpha[:, :, [0, 2, 3]].sum(dim=-1), torch.ones(B, 2, 3, dtype=torch.float64))
+
+
+# Properties.
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+def test_order_of_the_nodes_does_not_matter(include_self: bool) -> None:
+    conv, x = attention(include_self, heads=2), features()
+    order = torch.tensor([4, 2, 0, 5, 1, 3])
+    new_number = order.argsort()
+    out, alpha = conv(x, return_attention_weights=True)
+    moved, moved_alpha = conv(x[:, order], return_attention_weights=True)
+    torch.testing.assert_close(moved, out[:, order], rtol=0, atol=1e-10)
+    torch.testing.assert_close(moved_alpha, alpha[:, :, order][..., order], rtol=0, atol=1e-10)
+    torch.testing.assert_close(conv(x[:, order]), out[:, order], rtol=0, atol=1e-10)
+    for each in (x, x[0]):  # with the edges renumbered
+        moved = conv(each[..., order, :], new_number[SPARSE])
+        torch.testing.assert_close(moved, conv(each, SPARSE)[..., order, :], rtol=0, atol=1e-10)
+
+
+def test_items_of_a_batch_do_not_see_each_other() -> None:
+    conv, x = attention(heads=2), features()
+    changed = x.clone()
+    changed[1] += 1
+    for edges in (None, SPARSE):
+        before, after = conv(x, edges), conv(changed, edges)
+        torch.testing.assert_close(after[[0, 2]], before[[0, 2]], rtol=0, atol=1e-12)
+        assert not torch.allclose(after[1], before[1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "edges"),
+    [
+        ((2, 3), None),
+        ((2, 3), torch.tensor([[0, 2, 1], [1, 1, 0]])),
+        ((3,), torch.tensor([[0, 2, 1], [1, 1, 0]])),
+    ],
+    ids=["complete", "static", "edge list"],
+)
+@pytest.mark.parametrize("include_self", [False, True])
+def test_gradcheck(shape: tuple[int, ...], edges: Tensor | None, include_self: bool) -> None:
+    conv = LandmarkAttention(2, 2, heads=2, include_self=include_self, scale=True, out_proj=True).double()
+    x = torch.randn(*shape, 2, dtype=torch.float64, requires_grad=True)
+    names = [name for name, _ in conv.named_parameters()]
+
+    def run(x: Tensor, *values: Tensor) -> Tensor:
+        return functional_call(conv, dict(zip(names, values, strict=True)), (x, edges))
+
+    assert torch.autograd.gradcheck(run, (x, *conv.parameters()))
+
+
+# Compilers.
+
+
+def compiled_equals_eager(backend: str) -> None:
+    torch._dynamo.reset()
+    conv = LandmarkAttention(8, 8, heads=2)
+    compiled = torch.compile(conv, fullgraph=True, backend=backend)
+    x = torch.randn(2, 5, 8, requires_grad=True)
+    inputs = [x, *conv.parameters()]
+    out, expected = compiled(x), conv(x)
+    torch.testing.assert_close(out, expected)
+    for grad, other in zip(
+        *(torch.autograd.grad(o.square().sum(), inputs) for o in (out, expected)), strict=True
+    ):
+        torch.testing.assert_close(grad, other)
+
+
+def test_complete_graph_compiles_in_one_piece() -> None:
+    compiled_equals_eager("aot_eager")
+
+
+@pytest.mark.slow
+def test_complete_graph_compiles_to_code() -> None:
+    compiled_equals_eager("inductor")
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+def test_complete_graph_can_be_exported(include_self: bool) -> None:
+    conv = LandmarkAttention(8, 8, heads=2, include_self=include_self, out_proj=True)
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(conv, (torch.randn(2, 5, 8),), dynamic_shapes=({0: batch},))
+    x = torch.randn(3, 5, 8)  # of another batch size
+    torch.testing.assert_close(program.module()(x), conv(x))
+
+
+# Explanations.
+
+
+def explainer(conv: LandmarkAttention) -> Explainer:
+    return Explainer(
+        conv,
+        GNNExplainer(epochs=2),
+        explanation_type="model",
+        node_mask_type="attributes",
+        edge_mask_type="object",
+        model_config={"mode": "regression", "task_level": "node", "return_type": "raw"},
+    )
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_explainer_gives_each_edge_a_value(graph: str, include_self: bool) -> None:
+    conv, x, edges = (
+        LandmarkAttention(C, 4, heads=2, include_self=include_self),
+        torch.randn(L, C),
+        GRAPHS[graph],
+    )
+    before = conv(x, edges)
+    explanation = explainer(conv)(x, edges)
+    assert explanation.edge_mask.shape == (edges.size(1),)
+    relevant = edges[0] != edges[1]  # whether a self-loop counts is not for the graph to say
+    assert (explanation.edge_mask[relevant] > 0).all()
+    torch.testing.assert_close(conv(x, edges), before)  # and it leaves nothing behind
+
+
+@pytest.mark.parametrize("include_self", [False, True])
+@pytest.mark.parametrize("shape", [(L,), (1, L), (B, L)], ids=["edge list", "static graph", "static graphs"])
+def test_masked_edges_carry_no_message(shape: tuple[int, ...], include_self: bool) -> None:
+    # One mask value an edge; the items of a static batch share the graph and so the mask.
+    conv, x = attention(include_self, heads=2), features(*shape)
+    source, target = SPARSE[:, 2]
+    alpha = conv(x.reshape(-1, L, C), SPARSE, return_attention_weights=True)[1][
+        ..., target, source
+    ]  # [B, heads]
+    lost = alpha[..., None] * conv.lin_value(x)[..., source, :].reshape(-1, 2, 2)
+    expected = conv(x, SPARSE).clone()
+    expected[..., target, :] -= lost.reshape(*shape[:-1], 4)
+
+    mask = torch.ones(SPARSE.size(1), dtype=torch.float64)
+    mask[2] = 0
+    set_masks(conv, mask, SPARSE, apply_sigmoid=False)
+    explained = conv(x, SPARSE)
+    clear_masks(conv)
+    torch.testing.assert_close(explained, expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(conv(x, SPARSE)[..., source, :], expected[..., source, :])  # as it was
+
+
+# The module itself.
+
+
+def test_repr() -> None:
+    assert repr(LandmarkAttention(8, 16)) == "LandmarkAttention(8, 16, heads=1)"
+    assert repr(LandmarkAttention(512, 256, heads=4)) == "LandmarkAttention(512, 256, heads=4)"
+
+
+def test_forward_leaves_nothing_on_the_module() -> None:
+    conv, x = attention(**OPTIONS["reference"]), features()
+
+    def state() -> list[dict[str, Any]]:
+        modules = list(conv.modules())
+        return [{k: dict(v) if isinstance(v, dict) else v for k, v in vars(m).items()} for m in modules]
+
+    before, weights = state(), {name: value.clone() for name, value in conv.state_dict().items()}
+    for edges in (None, SPARSE):
+        for each in (x, x[0]):
+            for return_weights in (False, True):
+                conv(each, edges, return_attention_weights=return_weights)
+    for then, now in zip(before, state(), strict=True):
+        assert then.keys() == now.keys()
+        for key in then:
+            if isinstance(then[key], dict):
+                assert then[key].keys() == now[key].keys()
+                assert all(then[key][name] is now[key][name] for name in then[key]), key
+            else:
+                assert then[key] is now[key], key
+    assert all(torch.equal(weights[name], value) for name, value in conv.state_dict().items())
+
+
+def test_reset_parameters_draws_all_anew() -> None:
+    conv = attention(out_proj=True)
+    before = {name: value.clone() for name, value in conv.named_parameters()}
+    assert {name.split(".")[0] for name in before} == {"lin_query", "lin_key", "lin_value", "lin_out"}
+    conv.reset_parameters()
+    assert all(not torch.equal(before[name], value) for name, value in conv.named_parameters())
+
+
+def test_heads_must_divide_the_channels() -> None:
+    with pytest.raises(ValueError, match=r"out_channels \(6\) must be divisible by heads \(4\)"):
+        LandmarkAttention(4, 6, heads=4)
+
+
+@pytest.mark.parametrize("shape", [(C,), (B, L, C + 1), (L, C - 1), (1, B, L, C)])
+def test_features_of_a_wrong_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"x must be \[N, 5\] or \[B, L, 5\]"):
+        attention()(torch.zeros(shape, dtype=torch.float64))

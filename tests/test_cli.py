@@ -1,0 +1,255 @@
+"""The command line, above all what it says of bad input."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from pyspiga_geo.cli import main
+from pyspiga_geo.data import read_records, write_records
+
+BOX = ["--bbox", "30", "20", "50", "60"]
+
+
+@pytest.fixture(scope="module")
+def weights(tiny_model, tmp_path_factory):
+    """Weights of an untrained model."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    tiny_model.save(path)
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output, standard error."""
+    try:
+        main([str(argument) for argument in arguments])
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def one_sentence(err: str) -> bool:
+    return err.count("\n") == 1 and err.startswith("pyspiga-geo: ") and "Traceback" not in err
+
+
+def test_predict_writes_a_picture_and_a_record(capsys, tmp_path, weights, photo):
+    out, records = tmp_path / "out", tmp_path / "faces.json"
+    code, said, err = run(capsys, "predict", photo, *BOX, "--model", weights, "--out", out, "--json", records)
+    assert (code, err) == (0, "")
+    assert str(out / "photo.png") in said
+    assert Image.open(out / "photo.png").width >= 1000
+    (record,) = read_records(records)
+    assert record.imgpath == str(photo)
+    assert record.bbox == (30, 20, 50, 60)
+    assert record.landmarks.shape == (68, 2)
+    assert sorted(path.name for path in out.iterdir()) == ["photo.png"]
+
+
+def test_photos_of_one_name_do_not_overwrite_each_other(capsys, tmp_path, weights):
+    from skimage.data import astronaut
+
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(astronaut()).save(tmp_path / folder / "x.png")
+    code, _, _ = run(
+        capsys,
+        "predict",
+        tmp_path / "a/x.png",
+        tmp_path / "b/x.png",
+        "--model",
+        weights,
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.png", "x_2.png"]
+
+
+def test_bad_images_are_named_and_the_others_are_done(capsys, tmp_path, weights):
+    from skimage.data import astronaut
+
+    good = tmp_path / "good.png"
+    Image.fromarray(astronaut()).save(good)
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "half.png").write_bytes(good.read_bytes()[:5000])
+    Image.fromarray(np.zeros((100, 100, 3), dtype=np.uint8)).save(tmp_path / "black.png")
+    images = [
+        tmp_path / "text.jpg",
+        tmp_path / "half.png",
+        tmp_path / "absent.png",
+        "",
+        tmp_path / "black.png",
+        good,
+    ]
+    out, records = tmp_path / "out", tmp_path / "faces.json"
+    code, said, err = run(capsys, "predict", *images, "--model", weights, "--out", out, "--json", records)
+    assert code == 1
+    complaints = err.splitlines()
+    assert len(complaints) == 5
+    for complaint, expected in zip(
+        complaints,
+        [
+            "text.jpg: not a picture",
+            "half.png: damaged or truncated",
+            "absent.png: no such file",
+            "an empty path",
+            "black.png: no face found",
+        ],
+        strict=True,
+    ):
+        assert expected in complaint
+        assert complaint.startswith("pyspiga-geo: ")
+    assert "good.png: 1 face" in said
+    assert [path.name for path in out.iterdir()] == ["good.png"]
+    assert [record.imgpath for record in read_records(records)] == [str(good)]
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        (["10", "10", "0", "5"], "no size"),
+        (["500", "10", "5", "5"], "outside of the picture"),
+        (["-99", "-99", "20", "20"], "outside of the picture"),
+    ],
+)
+def test_impossible_boxes(capsys, tmp_path, weights, photo, box, reason):
+    out, records = tmp_path / "out", tmp_path / "faces.json"
+    code, _, err = run(
+        capsys, "predict", photo, "--bbox", *box, "--model", weights, "--out", out, "--json", records
+    )
+    assert code == 1
+    assert one_sentence(err)
+    assert reason in err
+    assert not out.exists()
+    assert not records.exists()
+
+
+def test_a_box_goes_with_one_image(capsys, tmp_path, weights, photo):
+    code, _, err = run(capsys, "predict", photo, photo, *BOX, "--model", weights, "--out", tmp_path / "out")
+    assert code == 1
+    assert one_sentence(err)
+
+
+class _Payload:
+    """A pickle that makes a file when it is opened carelessly."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("kind", ["absent", "text", "pickle", "other", "truncated"])
+def test_bad_weights(capsys, tmp_path, weights, photo, kind):
+    bad, trap = tmp_path / "bad.safetensors", tmp_path / "trap"
+    if kind == "text":
+        bad.write_text("hello")
+    elif kind == "pickle":
+        bad.write_bytes(pickle.dumps(_Payload(trap)))
+    elif kind == "other":
+        save_file({"layer.weight": torch.zeros(3)}, bad)
+    elif kind == "truncated":
+        bad.write_bytes(weights.read_bytes()[:-1000])
+    code, _, err = run(capsys, "predict", photo, *BOX, "--model", bad, "--out", tmp_path / "out")
+    assert code == 1
+    assert one_sentence(err)
+    assert "bad.safetensors" in err
+    assert not trap.exists()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["absent", "text", "pickle", "other", "list"])
+def test_convert_refuses_what_is_no_reference(capsys, tmp_path, kind):
+    bad, trap, out = tmp_path / "bad.pt", tmp_path / "trap", tmp_path / "out.safetensors"
+    if kind == "text":
+        bad.write_text("hello")
+    elif kind == "pickle":
+        torch.save({"weight": _Payload(trap)}, bad)
+    elif kind == "other":
+        torch.save({"layer.weight": torch.zeros(3)}, bad)
+    elif kind == "list":
+        torch.save([torch.zeros(3)], bad)
+    code, _, err = run(capsys, "convert", bad, out)
+    assert code == 1
+    assert one_sentence(err)
+    assert "bad.pt" in err
+    assert not trap.exists()
+    assert not out.exists()
+
+
+@pytest.fixture
+def annotated(capsys, tmp_path, weights, photo):
+    """A folder with an annotated photo: the model's own landmarks, moved by a little."""
+    path = tmp_path / "truth.json"
+    run(capsys, "predict", photo, *BOX, "--model", weights, "--out", tmp_path / "out", "--json", path)
+    entries = json.loads(path.read_text())
+    entries[0]["imgpath"] = "photo.png"
+    entries[0]["landmarks"] = [[x + 1, y] for x, y in entries[0]["landmarks"]]
+    path.write_text(json.dumps(entries))
+    return path
+
+
+def test_evaluate_runs_a_model(capsys, tmp_path, weights, annotated):
+    figures, predictions = tmp_path / "figures.json", tmp_path / "predictions.json"
+    code, said, _ = run(
+        capsys, "evaluate", "--model", weights, "--images", tmp_path, "--annotations", annotated,
+        "--json", figures, "--predictions-out", predictions,
+    )  # fmt: skip
+    assert code == 0
+    assert "1 faces" in said
+    measured = json.loads(figures.read_text())
+    assert {"faces", "nme", "auc", "fr", "nme_p90", "nme_p95", "nme_p99", "pose_mae"} <= set(measured)
+    truth = read_records(annotated)[0].landmarks
+    corners = np.linalg.norm(truth[36] - truth[45])
+    assert measured["nme"] == pytest.approx(100 / corners, rel=1e-3)
+    again = run(capsys, "evaluate", "--predictions", predictions, "--annotations", annotated)
+    assert again[0] == 0
+    assert f"NME {measured['nme']:.4f}" in again[1]
+
+
+def test_evaluate_says_what_it_needs(capsys, tmp_path, weights, annotated):
+    for arguments in ([], ["--model", weights], ["--model", weights, "--predictions", annotated]):
+        code, _, err = run(capsys, "evaluate", *arguments, "--annotations", annotated)
+        assert code == 1
+        assert one_sentence(err)
+
+
+def test_evaluate_names_a_missing_picture_and_a_mismatch(capsys, tmp_path, weights, annotated):
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(
+        capsys, "evaluate", "--model", weights, "--images", tmp_path / "empty", "--annotations", annotated
+    )
+    assert code == 1
+    assert "photo.png: no such file" in err
+    other = tmp_path / "other.json"
+    write_records(other, read_records(annotated) * 2)
+    code, _, err = run(capsys, "evaluate", "--predictions", other, "--annotations", annotated)
+    assert code == 1
+    assert one_sentence(err)
+
+
+def test_train_names_bad_annotations(capsys, tmp_path):
+    (tmp_path / "bad.json").write_text("not json")
+    code, _, err = run(capsys, "train", "--annotations", tmp_path / "bad.json", "--out", tmp_path / "run")
+    assert code == 1
+    assert one_sentence(err)
+    assert "bad.json" in err
+
+
+def test_wrong_usage_exits_with_two(capsys):
+    assert run(capsys, "predict")[0] == 2
+    assert run(capsys, "dance")[0] == 2

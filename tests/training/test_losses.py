@@ -1,0 +1,88 @@
+import math
+
+import pytest
+import torch
+
+from pyspiga_geo.training.losses import (
+    adaptive_wing_loss,
+    cascade_loss,
+    coordinate_loss,
+    heatmap_loss,
+    pose_loss,
+)
+
+
+def test_coordinates_count_in_percent_and_leave_out_masked_landmarks():
+    target = torch.zeros(1, 3, 2, dtype=torch.float64)
+    predicted = torch.tensor([[[0.005, 0.0], [0.03, -0.03], [9.0, 9.0]]], dtype=torch.float64)
+    mask = torch.tensor([[True, True, False]])
+    first = 0.5 * 0.5**2 / 2  # quadratic below one percent, mean of x and y
+    second = 3 - 0.5  # linear above
+    assert coordinate_loss(predicted, target, mask).item() == pytest.approx((first + second) / 2)
+
+
+def test_nothing_unmasked_is_zero_with_finite_gradient():
+    predicted = torch.rand(2, 3, 2, requires_grad=True)
+    loss = coordinate_loss(predicted, torch.rand(2, 3, 2), torch.zeros(2, 3, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == 0
+    assert predicted.grad.abs().sum() == 0
+
+
+def test_pose_counts_degrees_and_translation_as_an_arc():
+    target = torch.zeros(2, 6, dtype=torch.float64)
+    target[1] = torch.nan
+    predicted = torch.tensor([[3.0, 0, 0, 0.1, 0, 0], [50.0] * 6], dtype=torch.float64)
+    expected = (3**2 + (0.1 * 180 / math.pi) ** 2) / 6
+    assert pose_loss(predicted, target).item() == pytest.approx(expected)
+
+
+def test_an_unknown_pose_gives_no_gradient():
+    predicted = torch.zeros(2, 6, requires_grad=True)
+    pose_loss(predicted, torch.full((2, 6), torch.nan)).backward()
+    assert predicted.grad.tolist() == [[0.0] * 6] * 2
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_adaptive_wing_by_hand(target):
+    small, large = 0.2, 0.9
+    truth = torch.tensor(target, dtype=torch.float64)
+    power = 2.1 - target
+    expected = 14 * math.log(1 + small**power)
+    assert adaptive_wing_loss(truth - small, truth).item() == pytest.approx(expected)
+    slope = 14 * power * 0.5 ** (power - 1) / (1 + 0.5**power)
+    offset = 0.5 * slope - 14 * math.log(1 + 0.5**power)
+    assert adaptive_wing_loss(truth - large, truth).item() == pytest.approx(slope * large - offset)
+
+
+def test_adaptive_wing_is_smooth_where_its_pieces_meet():
+    truth = torch.tensor(0.4, dtype=torch.float64)
+    values, slopes = [], []
+    for gap in (0.5 - 1e-7, 0.5 + 1e-7):
+        predicted = (truth - gap).requires_grad_(True)
+        loss = adaptive_wing_loss(predicted, truth)
+        loss.backward()
+        values.append(loss.item())
+        slopes.append(predicted.grad.item())
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
+    assert slopes[0] == pytest.approx(slopes[1], abs=1e-5)
+
+
+def test_adaptive_wing_has_a_finite_gradient_at_the_truth():
+    predicted = torch.tensor([0.0, 0.5, 1.0], requires_grad=True)
+    adaptive_wing_loss(predicted, predicted.detach().clone()).sum().backward()
+    assert predicted.grad.isfinite().all()
+
+
+def test_heatmaps_of_masked_landmarks_do_not_count():
+    target, predicted = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+    predicted[:, 1] = 1
+    assert heatmap_loss(predicted, target, torch.tensor([[True, False]])).item() == pytest.approx(0, abs=1e-6)
+    assert heatmap_loss(predicted, target, torch.tensor([[True, True]])).item() > 1
+
+
+def test_cascade_loss_is_the_sum_over_steps():
+    target, mask = torch.rand(2, 5, 2), torch.ones(2, 5, dtype=torch.bool)
+    steps = [torch.rand(2, 5, 2) for _ in range(3)]
+    expected = sum(coordinate_loss(pos, target, mask) for pos in steps)
+    assert torch.allclose(cascade_loss(steps, target, mask), expected)

@@ -1,0 +1,101 @@
+"""A whole training run on pictures of projected rigid faces, small enough for the default suite."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pyspiga_geo import SPIGA, get_layout
+from pyspiga_geo.data import FaceRecord, write_records
+from pyspiga_geo.geometry import camera_matrix, project
+from pyspiga_geo.training import StageConfig, TrainConfig
+
+pytest.importorskip("lightning")
+from pyspiga_geo.training.run import run_training
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> TrainConfig:
+    """Twenty faces of dots, and a model and stages that take a second each."""
+    folder = tmp_path_factory.mktemp("faces")
+    layout = get_layout("ibug68")
+    rng = np.random.default_rng(0)
+    records = []
+    for index in range(20):
+        pose = torch.tensor([*rng.uniform(-20, 20, 3), 0, 0, 5.0], dtype=torch.float64)
+        points = project(torch.tensor(layout.shape3d), pose, camera_matrix(SIZE, dtype=torch.float64)).numpy()
+        pixels = np.zeros((SIZE, SIZE, 3), dtype=np.uint8)
+        x, y = points.round().astype(int).clip(0, SIZE - 1).T
+        pixels[y, x] = 255
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        low, high = points.min(axis=0), points.max(axis=0)
+        box = (*low, *(high - low))
+        records.append(
+            FaceRecord(f"{index}.png", box, tuple(layout.ids), points, np.ones(68), None, str(index))
+        )
+    write_records(folder / "train.json", records)
+    tiny = {
+        "image_size": 64, "channels": 16, "num_stacks": 2, "depth": 2,
+        "node_channels": 16, "hidden_channels": 16, "num_layers": 1,
+    }  # fmt: skip
+    once = StageConfig(epochs=1, lr=1e-3)
+    return TrainConfig(
+        folder / "train.json",
+        folder / "run",
+        model=tiny,
+        batch_size=8,
+        workers=0,
+        landmarks=once,
+        pose=once,
+        cascade=once,
+    )
+
+
+def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
+    return SPIGA.from_pretrained(run_training(config)).state_dict()
+
+
+def test_three_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path):
+    run = replace(config, out=tmp_path / "run")
+    first = trained(run)
+    assert (run.out / "model.safetensors").is_file()
+    for stage in ("landmarks", "pose", "cascade"):
+        assert (run.out / stage / "csv" / "metrics.csv").read_text().startswith("epoch,loss")
+    # The frozen backbone of the last stage is what the second stage left, batch statistics included.
+    second = SPIGA.from_pretrained(run.out / "pose" / "model.safetensors").state_dict()
+    third = SPIGA.from_pretrained(run.out / "cascade" / "model.safetensors").state_dict()
+    for name, value in second.items():
+        if name.startswith("backbone."):
+            assert torch.equal(third[name], value), name
+    assert any(not torch.equal(third[name], second[name]) for name in second if name.startswith("cascade."))
+    stamp = (run.out / "pose" / "model.safetensors").stat().st_mtime_ns
+    again = trained(run)
+    assert (run.out / "pose" / "model.safetensors").stat().st_mtime_ns == stamp
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+
+
+def test_the_same_seed_trains_the_same_weights(config, tmp_path):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    first, second, other = (
+        trained(replace(config, out=tmp_path / name, seed=seed, pose=skip, cascade=skip))
+        for name, seed in (("first", 5), ("second", 5), ("other", 6))
+    )
+    assert all(torch.equal(second[name], value) for name, value in first.items())
+    assert any(not torch.equal(other[name], value) for name, value in first.items())
+
+
+def test_an_unknown_model_key_is_named(config, tmp_path):
+    with pytest.raises(ValueError, match="unknown configuration widht"):
+        run_training(replace(config, out=tmp_path, model={"widht": 3}))
+
+
+def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    run = replace(config, out=tmp_path / "run", validation_fraction=0, batch_size=50, pose=skip, cascade=skip)
+    before = trained(replace(run, out=tmp_path / "untrained", landmarks=skip))
+    after = trained(run)
+    assert any(not torch.equal(after[name], value) for name, value in before.items())
