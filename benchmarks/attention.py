@@ -66,7 +66,7 @@ def available_bytes(device: str) -> int:
 
 
 def make_pass(layer: str, landmarks: int, batch: int, device: str) -> Callable[[], Any]:
-    """A function that runs forward and backward once and returns the output."""
+    """A function that runs forward and backward once and returns the output and the gradient of the input."""
     import torch
     from torch_geometric.nn import GATv2Conv, TransformerConv
 
@@ -74,7 +74,7 @@ def make_pass(layer: str, landmarks: int, batch: int, device: str) -> Callable[[
     from pyspiga_geo.nn import LandmarkAttention
 
     torch.manual_seed(0)
-    x = torch.randn(batch, landmarks, CHANNELS, device=device)
+    x, gradient = torch.randn(2, batch, landmarks, CHANNELS, device=device)
     if layer == "LandmarkAttention":
         conv: torch.nn.Module = LandmarkAttention(CHANNELS, CHANNELS, heads=HEADS)
         inputs = [x.requires_grad_()]
@@ -83,19 +83,19 @@ def make_pass(layer: str, landmarks: int, batch: int, device: str) -> Callable[[
             conv = TransformerConv(CHANNELS, CHANNELS // HEADS, heads=HEADS, root_weight=False)
         else:
             conv = GATv2Conv(CHANNELS, CHANNELS // HEADS, heads=HEADS, add_self_loops=False)
-        inputs = [x.flatten(0, 1).requires_grad_()]
-        inputs.append(batch_edges(complete_edges(landmarks, device), landmarks, batch))
+        x, gradient = x.flatten(0, 1), gradient.flatten(0, 1)
+        inputs = [x.requires_grad_(), batch_edges(complete_edges(landmarks, device), landmarks, batch)]
     conv = conv.to(device)
-    weight = torch.randn_like(inputs[0])  # stands for the gradient that comes from the next layer
 
     def forward_backward() -> Any:
-        conv.zero_grad(set_to_none=True)
-        inputs[0].grad = None
         out = conv(*inputs)
-        out.backward(weight)
+        out.backward(gradient)
         if device.startswith("cuda"):
             torch.cuda.synchronize(device)
-        return out.detach()
+        result = out.detach(), x.grad
+        conv.zero_grad(set_to_none=True)  # nothing stays: the next pass must ask for all of its memory
+        x.grad = None
+        return result
 
     return forward_backward
 
@@ -253,6 +253,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json: there is no folder {options.json.parent}")
+    if not options.device.startswith(("cpu", "cuda")):
+        parser.error(f"--device: cpu or cuda, got {options.device}")
     return options
 
 

@@ -52,7 +52,7 @@ class LossConfig:
     Attributes:
         coordinates: lambda_c, of the coordinates of the heatmaps.
         attention: lambda_att, of point and boundary heatmaps.
-        pose: lambda_p, of the head pose. Every loss of hourglass h counts 2^(h-1) times.
+        pose: lambda_p, of the head pose. The losses of hourglass h of M count 2^(h - M) times.
         point_sigma: standard deviation of a point's heatmap in map pixels.
         boundary_sigma: standard deviation across a boundary's heatmap in map pixels.
     """

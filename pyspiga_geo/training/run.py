@@ -61,19 +61,20 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         default_root_dir=folder,
         logger=[
             TensorBoardLogger(folder, name="", version="tensorboard"),
-            CSVLogger(folder, name="", version="csv"),
+            CSVLogger(folder, name="csv"),
         ],
         callbacks=[
-            ModelCheckpoint(folder, save_last=True, save_top_k=0),
+            ModelCheckpoint(folder, filename="last", enable_version_counter=False),
             WeightAveraging(avg_fn=_moving_average(config.average_decay)),
         ],
         log_every_n_steps=min(20, len(data.train_dataloader())),
         gradient_clip_val=5.0,
         enable_model_summary=False,
     )
-    trainer.fit(stage, data, ckpt_path=checkpoint if checkpoint.exists() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    try:
+        trainer.fit(stage, data, ckpt_path=checkpoint if checkpoint.exists() else None)
+    except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away
+        raise KeyboardInterrupt from stop
 
 
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

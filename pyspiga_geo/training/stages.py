@@ -93,7 +93,8 @@ class Stage(LightningModule):
 class BackboneStage(Stage):
     """Stages 1 and 2: every hourglass learns heatmaps, and with ``with_pose`` the head pose.
 
-    L_mt = sum_h 2^(h-1) (lambda_c L_coord + lambda_att L_att + lambda_p L_p), the weight of the last hourglass being 1.
+    L_mt = sum_h 2^(h - M) (lambda_c L_coord + lambda_att L_att + lambda_p L_p): the paper's weights 2^(h-1), over that
+    of the last of the M hourglasses.
     """
 
     def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig, with_pose: bool) -> None:

@@ -73,7 +73,7 @@ def test_training_reaches_every_parameter() -> None:
 
 
 def test_last_landmark_head_is_not_run_by_forward() -> None:
-    backbone = make()
+    backbone = make().eval()
     calls: list[int] = []
     for number, stack in enumerate(backbone.stacks):
         stack.landmarks.register_forward_hook(lambda *_, number=number: calls.append(number))
@@ -155,7 +155,7 @@ def test_soft_argmax_finds_peaks() -> None:
 
 def test_soft_argmax_is_an_expectation() -> None:
     heatmaps = torch.full((1, 2, 4, 4), -torch.inf)
-    heatmaps[0, 0, 1, [0, 3]] = torch.tensor([0.0, 3.0]).log()  # a quarter and three quarters
+    heatmaps[0, 0, 1, [0, 3]] = torch.tensor([1.0, 3.0]).log()  # a quarter and three quarters
     heatmaps[0, 1] = 7  # the same everywhere
     assert torch.allclose(soft_argmax(heatmaps), torch.tensor([[[2.25 / 4, 1 / 4], [1.5 / 4, 1.5 / 4]]]))
 

@@ -1,5 +1,6 @@
 """A whole training run on pictures of projected rigid faces, small enough for the default suite."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
 from pyspiga_geo.training.run import run_training
+from pyspiga_geo.training.stages import BackboneStage
 
 SIZE = 96
 
@@ -64,7 +66,7 @@ def test_three_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_pat
     first = trained(run)
     assert (run.out / "model.safetensors").is_file()
     for stage in ("landmarks", "pose", "cascade"):
-        assert (run.out / stage / "csv" / "metrics.csv").read_text().startswith("epoch,loss")
+        assert (run.out / stage / "csv" / "version_0" / "metrics.csv").read_text().startswith("epoch,loss")
     # The frozen backbone of the last stage is what the second stage left, batch statistics included.
     second = SPIGA.from_pretrained(run.out / "pose" / "model.safetensors").state_dict()
     third = SPIGA.from_pretrained(run.out / "cascade" / "model.safetensors").state_dict()
@@ -99,3 +101,28 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
     before = trained(replace(run, out=tmp_path / "untrained", landmarks=skip))
     after = trained(run)
     assert any(not torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    run = replace(
+        config, out=tmp_path / "run", landmarks=StageConfig(epochs=3, lr=1e-3), pose=skip, cascade=skip
+    )
+
+    def interrupt(stage: BackboneStage) -> None:
+        if stage.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(BackboneStage, "on_train_epoch_start", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(run)
+    finally:
+        signal.signal(signal.SIGINT, handler)  # the engine leaves it switched off
+    assert not (run.out / "landmarks" / "model.safetensors").exists()
+    run_training(run)
+    log = (run.out / "landmarks" / "csv" / "version_1" / "metrics.csv").read_text()
+    epochs = {line.split(",")[0] for line in log.splitlines()[1:]}
+    assert epochs == {"1", "2"}
