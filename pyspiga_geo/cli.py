@@ -106,14 +106,18 @@ def _evaluate(args: Namespace) -> None:
         predictions = list(tqdm(faces, total=len(annotations), unit="face"))
     metrics = evaluate_landmarks(predictions, annotations, args.norm, args.threshold)
     pose = head_pose_errors(head_poses(predictions), head_poses(annotations))
-    figures = metrics.to_dict() | {"pose_mae": {name: None if isnan(error) else error for name, error in pose.items()}}
+    figures = metrics.to_dict() | {
+        "pose_mae": {name: None if isnan(error) else error for name, error in pose.items()}
+    }
     print(
         f"{metrics.faces} faces, errors in percent of {args.norm}\n"
         f"NME {metrics.nme:.4f}   P90 {metrics.nme_p90:.4f}   P95 {metrics.nme_p95:.4f}   P99 {metrics.nme_p99:.4f}\n"
         f"AUC_{args.threshold:g} {metrics.auc:.3f}   FR_{args.threshold:g} {metrics.fr:.4f}"
     )
     if not isnan(pose["mean"]):
-        print("head pose, mean absolute error in degrees: " + ", ".join(f"{n} {e:.3f}" for n, e in pose.items()))
+        print(
+            "head pose, mean absolute error in degrees: " + ", ".join(f"{n} {e:.3f}" for n, e in pose.items())
+        )
     if args.predictions_out is not None:
         write_records(args.predictions_out, predictions)
     if args.json is not None:

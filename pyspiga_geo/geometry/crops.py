@@ -84,9 +84,7 @@ def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
     return F.grid_sample(image[None], normalised, align_corners=False)[0]
 
 
-def _reduce_around(
-    image: Tensor, to_picture: Tensor, resolution: int, factor: int
-) -> tuple[Tensor, Tensor]:
+def _reduce_around(image: Tensor, to_picture: Tensor, resolution: int, factor: int) -> tuple[Tensor, Tensor]:
     """Average ``factor`` x ``factor`` blocks of the part of the picture that the crop shows."""
     corners = torch.tensor([[0, 0, resolution, resolution], [0, resolution, 0, resolution]]).mT.to(to_picture)
     seen = transform_points(corners, to_picture)

@@ -22,7 +22,7 @@ _AXES = "YZX"
 def euler_to_rotation(angles: Tensor) -> Tensor:
     """Rotation matrices [..., 3, 3] of yaw, pitch, roll [..., 3] in degrees (equation in the module text)."""
     yaw, pitch, roll = angles.unbind(-1)
-    turned = torch.stack([90 - yaw, -pitch, -(roll + 90)], dim=-1)
+    turned = [90 - yaw, -pitch, -(roll + 90)]
     rotation: Tensor = roma.euler_to_rotmat(_AXES, turned, degrees=True)
     return rotation
 
@@ -30,7 +30,7 @@ def euler_to_rotation(angles: Tensor) -> Tensor:
 def rotation_to_euler(rotation: Tensor) -> Tensor:
     """Yaw, pitch, roll [..., 3] in degrees of rotation matrices [..., 3, 3].
 
-    The inverse of :func:`euler_to_rotation`: yaw and roll in [-180, 180), pitch in [-90, 90]. At
+    The inverse of :func:`euler_to_rotation`: yaw and roll in [-180, 180], pitch in [-90, 90]. At
     pitch = +-90 degrees yaw and roll are not separable and one of the equivalent pairs is returned.
     """
     turned: Tensor = roma.rotmat_to_euler(_AXES, rotation, degrees=True)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 ROBUST_IDS = range(1, 25)
 """Ids of the points that every face layout shares and that move little with expression."""
 
-EYE_CORNER_IDS = (12, 7)
+EYE_CORNER_IDS = (7, 12)
 """Ids of the outer eye corners (right, left), whose distance normalises the error."""
 
 

@@ -9,6 +9,17 @@ from torch import Tensor, nn
 from pyspiga_geo.models.hourglass import ConvBlock, Hourglass, Residual, conv
 
 
+class BackboneOutput(NamedTuple):
+    """What the cascade needs."""
+
+    pose: Tensor
+    """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape."""
+    feature_map: Tensor
+    """[B, C, h, w]."""
+    heatmaps: Tensor | None
+    """On request, the logarithm of each landmark's density [B, L, h, w], up to a constant."""
+
+
 class StackOutput(NamedTuple):
     """What one hourglass says about a batch of faces, on a map of h x w pixels."""
 
@@ -33,6 +44,10 @@ def soft_argmax(heatmaps: Tensor) -> Tensor:
     return torch.stack([(weight.sum(dim=2) * x).sum(dim=-1), (weight.sum(dim=3) * y).sum(dim=-1)], dim=-1)
 
 
+def _at_least_single(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class CoordinateChannels(nn.Module):
     """Append three channels that say where a pixel is.
 
@@ -51,7 +66,7 @@ class CoordinateChannels(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map [B, 3, S, S] to [B, 6, S, S]."""
-        return torch.cat([images, self.channels.to(images).expand(len(images), -1, -1, -1)], dim=1)
+        return torch.cat([images, self.channels.to(images).expand(images.size(0), -1, -1, -1)], dim=1)
 
 
 class LandmarkMaps(NamedTuple):
@@ -78,7 +93,13 @@ class LandmarkMaps(NamedTuple):
         The evidence is gated as a density and not as a logit: gates near zero then exclude a place, while in
         a softmax of the product they would make it as likely as any other.
         """
-        return soft_argmax(self.maps + self.points.clamp(min=1e-6).log() + self.gates.clamp(min=1e-6).log())
+        return soft_argmax(self.log_density)
+
+    @property
+    def log_density(self) -> Tensor:
+        """Logarithm of that density, up to a constant [B, L, h, w]; in single precision also under autocast."""
+        maps, points, gates = (_at_least_single(t) for t in (self.maps, self.points, self.gates))
+        return maps + points.clamp(min=1e-6).log() + gates.clamp(min=1e-6).log()
 
 
 class LandmarkHead(nn.Module):
@@ -129,7 +150,7 @@ class HourglassStack(nn.Module):
     def estimate_pose(self, core: Tensor) -> Tensor:
         """Pose [B, 6] of the hourglass's core."""
         out: Tensor = self.pose(self.core(core).flatten(1))
-        return out
+        return _at_least_single(out)
 
     def merge(self, x: Tensor, feature_map: Tensor, heatmaps: Tensor) -> Tensor:
         """Input of the next stack; of the last stack, its features."""
@@ -142,7 +163,7 @@ class HourglassStack(nn.Module):
 class MultitaskHourglass(nn.Module):
     """M stacked hourglasses, each with a pose head and a landmark head.
 
-    ``forward`` is what inference needs: the pose of the last stack and its features.
+    ``forward`` is what inference needs: the pose of the last stack, its features and on request its heatmaps.
     ``forward_stacks`` is what training supervises: the outputs of every stack.
 
     Args:
@@ -154,7 +175,7 @@ class MultitaskHourglass(nn.Module):
 
     Shapes:
         - **images**: ``[B, 3, S, S]``, 0..1
-        - **output**: pose ``[B, 6]`` and feature map ``[B, C, S / 4, S / 4]``
+        - **output**: :class:`BackboneOutput`, maps of S / 4 x S / 4
 
     Raises:
         ValueError: when image_size and depth do not fit.
@@ -174,13 +195,14 @@ class MultitaskHourglass(nn.Module):
         map_size = image_size // 4
         core_size = map_size >> depth
         if (
-            core_size < 1
+            depth < 1
+            or core_size < 1
             or core_size << depth != map_size
             or map_size * 4 != image_size
             or core_size.bit_count() > 1
         ):
             raise ValueError(
-                f"image_size / 4 / 2^depth must be a power of two, got image_size={image_size}, depth={depth}"
+                f"image_size / 4 / 2^depth must be a power of two and depth 1 or more, got image_size={image_size}, depth={depth}"
             )
         self.stem = nn.Sequential(
             ConvBlock(6, channels // 4, 7, 2),
@@ -195,15 +217,17 @@ class MultitaskHourglass(nn.Module):
             for index in range(num_stacks)
         )
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pose [B, 6] and feature map [B, C, h, w] of the last stack."""
+    def forward(self, images: Tensor, return_heatmaps: bool = False) -> BackboneOutput:
+        """Return what the last stack says, and nothing that only training needs."""
         x = self.stem(self.coordinates(images))
         for index, stack in enumerate(self.stacks):
             merged, core = stack.hourglass(x)
             feature_map = stack.out(merged)
             if index < len(self.stacks) - 1:
                 x = stack.merge(x, feature_map, stack.landmarks(feature_map).heatmaps)
-        return self.stacks[-1].estimate_pose(core), feature_map
+        last = self.stacks[-1]
+        heatmaps = last.landmarks(feature_map).log_density if return_heatmaps else None
+        return BackboneOutput(last.estimate_pose(core), feature_map, heatmaps)
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
         """Return the outputs of every stack, first to last."""

@@ -24,18 +24,13 @@ class CheckpointError(ValueError):
     """A weights file that cannot be used; the message names the file and says why."""
 
 
-def write(
-    path: str | Path, state: Mapping[str, Tensor], config: SPIGAConfig, layout: Layout, half: bool = False
-) -> None:
+def write(path: str | Path, state: Mapping[str, Tensor], config: SPIGAConfig, layout: Layout) -> None:
     """Write a model's state with what is needed to build the model again."""
     if not isinstance(config.conv, str):
         raise ValueError(
             "a model whose conv is a function cannot be saved: name the operator, or save its state dict"
         )
-    tensors = {
-        name: (value.half() if half and value.is_floating_point() and value.dim() > 1 else value).contiguous()
-        for name, value in state.items()
-    }
+    tensors = {name: value.contiguous() for name, value in state.items()}
     metadata = {
         "format": _FORMAT,
         "config": json.dumps(asdict(config)),
@@ -96,6 +91,8 @@ def read_reference(path: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path}: not a PyTorch weights file, damaged, or a pickle with code in it, which is never run"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise CheckpointError(f"{path}: not a state dict (a dict of names and tensors)")
     return state

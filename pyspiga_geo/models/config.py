@@ -30,6 +30,7 @@ class SPIGAConfig:
         include_self: whether a landmark attends to itself.
         scale: divide the similarity by the root of a head's channels.
         out_proj: linear map of the concatenated messages.
+        heatmap_windows: whether each landmark of the cascade also looks at its own heatmap.
     """
 
     image_size: int = 256
@@ -51,6 +52,7 @@ class SPIGAConfig:
     include_self: bool = False
     scale: bool = False
     out_proj: bool = False
+    heatmap_windows: bool = False
 
     @property
     def map_size(self) -> int:
@@ -78,6 +80,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_channels": 96,
         "samples": 5,
         "scale": True,
+        "heatmap_windows": True,
     },
 }
 

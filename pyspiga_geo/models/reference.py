@@ -11,7 +11,6 @@ from pyspiga_geo.nn import LandmarkAttention
 
 _CONSTANTS = re.compile(
     r"diagonal_mask|theta_S\.\d+|visual_cnn\.(pre\.0\.(xx|yy)_channel|E2Ptransform\.(ones|edge2point))"
-    r"|.*\.num_batches_tracked"
 )
 """Entries that carry nothing learned: welcome, but not needed."""
 
@@ -117,7 +116,7 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
     problems += [
         f"missing {name}"
         for name in (*taken.values(), *skips)
-        if name not in state_dict and not _CONSTANTS.fullmatch(name)
+        if name not in state_dict and not name.endswith(".num_batches_tracked")
     ]
     problems += [
         f"misshapen {name} {list(state_dict[name].shape)}, expected {list(shape)}"
@@ -129,7 +128,7 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
         value = state_dict.get(theirs)
         if value is None:
             continue
-        if not _same_shape(value, own[name]):
+        if not _same_shape(theirs, value, own[name]):
             problems.append(
                 f"misshapen {theirs} {list(value.shape)}, expected the numbers of {list(own[name].shape)}"
             )
@@ -142,8 +141,12 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
     return translated
 
 
-def _same_shape(theirs: Tensor, ours: Tensor) -> bool:
-    """Equal but for trailing 1s (1 x 1 convolutions) and a window convolution seen as one linear map."""
-    if theirs.dim() > ours.dim() == 2:
-        return theirs.flatten(1).shape == ours.shape
+def _same_shape(name: str, theirs: Tensor, ours: Tensor) -> bool:
+    """Equal, but where the authors write a linear map as a convolution: out x in x 1, or over a whole window."""
+    if ours.dim() == 2 and name.startswith("conv_window."):
+        return (
+            theirs.dim() == 4 and theirs.size(2) == theirs.size(3) and theirs.flatten(1).shape == ours.shape
+        )
+    if ours.dim() == 2 and name != "pose_fc.weight" and theirs.dim() == 3:
+        return theirs.shape == (*ours.shape, 1)
     return theirs.shape == ours.shape

@@ -1,6 +1,6 @@
 """SPIGA: image, pose, shape, steps, landmarks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,8 +48,8 @@ class SPIGA(nn.Module):
         self.config = config
         self.layout = layout
         dtype = torch.get_default_dtype()
-        self.register_buffer("shape3d", torch.tensor(layout.shape3d, dtype=dtype))
-        self.register_buffer("camera", camera_matrix(config.map_size, config.focal_ratio, dtype=dtype))
+        for name, value in self._geometry().items():
+            self.register_buffer(name, value.to(dtype))
         self.backbone = MultitaskHourglass(
             torch.tensor(layout.boundary_matrix, dtype=dtype),
             config.image_size,
@@ -72,8 +72,23 @@ class SPIGA(nn.Module):
             include_self=config.include_self,
             scale=config.scale,
             out_proj=config.out_proj,
+            heatmap_windows=config.heatmap_windows,
         )
         self._aim_pose_heads()
+
+    def _geometry(self) -> dict[str, Tensor]:
+        """The constants of x_0, exact."""
+        shape3d = torch.tensor(self.layout.shape3d, dtype=torch.float64)
+        camera = camera_matrix(self.config.map_size, self.config.focal_ratio, dtype=torch.float64)
+        return {"shape3d": shape3d, "camera": camera}
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:
+        """Move or cast the model: ``double()`` finds the exact geometry, not one that was rounded before."""
+        super()._apply(fn, recurse)
+        for name, value in self._geometry().items():
+            buffer = getattr(self, name)
+            setattr(self, name, value.to(buffer.device, buffer.dtype))
+        return self
 
     @torch.no_grad()
     def _aim_pose_heads(self) -> None:
@@ -91,10 +106,11 @@ class SPIGA(nn.Module):
         Raises:
             ValueError: when images have a wrong shape or are not float.
         """
-        pose, feature_map = self.backbone(self.to_network_channels(images))
+        images = self.to_network_channels(images)
+        pose, feature_map, heatmaps = self.backbone(images, self.config.heatmap_windows)
         initial = self.initial_shape(pose)  # x_0: the rigid face, seen from that pose
         pos, steps, attention = self.cascade(
-            initial, feature_map, edge_index, return_attention
+            initial, feature_map, edge_index, return_attention, heatmaps
         )  # x_1 ... x_K
         return SPIGAOutput(pos, steps, initial, pose, feature_map, attention)
 
@@ -129,7 +145,10 @@ class SPIGA(nn.Module):
             pyspiga_geo.models.CheckpointError: when the file is missing, damaged or of another kind.
         """
         state, config, layout = checkpoint.read(model)
-        loaded = cls(config, layout)
+        try:
+            loaded = cls(config, layout)
+        except (TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(f"{model}: its configuration makes no model: {error}") from error
         checkpoint.fill(loaded, state, model)
         return loaded.eval()
 
@@ -143,7 +162,10 @@ class SPIGA(nn.Module):
         Raises:
             ValueError: when the graph operator is a function, which a file cannot carry.
         """
-        checkpoint.write(path, self.state_dict(), self.config, self.layout, half)
+        state: dict[str, Tensor] = self.state_dict()
+        if half:
+            state |= {name: value.half() for name, value in self.named_parameters() if value.dim() > 1}
+        checkpoint.write(path, state, self.config, self.layout)
 
     def load_reference_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take over the weights of the authors' network. Only a model of preset ``"reference"`` fits.

@@ -7,7 +7,7 @@ from pyspiga_geo.nn.landmark_attention import LandmarkAttention
 from pyspiga_geo.nn.mlp import NodeMLP
 from pyspiga_geo.nn.relative_position import RelativePositionEncoder
 from pyspiga_geo.nn.step_regressor import BOUNDS, StepRegressor
-from pyspiga_geo.nn.visual_window import VisualWindow
+from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
 
 __all__ = [
     "BOUNDS",
@@ -15,6 +15,7 @@ __all__ = [
     "CascadeOutput",
     "ConvFactory",
     "GraphBlock",
+    "HeatmapWindow",
     "LandmarkAttention",
     "NoMessage",
     "NodeMLP",

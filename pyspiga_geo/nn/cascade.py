@@ -40,11 +40,13 @@ class SPIGACascade(nn.Module):
         include_self: whether a landmark attends to itself (reference: yes; paper: no).
         scale: divide the similarity by the root of a head's channels (reference: yes; paper: no).
         out_proj: linear map of the concatenated messages (reference: yes; paper: no).
+        heatmap_windows: whether each landmark also looks at a heatmap of its own (neither paper nor reference).
 
     Shapes:
         - **pos**: ``[B, L, 2]`` or ``[B * L, 2]``, (x, y) over the map, 0..1 (pixel index / resolution)
         - **feature_map**: ``[B, C, H, W]``
         - **edge_index**: ``[2, E]`` over the L landmarks, the same graph for every item, or None (complete)
+        - **heatmaps**: ``[B, L, H, W]``, logarithm of a density for each landmark, where heatmap_windows is set
     """
 
     def __init__(
@@ -64,10 +66,12 @@ class SPIGACascade(nn.Module):
         include_self: bool = False,
         scale: bool = False,
         out_proj: bool = False,
+        heatmap_windows: bool = False,
     ) -> None:
         super().__init__()
         self.num_landmarks = num_landmarks
         self.feature_channels = feature_channels
+        self.heatmap_windows = heatmap_windows
         self.steps = nn.ModuleList(
             StepRegressor(
                 num_landmarks,
@@ -83,6 +87,7 @@ class SPIGACascade(nn.Module):
                 include_self=include_self,
                 scale=scale,
                 out_proj=out_proj,
+                heatmap_windows=heatmap_windows,
             )
             for step in range(num_steps)
         )
@@ -93,6 +98,7 @@ class SPIGACascade(nn.Module):
         feature_map: Tensor,
         edge_index: Tensor | None = None,
         return_attention: bool = False,
+        heatmaps: Tensor | None = None,
     ) -> CascadeOutput:
         """Refine ``pos`` over ``feature_map``.
 
@@ -101,10 +107,11 @@ class SPIGACascade(nn.Module):
         """
         shape = pos.shape
         pos = self._as_static(pos, feature_map)
+        self._check_heatmaps(heatmaps, feature_map.size(0))
         steps: list[Tensor] = []
         attention: list[Tensor] = []
         for step in self.steps:
-            moved: Any = step(pos, feature_map, edge_index, return_attention)
+            moved: Any = step(pos, feature_map, edge_index, return_attention, heatmaps)
             if return_attention:
                 moved, alphas = moved
                 attention.extend(alphas)
@@ -124,3 +131,13 @@ class SPIGACascade(nn.Module):
                 f"pos must be {list(expected)} or {list(flat)} for this feature map, got {list(pos.shape)}"
             )
         return pos.reshape(expected)
+
+    def _check_heatmaps(self, heatmaps: Tensor | None, batch_size: int) -> None:
+        if (heatmaps is not None) != self.heatmap_windows:
+            wanted = "needs" if self.heatmap_windows else "has no windows on"
+            raise ValueError(f"this cascade {wanted} heatmaps (heatmap_windows={self.heatmap_windows})")
+        expected = (batch_size, self.num_landmarks)
+        if heatmaps is not None and (heatmaps.dim() != 4 or tuple(heatmaps.shape[:2]) != expected):
+            raise ValueError(
+                f"heatmaps must be [{batch_size}, {self.num_landmarks}, H, W], got {list(heatmaps.shape)}"
+            )

@@ -70,7 +70,7 @@ def make_conv(
         out_proj: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or heads that do not divide the channels of an operator with heads.
     """
     if callable(conv):
         return StaticGraphConv(conv(in_channels, out_channels))
@@ -78,6 +78,8 @@ def make_conv(
         return LandmarkAttention(in_channels, out_channels, heads, include_self, scale, out_proj)
     if conv == "none":
         return NoMessage(out_channels)
+    if conv in ("gat", "gatv2", "transformer") and out_channels % heads:
+        raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
     per_head = out_channels // heads
     makers: dict[str, Callable[[], nn.Module]] = {
         "gcn": lambda: GCNConv(in_channels, out_channels, add_self_loops=include_self),

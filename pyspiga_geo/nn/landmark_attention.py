@@ -36,7 +36,6 @@ class LandmarkAttention(MessagePassing):
             this argument decides.
         scale: divide the similarity by :math:`\sqrt{d}`, d the channels of a head (reference: yes; paper: no).
         out_proj: follow the concatenated messages by a linear map (reference: yes; paper: no).
-        **kwargs: of :class:`torch_geometric.nn.conv.MessagePassing`.
 
     Shapes:
         - **x**: ``[N, C]``, or a static graph ``[B, L, C]``: the same graph for every item of the batch
@@ -46,7 +45,8 @@ class LandmarkAttention(MessagePassing):
           edges ``(edge_index, alpha [E, heads])`` as PyG returns it
 
     Raises:
-        ValueError: when ``heads`` does not divide ``out_channels`` or x has a wrong shape.
+        ValueError: when ``heads`` does not divide ``out_channels``, x has a wrong shape, or an explainer asks for
+            more than edges over ``[N, C]`` without self-loops.
     """
 
     def __init__(
@@ -57,12 +57,10 @@ class LandmarkAttention(MessagePassing):
         include_self: bool = False,
         scale: bool = False,
         out_proj: bool = False,
-        **kwargs: Any,
     ) -> None:
         if out_channels % heads:
             raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
-        kwargs.setdefault("aggr", "add")
-        super().__init__(node_dim=0, **kwargs)
+        super().__init__(aggr="add", node_dim=0)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.heads = heads
@@ -107,7 +105,7 @@ class LandmarkAttention(MessagePassing):
             self._heads(x, lin).transpose(-3, -2)  # [..., heads, L, d]
             for lin in (self.lin_query, self.lin_key, self.lin_value)
         )
-        mask = self._mask(x.size(-2), edges, query)
+        mask, lonely = self._mask(x.size(-2), edges, query)
         if need_weights:
             scores = query @ key.mT * self.scale
             alpha = (scores if mask is None else scores + mask).softmax(dim=-1)
@@ -115,30 +113,42 @@ class LandmarkAttention(MessagePassing):
         else:
             alpha = None
             out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
-        if mask is not None and (edges is not None or x.size(-2) == 1):
-            lonely = mask.isneginf().all(dim=-1, keepdim=True)
+        if lonely is not None:
             out = out.masked_fill(lonely, 0)
             alpha = None if alpha is None else alpha.masked_fill(lonely, 0)
         return out.transpose(-3, -2).flatten(-2), alpha
 
-    def _mask(self, num_nodes: int, edges: Tensor | None, like: Tensor) -> Tensor | None:
-        """Additive mask [L, L] (target, source): 0 for an edge, log(n) for n parallel edges, -inf for none."""
+    def _mask(
+        self, num_nodes: int, edges: Tensor | None, like: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Additive mask [L, L] (target, source): 0 for an edge, log(n) for n parallel edges, -inf for none.
+
+        With it, where there may be any, the nodes without a neighbour [L, 1]. Their rows are left open, since
+        a softmax over nothing is not a number; what they hear is set to zero afterwards.
+        """
         self_loops = torch.eye(num_nodes, dtype=torch.bool, device=like.device)
+        if edges is None and self.include_self:
+            return None, None
         if edges is None:
-            if self.include_self:
-                return None
-            return torch.zeros_like(self_loops, dtype=like.dtype).masked_fill(self_loops, -torch.inf)
-        count = like.new_zeros(num_nodes, num_nodes)
-        count = count.index_put((edges[1], edges[0]), count.new_ones(()), accumulate=True)
-        count = count.masked_fill(self_loops, float(self.include_self))
-        return count.log()
+            mask = torch.zeros_like(self_loops, dtype=like.dtype).masked_fill(self_loops, -torch.inf)
+        else:
+            count = like.new_zeros(num_nodes, num_nodes)
+            count = count.index_put((edges[1], edges[0]), count.new_ones(()), accumulate=True)
+            mask = count.masked_fill(self_loops, float(self.include_self)).log()
+        if edges is None and num_nodes > 1:
+            return mask, None
+        lonely = mask.isneginf().all(dim=-1, keepdim=True)
+        return mask.masked_fill(lonely, 0), lonely
 
     def _propagate(self, x: Tensor, edges: Tensor | None) -> tuple[Tensor, Any]:
         """Edge path: the definition. A static graph is flattened to a batch of B graphs."""
         batch, num_nodes = (x.size(0), x.size(1)) if x.dim() == 3 else (1, x.size(0))
         if edges is None:
             edges = complete_edges(num_nodes, x.device)
+        given = edges.size(1)
         edges, _ = remove_self_loops(edges)
+        if self.explain and (batch > 1 or edges.size(1) < given):
+            raise ValueError("an explanation needs edges over [N, C] without self-loops")
         if self.include_self:
             edges, _ = add_self_loops(edges, num_nodes=num_nodes)
         flat = batch_edges(edges, num_nodes, batch) if batch > 1 else edges

@@ -22,4 +22,4 @@ class NodeMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., channels[0]] to [..., channels[-1]]."""
         out: Tensor = self.mlp(x.reshape(-1, x.size(-1)))
-        return out.reshape(*x.shape[:-1], -1)
+        return out.reshape(*x.shape[:-1], out.size(-1))

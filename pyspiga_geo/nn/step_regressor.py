@@ -12,7 +12,7 @@ from pyspiga_geo.nn.convs import ConvFactory
 from pyspiga_geo.nn.graph_block import GraphBlock
 from pyspiga_geo.nn.mlp import NodeMLP
 from pyspiga_geo.nn.relative_position import RelativePositionEncoder
-from pyspiga_geo.nn.visual_window import VisualWindow
+from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
 
 BOUNDS = ("arctan", "hardtanh")
 
@@ -21,11 +21,12 @@ class StepRegressor(nn.Module):
     r"""Regress a bounded displacement of every landmark.
 
     .. math::
-        \mathbf{f}_i = \mathbf{v}_i + \mathbf{r}_i, \qquad
+        \mathbf{f}_i = \mathbf{v}_i + \mathbf{r}_i \;(+\, \mathbf{h}_i), \qquad
         \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}]) \text{ per layer}, \qquad
         \Delta \mathbf{x}_i = \tfrac{w}{2} \, b(\mathrm{decoder}(\mathbf{f}_i))
 
-    with b = (2 / pi) arctan (paper) or hardtanh (reference).
+    with b = (2 / pi) arctan (paper) or hardtanh (reference), and h_i, of which the paper knows nothing, what the
+    landmark's own heatmap shows (:class:`HeatmapWindow`).
 
     Args:
         num_landmarks: L.
@@ -38,12 +39,14 @@ class StepRegressor(nn.Module):
         samples: points along each side of the visual window.
         conv: graph operator, see :func:`pyspiga_geo.nn.make_conv`.
         bound: ``"arctan"`` or ``"hardtanh"``.
+        heatmap_windows: whether each landmark also looks at its own heatmap.
         **conv_options: ``heads``, ``include_self``, ``scale``, ``out_proj`` of the graph operator.
 
     Shapes:
         - **pos**: ``[B, L, 2]``, (x, y) over the crop, pixel index divided by resolution
         - **feature_map**: ``[B, C, H, W]``
         - **edge_index**: ``[2, E]`` over the L landmarks, or None (complete graph)
+        - **heatmaps**: ``[B, L, H, W]``, logarithm of a density, where heatmap_windows is set
         - **output**: ``[B, L, 2]``, displacement in the units of pos
     """
 
@@ -58,6 +61,7 @@ class StepRegressor(nn.Module):
         samples: int = 7,
         conv: str | ConvFactory = "attention",
         bound: str = "arctan",
+        heatmap_windows: bool = False,
         **conv_options: Any,
     ) -> None:
         super().__init__()
@@ -66,6 +70,7 @@ class StepRegressor(nn.Module):
         self.window = window
         self.bound_kind = bound
         self.visual = VisualWindow(feature_channels, node_channels, samples)
+        self.own = HeatmapWindow(node_channels, samples) if heatmap_windows else None
         self.relative = RelativePositionEncoder(num_landmarks, node_channels)
         widths = [node_channels] + [hidden_channels] * num_layers
         self.blocks = nn.ModuleList(
@@ -80,9 +85,12 @@ class StepRegressor(nn.Module):
         feature_map: Tensor,
         edge_index: Tensor | None = None,
         return_attention: bool = False,
+        heatmaps: Tensor | None = None,
     ) -> Any:
         """Return the displacement; with ``return_attention`` also a list of the layers' attention."""
         x = self.visual(feature_map, pos, self.window) + self.relative(pos)  # f = v + r
+        if self.own is not None:
+            x = x + self.own(heatmaps, pos, self.window)
         attention = []
         for block in self.blocks:  # f <- f + MLP([f || m])
             if return_attention:

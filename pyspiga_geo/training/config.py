@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass
@@ -78,6 +78,8 @@ class TrainConfig:
         seed: of everything random.
         batch_size: faces a step.
         workers: processes that read pictures.
+        precision: of the arithmetic, as the engine names it: ``"32-true"``, or ``"bf16-mixed"``, quicker where the
+            processor knows that format.
         weight_decay: of AdamW.
         average_decay: of the exponential moving average of the weights, a step.
         landmarks: stage 1, heatmaps.
@@ -96,6 +98,7 @@ class TrainConfig:
     seed: int = 0
     batch_size: int = 24
     workers: int = 2
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     weight_decay: float = 1e-4
     average_decay: float = 0.995
     landmarks: StageConfig = field(default_factory=lambda: StageConfig(epochs=30, lr=1.5e-3))

@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-
 from torch import Tensor
 
 from pyspiga_geo.models import SPIGA
@@ -68,6 +67,7 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
             WeightAveraging(avg_fn=_moving_average(config.average_decay)),
         ],
         log_every_n_steps=min(20, len(data.train_dataloader())),
+        precision=config.precision,
         gradient_clip_val=5.0,
         enable_model_summary=False,
     )
@@ -78,9 +78,14 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
 
 
 def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential moving average of weights and batch statistics; what does not change stays as it is to the bit."""
+    """Exponential moving average of weights and batch statistics; what does not change stays as it is to the bit.
 
-    def average(averaged: Tensor, current: Tensor, _steps: Tensor | int) -> Tensor:
-        return averaged.lerp(current, 1 - decay) if averaged.is_floating_point() else current
+    The decay grows from nothing to its value, so that the first weights are soon forgotten.
+    """
+
+    def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+        if not averaged.is_floating_point():
+            return current
+        return averaged.lerp(current, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
 
     return average

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
 
 from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
-from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models import SPIGA, SPIGAOutput
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
@@ -51,7 +51,7 @@ class Stage(LightningModule):
         images, pos, mask = self._unpack(batch)
         with torch.no_grad():
             images = self.photometric(images).contiguous(memory_format=torch.channels_last)
-        parts = self.loss(self.model.to_network_channels(images), pos, mask)
+        parts = self.loss(images, pos, mask)
         total = torch.stack(list(parts.values())).sum()
         self.log_dict({f"loss/{name}": value for name, value in parts.items()}, batch_size=len(images))
         self.log("loss", total, prog_bar=True, batch_size=len(images))
@@ -61,7 +61,7 @@ class Stage(LightningModule):
         """Collect predictions of one batch."""
         images, pos, mask = self._unpack(batch)
         images = images.contiguous(memory_format=torch.channels_last)
-        predicted = self.predict(self.model.to_network_channels(images))
+        predicted = self.predict(images)
         self._seen.append({"truth": torch.where(mask[..., None], pos, torch.nan), **predicted})
 
     def on_validation_epoch_end(self) -> None:
@@ -76,6 +76,10 @@ class Stage(LightningModule):
         for name, pos in seen.items():
             errors = landmark_errors(pos.numpy(), truth.numpy(), distance)
             self.log(f"val/nme_{name}", nme(errors), prog_bar=True)
+
+    def _in_full_precision(self) -> torch.autocast:
+        """Geometry and cascade count in full precision, whatever the engine's: half would cost them pixels."""
+        return torch.autocast(self.device.type, enabled=False)
 
     @property
     def _focal_ratio(self) -> float:
@@ -113,7 +117,7 @@ class BackboneStage(Stage):
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)
         pose = pose_targets(pos, mask, layout, self._focal_ratio) if self.with_pose else None
-        outputs = self.model.backbone.forward_stacks(images)
+        outputs = self.model.backbone.forward_stacks(self.model.to_network_channels(images))
         parts = {"coordinates": images.new_zeros(()), "attention": images.new_zeros(())}
         if self.with_pose:
             parts["pose"] = images.new_zeros(())
@@ -130,12 +134,10 @@ class BackboneStage(Stage):
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The last hourglass's coordinates, and the shape x_0 of its pose."""
-        last = self.model.backbone.forward_stacks(images)[-1]
-        return {
-            "pose": last.pose,
-            "heatmaps": last.landmarks,
-            "initial": self.model.initial_shape(last.pose),
-        }
+        last = self.model.backbone.forward_stacks(self.model.to_network_channels(images))[-1]
+        with self._in_full_precision():
+            initial = self.model.initial_shape(last.pose)
+        return {"pose": last.pose, "heatmaps": last.landmarks, "initial": initial}
 
 
 class CascadeStage(Stage):
@@ -152,16 +154,15 @@ class CascadeStage(Stage):
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates of every step."""
-        with torch.no_grad():
-            pose, feature_map = self.model.backbone(images)
-            initial = self.model.initial_shape(pose)
-        out = self.model.cascade(initial, feature_map)
-        return {"cascade": cascade_loss(out.steps, pos, mask)}
+        return {"cascade": cascade_loss(self._run(images).steps, pos, mask)}
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """x_0 and the positions after each step."""
-        pose, feature_map = self.model.backbone(images)
-        initial = self.model.initial_shape(pose)
-        out = self.model.cascade(initial, feature_map)
+        out = self._run(images)
         steps = {f"step{number}": pos for number, pos in enumerate(out.steps, start=1)}
-        return {"pose": pose, "initial": initial, **steps}
+        return {"pose": out.pose, "initial": out.initial, **steps}
+
+    def _run(self, images: Tensor) -> SPIGAOutput:
+        with self._in_full_precision():
+            out: SPIGAOutput = self.model(images)
+        return out

@@ -23,7 +23,7 @@ def make(num_stacks: int = 3, **sizes: int) -> MultitaskHourglass:
 def test_shapes() -> None:
     backbone = make()
     images = torch.rand(2, 3, 32, 32)
-    pose, feature_map = backbone(images)
+    pose, feature_map, _ = backbone(images)
     assert pose.shape == (2, 6)
     assert feature_map.shape == (2, 16, 8, 8)
     stacks = backbone.forward_stacks(images)
@@ -43,7 +43,7 @@ def test_shapes() -> None:
 def test_forward_is_the_last_of_the_stacks(num_stacks: int) -> None:
     backbone = make(num_stacks).eval()
     images = torch.rand(2, 3, 32, 32)
-    pose, feature_map = backbone(images)
+    pose, feature_map, _ = backbone(images)
     stacks = backbone.forward_stacks(images)
     assert torch.equal(pose, stacks[-1].pose)
     assert torch.equal(feature_map, stacks[-1].feature_map)
@@ -60,7 +60,7 @@ def used_parameters(backbone: MultitaskHourglass, *outputs: Tensor) -> set[str]:
 def test_forward_leaves_out_what_only_training_needs() -> None:
     backbone = make()
     everything = {name for name, _ in backbone.named_parameters()}
-    unused = everything - used_parameters(backbone, *backbone(torch.rand(2, 3, 32, 32)))
+    unused = everything - used_parameters(backbone, *backbone(torch.rand(2, 3, 32, 32))[:2])
     heads = ("stacks.0.pose.", "stacks.0.core.", "stacks.1.pose.", "stacks.1.core.", "stacks.2.landmarks.")
     assert unused == {name for name in everything if name.startswith(heads)}
     assert sum(name.startswith("stacks.2.landmarks.") for name in unused) == 3
@@ -86,9 +86,9 @@ def test_last_landmark_head_is_not_run_by_forward() -> None:
 def test_heatmaps_reach_the_next_stack() -> None:
     backbone = make(2).eval()
     images = torch.rand(1, 3, 32, 32)
-    _, before = backbone(images)
+    _, before, _ = backbone(images)
     nn.init.zeros_(backbone.stacks[0].merge_heatmaps.weight)
-    _, after = backbone(images)
+    _, after, _ = backbone(images)
     assert not torch.allclose(before, after)
 
 
@@ -105,7 +105,7 @@ def test_sizes_that_do_not_fit(image_size: int, depth: int) -> None:
 @pytest.mark.parametrize(("image_size", "depth", "core"), [(32, 3, 1), (32, 1, 4), (64, 2, 4)])
 def test_sizes_that_fit(image_size: int, depth: int, core: int) -> None:
     backbone = make(1, image_size=image_size, depth=depth).eval()
-    pose, feature_map = backbone(torch.rand(1, 3, image_size, image_size))
+    pose, feature_map, _ = backbone(torch.rand(1, 3, image_size, image_size))
     assert feature_map.shape[-2:] == (image_size // 4, image_size // 4)
     assert pose.shape == (1, 6)
     assert len(backbone.stacks[0].core) == 2 * core.bit_length() - 2  # a residual and a halving each

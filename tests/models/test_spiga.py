@@ -191,7 +191,7 @@ def test_complete_edges_are_the_default(tiny_model: TinyModel) -> None:
 
 
 def test_attention_follows_the_edges(tiny_model: TinyModel) -> None:
-    model, faces = tiny_model().double(), images().double()
+    model, faces = tiny_model(hidden_channels=64).double(), images().double()
     edges = contour_edges(model.layout)
     with torch.no_grad():
         out = model(faces, edge_index=edges, return_attention=True)

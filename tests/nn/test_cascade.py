@@ -198,7 +198,7 @@ def test_options_reach_every_layer() -> None:
     model = cascade(heads=4, include_self=True, scale=True, out_proj=True, bound="hardtanh", samples=5)
     for step in model.steps:
         assert step.bound_kind == "hardtanh"
-        assert step.visual.samples == 5
+        assert step.visual.grid.samples == 5
         for block in step.blocks:
             assert block.conv.heads == 4
             assert block.conv.include_self
