@@ -202,7 +202,8 @@ class MultitaskHourglass(nn.Module):
             or core_size.bit_count() > 1
         ):
             raise ValueError(
-                f"image_size / 4 / 2^depth must be a power of two and depth 1 or more, got image_size={image_size}, depth={depth}"
+                "image_size / 4 / 2^depth must be a power of two and depth 1 or more, "
+                f"got image_size={image_size}, depth={depth}"
             )
         self.stem = nn.Sequential(
             ConvBlock(6, channels // 4, 7, 2),

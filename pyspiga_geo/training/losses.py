@@ -57,7 +57,7 @@ class _AdaptiveWing(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         (slope,) = ctx.saved_tensors
         return slope * grad[0], None, None, None, None, None
 

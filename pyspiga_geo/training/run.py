@@ -64,7 +64,7 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         ],
         callbacks=[
             ModelCheckpoint(folder, filename="last", enable_version_counter=False),
-            WeightAveraging(avg_fn=_moving_average(config.average_decay)),
+            WeightAveraging(avg_fn=moving_average(config.average_decay)),
         ],
         log_every_n_steps=min(20, len(data.train_dataloader())),
         precision=config.precision,
@@ -77,7 +77,7 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         raise KeyboardInterrupt from stop
 
 
-def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Exponential moving average of weights and batch statistics; what does not change stays as it is to the bit.
 
     The decay grows from nothing to its value, so that the first weights are soon forgotten.

@@ -204,3 +204,23 @@ def test_options_reach_every_layer() -> None:
             assert block.conv.include_self
             assert block.conv.scale == 2**-0.5
             assert block.conv.lin_out is not None
+
+
+def test_windows_on_heatmaps() -> None:
+    model, (pos, feature_map) = cascade(heatmap_windows=True), inputs()
+    heatmaps = torch.randn(B, L, 32, 24, dtype=torch.float64, requires_grad=True)
+    model(pos, feature_map, heatmaps=heatmaps).pos.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert (heatmaps.grad.flatten(2).abs().amax(dim=2) > 0).all()  # every landmark's map counts
+
+
+def test_heatmaps_that_are_missing_or_not_asked_for() -> None:
+    pos, feature_map = inputs()
+    heatmaps = torch.zeros(B, L, 32, 24, dtype=torch.float64)
+    with pytest.raises(ValueError, match="needs heatmaps"):
+        cascade(heatmap_windows=True)(pos, feature_map)
+    with pytest.raises(ValueError, match="has no windows on heatmaps"):
+        cascade()(pos, feature_map, heatmaps=heatmaps)
+    for wrong in (heatmaps[:1], heatmaps[:, :2], heatmaps[0]):
+        with pytest.raises(ValueError, match=r"heatmaps must be \[3, 5, H, W\]"):
+            cascade(heatmap_windows=True)(pos, feature_map, heatmaps=wrong)

@@ -68,6 +68,13 @@ def test_adaptive_wing_is_smooth_where_its_pieces_meet():
     assert slopes[0] == pytest.approx(slopes[1], abs=1e-5)
 
 
+def test_adaptive_wing_gradient_is_the_slope_of_its_value():
+    target = torch.rand(200, dtype=torch.float64)
+    predicted = torch.rand(200, dtype=torch.float64, requires_grad=True)
+    for options in ({}, {"alpha": 2.5, "omega": 7.0, "epsilon": 0.7, "theta": 0.3}):
+        assert torch.autograd.gradcheck(lambda x, o=options: adaptive_wing_loss(x, target, **o), predicted)
+
+
 def test_adaptive_wing_has_a_finite_gradient_at_the_truth():
     predicted = torch.tensor([0.0, 0.5, 1.0], requires_grad=True)
     adaptive_wing_loss(predicted, predicted.detach().clone()).sum().backward()

@@ -14,7 +14,7 @@ from pyspiga_geo.geometry import camera_matrix, project
 from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
-from pyspiga_geo.training.run import run_training
+from pyspiga_geo.training.run import moving_average, run_training
 from pyspiga_geo.training.stages import BackboneStage
 
 SIZE = 96
@@ -126,3 +126,20 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
     log = (run.out / "landmarks" / "csv" / "version_1" / "metrics.csv").read_text()
     epochs = {line.split(",")[0] for line in log.splitlines()[1:]}
     assert epochs == {"1", "2"}
+
+
+def test_averages_forget_the_first_weights_soon():
+    average, weight = moving_average(0.99), torch.zeros(1, dtype=torch.float64)
+    for step in range(60):
+        weight = average(weight, torch.ones(1, dtype=torch.float64), step)
+    assert weight.item() > 0.999  # a constant decay of 0.99 would have come to 0.45
+    assert average(torch.zeros(1), torch.ones(1), 10**6).item() == pytest.approx(0.01)
+    count = torch.tensor(7)
+    assert average(torch.tensor(3), count, 5) is count
+
+
+def test_mixed_precision_trains(config, tmp_path):
+    weights = run_training(replace(config, out=tmp_path / "run", precision="bf16-mixed"))
+    model = SPIGA.from_pretrained(weights)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
