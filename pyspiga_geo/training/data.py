@@ -1,5 +1,7 @@
 """Training and validation faces for the engine."""
 
+from typing import Any
+
 from lightning.pytorch import LightningDataModule
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
@@ -9,6 +11,7 @@ from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, Resample, Squa
 from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGAConfig
 from pyspiga_geo.training.config import TrainConfig
+from pyspiga_geo.training.sampling import SeededFaces, SeededSampler
 
 
 class FaceDataModule(LightningDataModule):
@@ -33,20 +36,24 @@ class FaceDataModule(LightningDataModule):
         self.training = AnnotatedFaces(training, root, layout, Compose(varied))
         self.validation = AnnotatedFaces(validation, root, layout, Compose(plain))
 
-    def _loader(self, faces: AnnotatedFaces, training: bool) -> DataLoader:
-        return DataLoader(
-            faces,
-            batch_size=self.config.batch_size,
-            shuffle=training,
-            drop_last=training and len(faces) >= self.config.batch_size,
-            num_workers=self.config.workers,
-            persistent_workers=self.config.workers > 0,
-        )
-
     def train_dataloader(self) -> DataLoader:
         """Augmented crops in random order."""
-        return self._loader(self.training, training=True)
+        replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        return self._loader(
+            SeededFaces(self.training),
+            sampler=SeededSampler(self.training, self.config.seed, replicas, rank),
+            drop_last=len(self.training) >= self.config.batch_size,
+        )
 
     def val_dataloader(self) -> DataLoader:
         """Plain crops in order."""
-        return self._loader(self.validation, training=False)
+        return self._loader(self.validation)
+
+    def _loader(self, faces: AnnotatedFaces | SeededFaces, **options: Any) -> DataLoader:
+        return DataLoader(
+            faces,
+            batch_size=self.config.batch_size,
+            num_workers=self.config.workers,
+            persistent_workers=self.config.workers > 0,
+            **options,
+        )

@@ -1,5 +1,6 @@
 """A training run from configuration to weights."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +55,14 @@ def run_training(config: TrainConfig) -> Path:
 
 
 def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:
-    checkpoint = folder / "last.ckpt"
+    keep = ModelCheckpoint(  # the last two epochs, should the disk fail the last
+        folder,
+        monitor="step",
+        mode="max",
+        save_top_k=2,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
     trainer = Trainer(
         max_epochs=stage.stage.epochs,
         default_root_dir=folder,
@@ -63,7 +71,7 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
             CSVLogger(folder, name="csv"),
         ],
         callbacks=[
-            ModelCheckpoint(folder, filename="last", enable_version_counter=False),
+            keep,
             WeightAveraging(avg_fn=moving_average(config.average_decay)),
         ],
         log_every_n_steps=min(20, len(data.train_dataloader())),
@@ -72,9 +80,25 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         enable_model_summary=False,
     )
     try:
-        trainer.fit(stage, data, ckpt_path=checkpoint if checkpoint.exists() else None)
+        trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
     except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away
         raise KeyboardInterrupt from stop
+    finished = last_checkpoint(folder)
+    assert finished is not None, "the engine has written a checkpoint each epoch"
+    stage.load_state_dict(torch.load(finished, weights_only=True)["state_dict"])  # the average
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a stage that can be read; a warning names those that cannot."""
+    steps = {path: int(path.stem.partition("step=")[2]) for path in folder.glob("*step=*.ckpt")}
+    for path in sorted(steps, key=steps.__getitem__, reverse=True):
+        try:
+            torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for damaged files
+            warnings.warn(f"{path}: damaged, going on from the checkpoint before ({error})", stacklevel=2)
+        else:
+            return path
+    return None
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

@@ -1,7 +1,7 @@
 """The stages of the paper as Lightning modules: the backbone's tasks, then the cascade."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
 from pyspiga_geo.models import SPIGA, SPIGAOutput
+from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
@@ -45,6 +46,10 @@ class Stage(LightningModule):
     def _unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         shape = (len(batch.image), len(self.model.layout))
         return batch.image, batch.pos.view(*shape, 2), batch.mask.view(shape)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Seed what is random on whole batches by the step, so that a resumed run draws the same."""
+        seed_everything(derive_seed(self.config.seed, self.global_step, self.global_rank))
 
     def training_step(self, batch: Batch) -> Tensor:
         """Sum of the losses of one batch."""
@@ -147,10 +152,13 @@ class CascadeStage(Stage):
         super().__init__(model, config, stage)
         model.backbone.requires_grad_(False)
         model.cascade.requires_grad_(True)
+        self.train()
 
-    def on_train_epoch_start(self) -> None:
-        """Keep the frozen backbone's batch statistics."""
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; the frozen backbone keeps its batch statistics all the same."""
+        super().train(mode)
         self.model.backbone.eval()
+        return self
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates of every step."""

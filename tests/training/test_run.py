@@ -1,6 +1,9 @@
 """A whole training run on pictures of projected rigid faces, small enough for the default suite."""
 
+import multiprocessing
+import random
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +17,8 @@ from pyspiga_geo.geometry import camera_matrix, project
 from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
-from pyspiga_geo.training.run import moving_average, run_training
-from pyspiga_geo.training.stages import BackboneStage
+from pyspiga_geo.training.run import last_checkpoint, moving_average, run_training
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, Stage
 
 SIZE = 96
 
@@ -104,28 +107,82 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
-    skip = StageConfig(epochs=0, lr=1e-3)
-    run = replace(
-        config, out=tmp_path / "run", landmarks=StageConfig(epochs=3, lr=1e-3), pose=skip, cascade=skip
-    )
-
-    def interrupt(stage: BackboneStage) -> None:
-        if stage.current_epoch == 1:
-            raise KeyboardInterrupt
-
+    epochs = StageConfig(epochs=3, lr=1e-3)
+    whole = replace(config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs)
+    untouched = trained(replace(whole, out=tmp_path / "untouched", workers=1))
+    run = replace(whole, out=tmp_path / "run")
     handler = signal.getsignal(signal.SIGINT)
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(BackboneStage, "on_train_epoch_start", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                run_training(run)
-    finally:
-        signal.signal(signal.SIGINT, handler)  # the engine leaves it switched off
-    assert not (run.out / "landmarks" / "model.safetensors").exists()
-    run_training(run)
-    log = (run.out / "landmarks" / "csv" / "version_1" / "metrics.csv").read_text()
-    epochs = {line.split(",")[0] for line in log.splitlines()[1:]}
-    assert epochs == {"1", "2"}
+    for stage in (BackboneStage, CascadeStage):
+
+        def interrupt(stage: Stage) -> None:
+            if stage.current_epoch == 1:
+                raise KeyboardInterrupt
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(stage, "on_train_epoch_start", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    run_training(run)
+        finally:
+            signal.signal(signal.SIGINT, handler)  # the engine leaves it switched off
+    assert not (run.out / "cascade" / "model.safetensors").exists()
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+    log = (run.out / "cascade" / "csv" / "version_1" / "metrics.csv").read_text()
+    assert {line.split(",")[0] for line in log.splitlines()[1:]} == {"1", "2"}
+
+
+def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
+    run = replace(config, out=tmp_path / "run")
+    untouched = trained(run)
+    for weights in (run.out / "model.safetensors", run.out / "cascade" / "model.safetensors"):
+        weights.unlink()
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
+    skip, epochs = StageConfig(epochs=0, lr=1e-3), StageConfig(epochs=3, lr=1e-3)
+    run = replace(config, out=tmp_path / "run", landmarks=epochs, pose=skip, cascade=skip)
+    untouched = trained(run)
+    folder = run.out / "landmarks"
+    before, last = sorted(folder.glob("*.ckpt"))
+    last.write_bytes(last.read_bytes()[:-100])
+    for weights in run.out.rglob("model.safetensors"):
+        weights.unlink()
+    with pytest.warns(UserWarning, match=f"{last.name}: damaged, going on from the checkpoint before"):
+        assert last_checkpoint(folder) == before
+    with pytest.warns(UserWarning, match="damaged"):
+        resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["landmarks", "pose", "cascade"])
+def test_killed_ten_times_at_random_moments(stage, config, tmp_path):
+    epochs = {
+        name: StageConfig(epochs=40 if name == stage else 0, lr=1e-3)
+        for name in ("landmarks", "pose", "cascade")
+    }
+    untouched = trained(replace(config, out=tmp_path / "untouched", **epochs))
+    run = replace(config, out=tmp_path / "run", **epochs)
+    moments = random.Random(stage)
+    for _ in range(10):
+        process = multiprocessing.get_context("spawn").Process(target=run_training, args=(run,))
+        process.start()
+        wait_for_the_start_of(run.out / stage, process)
+        process.join(moments.uniform(0, 3))
+        process.kill()
+        process.join()
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+def wait_for_the_start_of(folder, process) -> None:
+    """Until the run has opened another log, so that the kill hits training and not the start of Python."""
+    logs = len(list(folder.glob("csv/*")))
+    while process.is_alive() and len(list(folder.glob("csv/*"))) == logs:
+        time.sleep(0.05)
 
 
 def test_averages_forget_the_first_weights_soon():

@@ -1,0 +1,50 @@
+"""Which faces come when, and how each is varied: told by seed, epoch and face alone.
+
+So nothing depends on how many processes read the pictures, or on whether the run was interrupted.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Dataset, DistributedSampler
+
+from pyspiga_geo.data import AnnotatedFaces
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.seed import derive_seed
+
+
+class SeededSampler(DistributedSampler[FaceData]):
+    """Shuffle anew each epoch; give each face a seed of its own.
+
+    Args:
+        faces: what is drawn from.
+        seed: of the order and of the faces' seeds.
+        num_replicas: processes that share the faces.
+        rank: which of them this is.
+    """
+
+    def __init__(self, faces: AnnotatedFaces, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(faces, num_replicas, rank, shuffle=True, seed=seed)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
+        """Pairs (index, seed) of the epoch that ``set_epoch`` told."""
+        for index in super().__iter__():
+            yield int(index), derive_seed(self.seed, self.epoch, int(index))
+
+
+class SeededFaces(Dataset[FaceData]):
+    """Faces whose random transforms are drawn from the seed that :class:`SeededSampler` gives."""
+
+    def __init__(self, faces: AnnotatedFaces) -> None:
+        self.faces = faces
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        return len(self.faces)
+
+    def __getitem__(self, item: tuple[int, int]) -> FaceData:
+        """The face with this (index, seed)."""
+        index, seed = item
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.faces[index]
