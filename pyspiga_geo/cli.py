@@ -12,7 +12,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ig
 from tqdm import tqdm
 
 from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.data import FaceRecord, find_image, read_image, read_records, write_records
+from pyspiga_geo.data import FaceRecord, find_image, read_image, read_records, sound_faces, write_records
 from pyspiga_geo.evaluation import NORMALISERS, evaluate_landmarks, head_pose_errors, head_poses
 from pyspiga_geo.inference import FaceAligner, predict_records, to_record
 from pyspiga_geo.models import SPIGA, reference_model
@@ -96,11 +96,14 @@ def _train(args: Namespace) -> None:
 def _evaluate(args: Namespace) -> None:
     if (args.model is None) == (args.predictions is None) or (args.model is None) != (args.images is None):
         raise ValueError("evaluate needs either --model and --images, or --predictions")
-    annotations = read_records(args.annotations)
+    if args.skip_bad and args.predictions is not None:
+        raise ValueError("--skip-bad goes with --model: with --predictions every face must have its pair")
     if args.predictions is not None:
+        annotations = read_records(args.annotations)
         predictions = read_records(args.predictions)
     else:
         aligner = FaceAligner(args.model)
+        annotations = sound_faces(args.annotations, args.images, aligner.layout.ids, args.skip_bad)
         photos = [find_image(args.images, record.imgpath) for record in annotations]
         faces = predict_records(aligner, annotations, photos)
         predictions = list(tqdm(faces, total=len(annotations), unit="face"))
@@ -175,6 +178,7 @@ def _parser() -> ArgumentParser:
         "--norm", choices=list(NORMALISERS), default="corners", help="what divides the errors"
     )
     evaluate.add_argument("--threshold", type=float, default=8.0, help="of AUC and failure rate, in percent")
+    evaluate.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
     evaluate.add_argument("--json", type=Path, help="write the figures")
     evaluate.add_argument("--predictions-out", type=Path, help="write the predictions as annotation records")
     commands.add_subcommand("evaluate", evaluate, help="NME, AUC and failure rate")
@@ -187,7 +191,8 @@ def _parser() -> ArgumentParser:
 
 
 def _complain(reason: str) -> None:
-    print(f"pyspiga-geo: {' '.join(reason.split())}", file=sys.stderr)
+    lines = [" ".join(line.split()) for line in reason.splitlines()]
+    print("pyspiga-geo: " + "\n  ".join(lines), file=sys.stderr)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -250,6 +250,26 @@ def test_train_names_bad_annotations(capsys, tmp_path):
     assert "bad.json" in err
 
 
+def test_bad_faces_stop_training_and_evaluation_or_are_left_out(capsys, tmp_path, weights, annotated):
+    entries = json.loads(annotated.read_text())
+    annotated.write_text(json.dumps([*entries, {**entries[0], "imgpath": "lost.png"}]))
+    evaluate = ("evaluate", "--model", weights, "--images", tmp_path, "--annotations", annotated)
+    for arguments in (evaluate, ("train", "--annotations", annotated, "--out", tmp_path / "run")):
+        code, _, err = run(capsys, *arguments)
+        assert code == 1
+        assert f"{annotated}: record 1: {tmp_path / 'lost.png'}: no such file" in err
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+    code, said, _ = run(capsys, *evaluate, "--skip-bad")
+    assert code == 0
+    assert "1 bad faces are left out, 1 remain" in said
+    assert "1 faces, errors in percent" in said
+    code, _, err = run(
+        capsys, "evaluate", "--predictions", annotated, "--annotations", annotated, "--skip-bad"
+    )
+    assert code == 1
+    assert "--skip-bad goes with --model" in err
+
+
 def test_wrong_usage_exits_with_two(capsys):
     assert run(capsys, "predict")[0] == 2
     assert run(capsys, "dance")[0] == 2

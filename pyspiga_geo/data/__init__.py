@@ -1,5 +1,6 @@
 """Faces from files: records, pictures, datasets and transforms."""
 
+from pyspiga_geo.data.checking import sound_faces
 from pyspiga_geo.data.datasets import AnnotatedFaces, split_groups
 from pyspiga_geo.data.images import ImageError, find_image, read_image
 from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, write_records
@@ -13,6 +14,7 @@ __all__ = [
     "landmarks_for",
     "read_image",
     "read_records",
+    "sound_faces",
     "split_groups",
     "write_records",
 ]

@@ -59,7 +59,22 @@ def read_records(path: str | os.PathLike[str]) -> list[FaceRecord]:
     ``visible`` defaults to ones, ``headpose`` and ``group`` to None, ``bbox`` to the landmarks' tight box.
 
     Raises:
-        RecordError: The file cannot be read, is not JSON, or holds a record that is not valid.
+        RecordError: The file cannot be read, is not JSON, or holds records that are not valid; the message names
+            them all, one a line.
+    """
+    records, problems = parse_records(path)
+    if problems:
+        raise RecordError("\n".join(reason for _, reason in problems))
+    return [record for _, record in records]
+
+
+def parse_records(
+    path: str | os.PathLike[str],
+) -> tuple[list[tuple[int, FaceRecord]], list[tuple[int, str]]]:
+    """The valid records of a file and what is wrong with the others, each with its index in the file.
+
+    Raises:
+        RecordError: The file cannot be read or is not a list in JSON.
     """
     try:
         entries = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -69,7 +84,13 @@ def read_records(path: str | os.PathLike[str]) -> list[FaceRecord]:
         raise RecordError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(entries, list):
         raise RecordError(f"{path}: must be a list of records, not {type(entries).__name__}")
-    return [_parse(entry, f"{path}: record {index}") for index, entry in enumerate(entries)]
+    records, problems = [], []
+    for index, entry in enumerate(entries):
+        try:
+            records.append((index, _parse(entry, f"{path}: record {index}")))
+        except RecordError as error:
+            problems.append((index, str(error)))
+    return records, problems
 
 
 def write_records(path: str | os.PathLike[str], records: Sequence[FaceRecord]) -> None:

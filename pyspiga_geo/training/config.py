@@ -75,6 +75,7 @@ class TrainConfig:
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
+        skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
         seed: of everything random.
         batch_size: faces a step.
         workers: processes that read pictures.
@@ -95,6 +96,7 @@ class TrainConfig:
     preset: str = "compact"
     model: dict[str, Any] = field(default_factory=dict)
     validation_fraction: float = 0.1
+    skip_bad: bool = False
     seed: int = 0
     batch_size: int = 24
     workers: int = 2

@@ -6,7 +6,7 @@ from lightning.pytorch import LightningDataModule
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
-from pyspiga_geo.data import AnnotatedFaces, read_records, split_groups
+from pyspiga_geo.data import AnnotatedFaces, sound_faces, split_groups
 from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, Resample, SquareCrop
 from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGAConfig
@@ -29,10 +29,9 @@ class FaceDataModule(LightningDataModule):
             RandomAffine(size, change.degrees, change.scale, change.shift),
             plain[1],
         ]
-        training, validation = split_groups(
-            read_records(config.annotations), config.validation_fraction, config.seed
-        )
         root = config.annotations.parent
+        faces = sound_faces(config.annotations, root, layout.ids, config.skip_bad)
+        training, validation = split_groups(faces, config.validation_fraction, config.seed)
         self.training = AnnotatedFaces(training, root, layout, Compose(varied))
         self.validation = AnnotatedFaces(validation, root, layout, Compose(plain))
 

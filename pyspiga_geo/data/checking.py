@@ -1,0 +1,64 @@
+"""Look at all records and pictures before long work, and name every bad one at once."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from pyspiga_geo.data.images import ImageError, find_image, read_image
+from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, parse_records
+
+
+def sound_faces(
+    path: str | os.PathLike[str],
+    root: str | os.PathLike[str],
+    ids: Sequence[int],
+    skip_bad: bool = False,
+) -> list[FaceRecord]:
+    """Read the records of a file whose pictures can be read too, showing progress.
+
+    Bad are records that break the format (:func:`read_records`), have none of the landmarks ``ids``, or whose
+    picture is missing, damaged or truncated.
+
+    Args:
+        path: Annotation-record JSON.
+        root: Folder that the records' ``imgpath`` are relative to.
+        ids: The landmarks that are wanted.
+        skip_bad: Print what is bad and leave it out, instead of stopping.
+
+    Raises:
+        RecordError: The file is not a list of records; there is a bad one and ``skip_bad`` is not set (the message
+            names them all, one a line: file, index, reason); or none is left.
+    """
+    records, problems = parse_records(path)
+    pictures: dict[str, str | None] = {}  # what is wrong with each; several faces may share one
+    sound: list[FaceRecord] = []
+    for index, record in tqdm(records, desc="checking", unit="face", leave=False):
+        if record.imgpath not in pictures:
+            pictures[record.imgpath] = _damage(root, record.imgpath)
+        reason = pictures[record.imgpath]
+        if np.isnan(landmarks_for(record, ids)).all():
+            reason = "has none of the landmarks that are wanted"
+        if reason is None:
+            sound.append(record)
+        else:
+            problems.append((index, f"{path}: record {index}: {reason}"))
+    lines = "\n".join(reason for _, reason in sorted(problems))
+    if problems and not skip_bad:
+        raise RecordError(
+            f"{lines}\n{len(problems)} bad of {len(sound) + len(problems)} faces; skip_bad leaves them out"
+        )
+    if not sound:
+        raise RecordError(f"{lines}\n{path}: no face to work with".strip())
+    if problems:
+        print(f"{lines}\n{len(problems)} bad faces are left out, {len(sound)} remain")
+    return sound
+
+
+def _damage(root: str | os.PathLike[str], imgpath: str) -> str | None:
+    try:
+        read_image(find_image(root, imgpath))
+    except ImageError as error:
+        return str(error)
+    return None
