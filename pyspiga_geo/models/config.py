@@ -72,7 +72,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "compact": {
         "image_size": 128,
-        "channels": 96,
+        "channels": 128,
+        "crop_scale": 1.4,
         "num_stacks": 2,
         "depth": 3,
         "heads": 4,

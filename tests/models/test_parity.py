@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pyspiga_geo.cli import main
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import SPIGA, SPIGAOutput
 
@@ -197,6 +198,17 @@ def test_full_reference_is_matched(full: Kit, reference: ModuleType, float64: No
         "last attention": difference(out.attention[-1][:, :, ::7], full.arrays["attention_last"]),
     }
     assert max(found.values()) <= TOLERANCE, found
+
+
+def test_converted_weights_give_the_same_landmarks(full: Kit, tmp_path: Path) -> None:
+    weights, converted = tmp_path / "reference.pt", tmp_path / "converted.safetensors"
+    torch.save({name: value.float() for name, value in full.state.items()}, weights)
+    main(["convert", str(weights), str(converted)])
+    model = SPIGA.from_pretrained(converted)
+    assert model.layout.name == full.layout.name
+    with torch.no_grad():
+        found = model(full.bgr.flip(1).float()).landmarks
+    assert (found - torch.as_tensor(full.arrays["landmarks"][-1])).abs().max() < 1e-4  # in single precision
 
 
 def test_independent_implementation_is_the_reference(full: Kit, reference: ModuleType) -> None:
