@@ -166,7 +166,8 @@ def _parser() -> ArgumentParser:
     train = ArgumentParser(description="Train the three stages; call again with the same --out to go on.")
     names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
     train.add_argument("--config", action=_ConfigFile, help=f"YAML file, or one of: {names}")
-    train.add_class_arguments(TrainConfig)
+    train.add_class_arguments(TrainConfig, skip={"skip_bad"})
+    train.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
     commands.add_subcommand("train", train, help="train a model on annotated faces")
 
     evaluate = ArgumentParser(description="Measure landmarks against annotations.")

@@ -259,6 +259,11 @@ def test_bad_faces_stop_training_and_evaluation_or_are_left_out(capsys, tmp_path
         assert code == 1
         assert f"{annotated}: record 1: {tmp_path / 'lost.png'}: no such file" in err
     assert not list((tmp_path / "run").rglob("*.ckpt"))
+    lost = tmp_path / "lost.json"
+    lost.write_text(json.dumps([{**entries[0], "imgpath": "lost.png"}]))
+    code, _, err = run(capsys, "train", "--annotations", lost, "--out", tmp_path / "run", "--skip-bad")
+    assert code == 1
+    assert "no face to work with" in err
     code, said, _ = run(capsys, *evaluate, "--skip-bad")
     assert code == 0
     assert "1 bad faces are left out, 1 remain" in said

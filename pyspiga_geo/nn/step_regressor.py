@@ -70,7 +70,8 @@ class StepRegressor(nn.Module):
         self.window = window
         self.bound_kind = bound
         self.visual = VisualWindow(feature_channels, node_channels, samples)
-        self.own = HeatmapWindow(node_channels, samples) if heatmap_windows else None
+        # Heatmaps are narrower than features are smooth: twice as dense a grid.
+        self.own = HeatmapWindow(node_channels, 2 * samples - 1) if heatmap_windows else None
         self.relative = RelativePositionEncoder(num_landmarks, node_channels)
         widths = [node_channels] + [hidden_channels] * num_layers
         self.blocks = nn.ModuleList(
