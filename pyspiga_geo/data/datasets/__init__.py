@@ -1,5 +1,6 @@
-"""Annotated faces as graphs."""
+"""Faces as graphs: annotated ones from files, and drawn ones."""
 
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces, split_groups
+from pyspiga_geo.data.datasets.synthetic import SyntheticFaces
 
-__all__ = ["AnnotatedFaces", "split_groups"]
+__all__ = ["AnnotatedFaces", "SyntheticFaces", "split_groups"]
