@@ -69,9 +69,11 @@ class TrainConfig:
     """A training run: landmarks, then landmarks and pose, then the cascade on the frozen backbone.
 
     Attributes:
-        annotations: annotation-record JSON of the training faces; image paths are relative to its folder.
+        annotations: annotation-record JSON of the training faces, image paths relative to its folder; or
+            ``synthetic`` for drawn ones.
         out: folder of the run: checkpoints, logs and ``model.safetensors``. A run found there is resumed.
         layout: landmark set.
+        synthetic_faces: how many faces are drawn where annotations says ``synthetic``.
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
@@ -93,6 +95,7 @@ class TrainConfig:
     annotations: Path
     out: Path
     layout: str = "ibug68"
+    synthetic_faces: int = 1000
     preset: str = "compact"
     model: dict[str, Any] = field(default_factory=dict)
     validation_fraction: float = 0.1

@@ -6,16 +6,19 @@ from lightning.pytorch import LightningDataModule
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
-from pyspiga_geo.data import AnnotatedFaces, sound_faces, split_groups
+from pyspiga_geo.data import AnnotatedFaces, SyntheticFaces, sound_faces, split_groups
 from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, Resample, SquareCrop
 from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGAConfig
 from pyspiga_geo.training.config import TrainConfig
-from pyspiga_geo.training.sampling import SeededFaces, SeededSampler
+from pyspiga_geo.training.sampling import Faces, SeededFaces, SeededSampler
+
+SYNTHETIC = "synthetic"
+"""In place of annotations: drawn faces."""
 
 
 class FaceDataModule(LightningDataModule):
-    """Crops of annotated faces, augmented for training, as PyG batches of :class:`FaceData`."""
+    """Crops of annotated or drawn faces, augmented for training, as PyG batches of :class:`FaceData`."""
 
     def __init__(self, config: TrainConfig, model: SPIGAConfig) -> None:
         super().__init__()
@@ -29,6 +32,14 @@ class FaceDataModule(LightningDataModule):
             RandomAffine(size, change.degrees, change.scale, change.shift),
             plain[1],
         ]
+        if str(config.annotations) == SYNTHETIC:
+            held_out = round(config.validation_fraction * config.synthetic_faces)
+            seed = 2 * config.seed  # training draws from even seeds, validation from odd ones
+            self.training: Faces = SyntheticFaces(
+                layout, config.synthetic_faces - held_out, seed=seed, transform=Compose(varied)
+            )
+            self.validation: Faces = SyntheticFaces(layout, held_out, seed=seed + 1, transform=Compose(plain))
+            return
         root = config.annotations.parent
         faces = sound_faces(config.annotations, root, layout.ids, config.skip_bad)
         training, validation = split_groups(faces, config.validation_fraction, config.seed)
@@ -48,7 +59,7 @@ class FaceDataModule(LightningDataModule):
         """Plain crops in order."""
         return self._loader(self.validation)
 
-    def _loader(self, faces: AnnotatedFaces | SeededFaces, **options: Any) -> DataLoader:
+    def _loader(self, faces: Faces | SeededFaces, **options: Any) -> DataLoader:
         return DataLoader(
             faces,
             batch_size=self.config.batch_size,

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Dataset, DistributedSampler
 
-from pyspiga_geo.data import AnnotatedFaces
+from pyspiga_geo.data import AnnotatedFaces, SyntheticFaces
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.seed import derive_seed
+
+Faces = AnnotatedFaces | SyntheticFaces
 
 
 class SeededSampler(DistributedSampler[FaceData]):
@@ -23,7 +25,7 @@ class SeededSampler(DistributedSampler[FaceData]):
         rank: which of them this is.
     """
 
-    def __init__(self, faces: AnnotatedFaces, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
+    def __init__(self, faces: Faces, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(faces, num_replicas, rank, shuffle=True, seed=seed)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
@@ -35,7 +37,7 @@ class SeededSampler(DistributedSampler[FaceData]):
 class SeededFaces(Dataset[FaceData]):
     """Faces whose random transforms are drawn from the seed that :class:`SeededSampler` gives."""
 
-    def __init__(self, faces: AnnotatedFaces) -> None:
+    def __init__(self, faces: Faces) -> None:
         self.faces = faces
 
     def __len__(self) -> int:
