@@ -14,13 +14,14 @@ from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
+from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, Stage
 
 RESULT = "model.safetensors"
 
 
 def run_training(config: TrainConfig) -> Path:
-    """Train the three stages, each from the previous one's result, and write ``out/model.safetensors``.
+    """Train the three stages, each from the previous one's result; write ``out/model.safetensors`` and ``report.md``.
 
     Every finished epoch is a checkpoint: called again with the same ``out``, an interrupted run goes on where it
     was, and finished stages are not repeated.
@@ -51,6 +52,7 @@ def run_training(config: TrainConfig) -> Path:
             _fit(stage, data, config, config.out / name)
         model.save(result)
     model.save(config.out / RESULT, half=True)
+    write_report(config.out, model.eval(), data.val_dataloader())
     return config.out / RESULT
 
 

@@ -1,10 +1,13 @@
 """The stages of the paper as Lightning modules: the backbone's tasks, then the cascade."""
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
@@ -16,6 +19,10 @@ from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
 from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, pose_targets
+from pyspiga_geo.visualization import face_sheet, save_figure
+
+SHEET_EVERY = 5
+"""Epochs between two sheets of validation faces."""
 
 
 class Stage(LightningModule):
@@ -41,7 +48,7 @@ class Stage(LightningModule):
 
     @abstractmethod
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """What is measured in validation: positions [B, L, 2] by name, and ``pose`` [B, 6]."""
+        """What is measured in validation: ``pose`` [B, 6], then positions [B, L, 2] by name, the best last."""
 
     def _unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         shape = (len(batch.image), len(self.model.layout))
@@ -67,7 +74,22 @@ class Stage(LightningModule):
         images, pos, mask = self._unpack(batch)
         images = images.contiguous(memory_format=torch.channels_last)
         predicted = self.predict(images)
-        self._seen.append({"truth": torch.where(mask[..., None], pos, torch.nan), **predicted})
+        truth = torch.where(mask[..., None], pos, torch.nan)
+        if not self._seen and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            self._show(images, truth, predicted)
+        self._seen.append({"truth": truth, **predicted})
+
+    def _show(self, images: Tensor, truth: Tensor, predicted: dict[str, Tensor]) -> None:
+        """Every few epochs, and after the last, draw some faces as PNG and for TensorBoard."""
+        epoch = self.current_epoch + 1
+        if epoch % SHEET_EVERY and epoch != self.stage.epochs:
+            return
+        *_, best = predicted.values()
+        sheet = face_sheet(images[:12], truth[:12], best[:12], self.model.layout)
+        save_figure(Path(self.trainer.default_root_dir) / "faces" / f"epoch_{epoch:04d}.png", sheet)
+        for logger in self.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure("validation faces", sheet, epoch)
 
     def on_validation_epoch_end(self) -> None:
         """Log NME in percent of the eye corners' distance, and the mean absolute error of the head pose."""
@@ -80,7 +102,7 @@ class Stage(LightningModule):
         distance = normaliser(truth.numpy(), self.model.layout.ids, "corners")
         for name, pos in seen.items():
             errors = landmark_errors(pos.numpy(), truth.numpy(), distance)
-            self.log(f"val/nme_{name}", nme(errors), prog_bar=True)
+            self.log(f"val/nme_{name}", nme(errors[np.isfinite(distance)]), prog_bar=True)
 
     def _in_full_precision(self) -> torch.autocast:
         """Geometry and cascade count in full precision, whatever the engine's: half would cost them pixels."""
@@ -142,7 +164,7 @@ class BackboneStage(Stage):
         last = self.model.backbone.forward_stacks(self.model.to_network_channels(images))[-1]
         with self._in_full_precision():
             initial = self.model.initial_shape(last.pose)
-        return {"pose": last.pose, "heatmaps": last.landmarks, "initial": initial}
+        return {"pose": last.pose, "initial": initial, "heatmaps": last.landmarks}
 
 
 class CascadeStage(Stage):

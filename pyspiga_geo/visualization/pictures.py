@@ -7,7 +7,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.faces import (
@@ -18,6 +17,7 @@ from pyspiga_geo.visualization.faces import (
     show_photo,
     zoom_to_face,
 )
+from pyspiga_geo.visualization.sheets import save_figure
 
 _LONGER_SIDE = 1200
 """Least pixels along the longer side of a picture of faces."""
@@ -39,8 +39,7 @@ def save_faces(
         size = _size(face)
         draw_landmarks(ax, face.pos, layout, size)
         draw_pose(ax, face, shape3d, size)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save_figure(path, figure)
 
 
 def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layout: Layout) -> None:
@@ -66,8 +65,7 @@ def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layou
     lines = draw_attention(right, face, size)
     figure.colorbar(lines, ax=right, shrink=0.6, label="attention, mean over heads")
     right.set_title("strongest edges of the landmark graph, last layer of the last step")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save_figure(path, figure)
 
 
 def _size(face: FaceData) -> float:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import re
 import signal
 import time
 from dataclasses import replace
@@ -70,6 +71,14 @@ def test_three_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_pat
     assert (run.out / "model.safetensors").is_file()
     for stage in ("landmarks", "pose", "cascade"):
         assert (run.out / stage / "csv" / "version_0" / "metrics.csv").read_text().startswith("epoch,loss")
+        with Image.open(run.out / stage / "faces" / "epoch_0001.png") as sheet:
+            assert min(sheet.size) > 300
+    report = (run.out / "report.md").read_text()
+    for words in ("| initial |", "| heatmaps |", "| step 3 |", "P90", "AUC_8", "yaw"):
+        assert words in report
+    pictures = re.findall(r"\((.*\.png)\)", report)
+    assert len(pictures) == 3
+    assert all((run.out / picture).is_file() for picture in pictures)
     # The frozen backbone of the last stage is what the second stage left, batch statistics included.
     second = SPIGA.from_pretrained(run.out / "pose" / "model.safetensors").state_dict()
     third = SPIGA.from_pretrained(run.out / "cascade" / "model.safetensors").state_dict()
@@ -102,6 +111,7 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
     skip = StageConfig(epochs=0, lr=1e-3)
     run = replace(config, out=tmp_path / "run", validation_fraction=0, batch_size=50, pose=skip, cascade=skip)
     before = trained(replace(run, out=tmp_path / "untrained", landmarks=skip))
+    assert (tmp_path / "untrained" / "report.md").read_text().startswith("# Training report")
     after = trained(run)
     assert any(not torch.equal(after[name], value) for name, value in before.items())
 

@@ -1,0 +1,147 @@
+"""What a run came to: a page with curves, figures, the error of each landmark, the best and the worst faces."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.evaluation import auc_fr, face_errors, landmark_errors, nme, normaliser, percentiles
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.training.targets import pose_targets
+from pyspiga_geo.visualization import face_sheet, save_figure
+
+STAGES = ("landmarks", "pose", "cascade")
+
+
+def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
+    """Measure a trained model on the validation faces and write ``report.md`` with its pictures.
+
+    Args:
+        folder: of the run, with a folder of logs for each stage.
+        model: in evaluation mode.
+        validation: batches of plain crops; may be empty, and then there are only curves.
+
+    Returns:
+        Path of the page.
+    """
+    lines = ["# Training report", ""]
+    if any((folder / stage / "csv").is_dir() for stage in STAGES):
+        save_figure(folder / "curves.png", _curves(folder))
+        lines += ["![Losses and validation errors](curves.png)", ""]
+    if len(validation.dataset):  # type: ignore[arg-type]
+        lines += _measure(folder, model, validation)
+    page = folder / "report.md"
+    with atomic_path(page) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
+    return page
+
+
+def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
+    seen = _predict(model, validation)
+    whole = torch.from_numpy(np.isfinite(normaliser(seen["truth"].numpy(), model.layout.ids, "corners")))
+    seen = {name: value[whole] for name, value in seen.items()}  # without eye corners there is no measure
+    images, truth, pose = seen.pop("images"), seen.pop("truth"), seen.pop("pose")
+    distance = normaliser(truth.numpy(), model.layout.ids, "corners")
+    errors = {name: landmark_errors(pos.numpy(), truth.numpy(), distance) for name, pos in seen.items()}
+    final = list(seen)[-1]
+    of_face = face_errors(errors[final])
+    p90, p95, p99 = percentiles(of_face)
+    auc, fr = auc_fr(of_face, 8)
+    known = pose_targets(truth, truth.isfinite().all(dim=2), model.layout, model.config.focal_ratio)
+    gap = (pose - known)[:, :3].abs()
+    yaw, pitch, roll = gap[gap.isfinite().all(dim=1)].mean(dim=0).tolist()
+
+    mean_face = np.nanmean(truth.numpy(), axis=0)
+    save_figure(folder / "error_per_landmark.png", _error_map(mean_face, np.nanmean(errors[final], axis=0)))
+    order = np.argsort(of_face)
+    chosen = [*order[:4], *order[::-1][:8]]
+    captions = [
+        f"{'best' if rank < 4 else 'worst'}: {of_face[face]:.2f} %" for rank, face in enumerate(chosen)
+    ]
+    sheet = face_sheet(images[chosen], truth[chosen], seen[final][chosen], model.layout, captions)
+    save_figure(folder / "best_and_worst.png", sheet)
+
+    rows = [f"| {name} | {nme(error):.3f} |" for name, error in errors.items()]
+    return [
+        f"{len(truth)} validation faces, errors in percent of the distance of the outer eye corners.",
+        "",
+        *("| positions | NME |", "|---|---|", *rows),
+        "",
+        f"Of {final}: P90 {p90:.3f}, P95 {p95:.3f}, P99 {p99:.3f}, AUC_8 {auc:.2f}, FR_8 {fr:.2f}.",
+        f"Head pose against that of the true points, mean absolute error: yaw {yaw:.2f}, pitch {pitch:.2f}, "
+        f"roll {roll:.2f} degrees.",
+        "",
+        "![Error of each landmark](error_per_landmark.png)",
+        "",
+        "![The best and the worst faces](best_and_worst.png)",
+        "",
+    ]
+
+
+@torch.no_grad()
+def _predict(model: SPIGA, validation: DataLoader) -> dict[str, Tensor]:
+    """Images, truth, pose, and then positions from the first guess to the last step."""
+    parts: dict[str, list[Tensor]] = defaultdict(list)
+    for batch in validation:
+        shape = (len(batch.image), len(model.layout))
+        mask = batch.mask.view(*shape, 1)
+        out = model(batch.image)
+        heatmaps = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1].landmarks
+        found = {
+            "images": batch.image,
+            "truth": torch.where(mask, batch.pos.view(*shape, 2), torch.nan),
+            "pose": out.pose,
+            "heatmaps": heatmaps,
+            "initial": out.initial,
+            **{f"step {number}": pos for number, pos in enumerate(out.steps, start=1)},
+        }
+        for name, value in found.items():
+            parts[name].append(value)
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _curves(folder: Path) -> Figure:
+    """Losses over steps and validation errors over epochs, a row a stage."""
+    figure = Figure(figsize=(11, 8.5), dpi=90, layout="constrained")
+    for row, stage in zip(figure.subplots(len(STAGES), 2), STAGES, strict=True):
+        loss, error = row
+        curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for log in sorted((folder / stage / "csv").glob("version_*/metrics.csv")):
+            with log.open(newline="") as file:
+                for entry in csv.DictReader(file):
+                    for name, value in entry.items():
+                        if value and name not in ("epoch", "step"):
+                            at = "epoch" if name.startswith("val/") else "step"
+                            curves[name].append((float(entry[at]), float(value)))
+        for name, points in curves.items():
+            ax = loss if name.startswith("loss") else error
+            ax.plot(*np.array(sorted(points)).T, label=name, linewidth=1.2)
+        loss.set(title=f"{stage}: loss", xlabel="step", yscale="log" if curves else "linear")
+        error.set(title=f"{stage}: validation, % (pose: degrees)", xlabel="epoch")
+        for ax in row:
+            if ax.lines:
+                ax.legend(fontsize=7)
+        if error.lines:  # what is not trained yet must not squeeze what is
+            error.set_ylim(0, 8 * min(line.get_ydata().min() for line in error.lines))
+    return figure
+
+
+def _error_map(mean_face: np.ndarray, error: np.ndarray) -> Figure:
+    """Mean error of each landmark, as colour and number, on the mean face."""
+    figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
+    ax = figure.subplots()
+    x, y = mean_face.T
+    dots = ax.scatter(x, y, c=error, s=160, cmap="viridis")
+    for point, value in zip(mean_face, error, strict=True):
+        ax.annotate(f"{value:.1f}", point, fontsize=6, ha="center", va="center", color="white")
+    ax.invert_yaxis()
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+    figure.colorbar(dots, ax=ax, shrink=0.7, label="mean error, % of the distance of the outer eye corners")
+    return figure
