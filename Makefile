@@ -8,7 +8,7 @@ OUT ?= out/demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench
+.PHONY: help demo test test-all lint format bench bench-training
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,9 @@ format: $(VENV)/.installed-lint  ## put the code into style
 
 bench: $(VENV)/.installed-base  ## time the graph attention against PyG's layers
 	$(BIN)/python benchmarks/attention.py $(ARGS)
+
+bench-training: $(VENV)/.installed-test  ## see whether training waits for its data
+	$(BIN)/python benchmarks/training.py $(ARGS)
 
 # .installed-base is the package alone, .installed-X the package with its extra X.
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/pip

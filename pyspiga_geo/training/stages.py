@@ -50,7 +50,8 @@ class Stage(LightningModule):
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """What is measured in validation: ``pose`` [B, 6], then positions [B, L, 2] by name, the best last."""
 
-    def _unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Images [B, 3, S, S], positions [B, L, 2] in crop units and mask [B, L] of a batch of graphs."""
         shape = (len(batch.image), len(self.model.layout))
         return batch.image, batch.pos.view(*shape, 2), batch.mask.view(shape)
 
@@ -60,7 +61,7 @@ class Stage(LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         """Sum of the losses of one batch."""
-        images, pos, mask = self._unpack(batch)
+        images, pos, mask = self.unpack(batch)
         with torch.no_grad():
             images = self.photometric(images).contiguous(memory_format=torch.channels_last)
         parts = self.loss(images, pos, mask)
@@ -71,7 +72,7 @@ class Stage(LightningModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Collect predictions of one batch."""
-        images, pos, mask = self._unpack(batch)
+        images, pos, mask = self.unpack(batch)
         images = images.contiguous(memory_format=torch.channels_last)
         predicted = self.predict(images)
         truth = torch.where(mask[..., None], pos, torch.nan)
