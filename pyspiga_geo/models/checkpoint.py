@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from pyspiga_geo.atomic import atomic_path
@@ -37,7 +37,7 @@ def write(path: str | Path, state: Mapping[str, Tensor], config: SPIGAConfig, la
         "layout": json.dumps(layout.to_dict()),
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(save(tensors, metadata))  # save_file makes files that only their owner can read
 
 
 def read(model: str | Path) -> tuple[dict[str, Tensor], SPIGAConfig, Layout]:
