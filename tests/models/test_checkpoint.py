@@ -1,7 +1,6 @@
 """Weights on disk: what comes back, and what is refused."""
 
 import json
-import os
 import pickle
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pyspiga_geo.layouts import Layout, available_layouts
-from pyspiga_geo.models import SPIGA, CheckpointError, checkpoint, reference_model
+from pyspiga_geo.models import SPIGA, CheckpointError, reference_model
 from pyspiga_geo.models.checkpoint import read_reference
 
 TinyModel = Callable[..., SPIGA]
@@ -247,11 +246,12 @@ def test_nothing_half_written_stays(
 ) -> None:
     whole = saved.read_bytes()
 
-    def fail(tensors: dict[str, Tensor], path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-        Path(path).write_bytes(whole[:100])
+    def fail(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:100])
         raise error
 
-    monkeypatch.setattr(checkpoint, "save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(type(error)):
         model.save(saved)
     with pytest.raises(type(error)):
