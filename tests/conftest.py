@@ -38,5 +38,12 @@ def tiny_model() -> SPIGA:
     """An untrained model for ibug68, small enough to run in milliseconds."""
     torch.manual_seed(0)
     return SPIGA.from_preset(
-        "compact", image_size=64, channels=16, num_stacks=1, depth=2, node_channels=16, hidden_channels=16
+        "compact",
+        image_size=64,
+        channels=16,
+        crop_scale=1.6,
+        num_stacks=1,
+        depth=2,
+        node_channels=16,
+        hidden_channels=16,
     ).eval()

@@ -82,7 +82,11 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         enable_model_summary=False,
     )
     try:
-        trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
+        with warnings.catch_warnings():
+            # Both are meant: the frozen backbone, and a folder that holds the logs.
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
+            warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
+            trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
     except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away
         raise KeyboardInterrupt from stop
     finished = last_checkpoint(folder)
