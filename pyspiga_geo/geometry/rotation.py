@@ -30,9 +30,10 @@ def euler_to_rotation(angles: Tensor) -> Tensor:
 def rotation_to_euler(rotation: Tensor) -> Tensor:
     """Yaw, pitch, roll [..., 3] in degrees of rotation matrices [..., 3, 3].
 
-    The inverse of :func:`euler_to_rotation`: yaw and roll in [-180, 180], pitch in [-90, 90]. At
+    The inverse of :func:`euler_to_rotation`: yaw and roll in [-180, 180), pitch in [-90, 90]. At
     pitch = +-90 degrees yaw and roll are not separable and one of the equivalent pairs is returned.
     """
     turned: Tensor = roma.rotmat_to_euler(_AXES, rotation, degrees=True)
     angles = torch.stack([90 - turned[..., 0], -turned[..., 1], -turned[..., 2] - 90], dim=-1)
-    return torch.remainder(angles + 180, 360) - 180
+    wrapped = torch.remainder(angles + 180, 360) - 180
+    return torch.where(wrapped < 180, wrapped, -180)  # rounding takes what is just below -180 to 180

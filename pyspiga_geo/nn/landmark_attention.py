@@ -46,7 +46,7 @@ class LandmarkAttention(MessagePassing):
 
     Raises:
         ValueError: when ``heads`` does not divide ``out_channels``, x has a wrong shape, or an explainer asks for
-            more than edges over ``[N, C]`` without self-loops.
+            more than edges over ``[N, C]``, or for self-loops that include_self switches off.
     """
 
     def __init__(
@@ -147,8 +147,10 @@ class LandmarkAttention(MessagePassing):
             edges = complete_edges(num_nodes, x.device)
         given = edges.size(1)
         edges, _ = remove_self_loops(edges)
-        if self.explain and (batch > 1 or edges.size(1) < given):
-            raise ValueError("an explanation needs edges over [N, C] without self-loops")
+        if self.explain and (batch > 1 or (edges.size(1) < given and not self.include_self)):
+            raise ValueError(
+                "an explanation needs edges over [N, C], and include_self where there are self-loops"
+            )
         if self.include_self:
             edges, _ = add_self_loops(edges, num_nodes=num_nodes)
         flat = batch_edges(edges, num_nodes, batch) if batch > 1 else edges

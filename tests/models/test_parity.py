@@ -93,7 +93,8 @@ def test_small_reference_exercises_what_matters(expected: Callable[[str], dict[s
     assert ((out["initial"] > 0) & (out["initial"] < 1)).double().mean() > 0.9  # the face is in the picture
     positions = [out["initial"], *out["landmarks"]]
     moved = [(after - before).abs() / (0.125 / 2**t) for t, (before, after) in enumerate(pairwise(positions))]
-    assert all(0.05 < step.mean() < 0.95 for step in moved)  # 1: as far as the window lets it
+    # 1: as far as the window lets it. Many move freely, neither hardly at all nor held back.
+    assert all(((step > 0.05) & (step < 0.95)).double().mean() > 0.3 for step in moved)
     assert max(step.max() for step in moved) > 1 - 1e-12  # some are held back by the bound
     peak = torch.stack(out["attention"]).amax(dim=-1)
     assert peak.median() > 2 / 68  # far from uniform

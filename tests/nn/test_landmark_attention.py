@@ -155,6 +155,12 @@ def test_paths_agree_with_parallel_edges(path: Path, include_self: bool) -> None
     assert not torch.allclose(conv(x, PARALLEL), conv(x, SPARSE))  # each of them counts
 
 
+@pytest.mark.parametrize("option", [{"flow": "target_to_source"}, {"aggr": "mean"}], ids=str)
+def test_options_that_not_all_paths_have_are_refused(option: dict[str, str]) -> None:
+    with pytest.raises(TypeError):
+        LandmarkAttention(C, 4, **option)
+
+
 # The definition, by loops.
 
 
@@ -411,13 +417,23 @@ def explainer(conv: LandmarkAttention) -> Explainer:
 
 
 @pytest.mark.parametrize("include_self", [False, True])
-def test_explainer_gives_each_edge_a_value(include_self: bool) -> None:
-    conv, x = LandmarkAttention(C, 4, heads=2, include_self=include_self), torch.randn(L, C)
-    before = conv(x, SPARSE)
-    explanation = explainer(conv)(x, SPARSE)
-    assert explanation.edge_mask.shape == (SPARSE.size(1),)
-    assert (explanation.edge_mask > 0).all()
-    torch.testing.assert_close(conv(x, SPARSE), before)  # and it leaves nothing behind
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_explainer_gives_each_edge_a_value(graph: str, include_self: bool) -> None:
+    conv, x, edges = (
+        LandmarkAttention(C, 4, heads=2, include_self=include_self),
+        torch.randn(L, C),
+        GRAPHS[graph],
+    )
+    before = conv(x, edges)
+    relevant = edges[0] != edges[1]  # whether a self-loop counts is not for the graph to say
+    if not relevant.all() and not include_self:
+        with pytest.raises(ValueError, match="include_self where there are self-loops"):
+            explainer(conv)(x, edges)
+        return
+    explanation = explainer(conv)(x, edges)
+    assert explanation.edge_mask.shape == (edges.size(1),)
+    assert (explanation.edge_mask[relevant] > 0).all()
+    torch.testing.assert_close(conv(x, edges), before)  # and it leaves nothing behind
 
 
 def test_explainer_refuses_what_it_has_no_mask_for() -> None:
@@ -425,9 +441,6 @@ def test_explainer_refuses_what_it_has_no_mask_for() -> None:
     set_masks(conv, torch.ones(SPARSE.size(1), dtype=torch.float64), SPARSE, apply_sigmoid=False)
     with pytest.raises(ValueError, match="an explanation needs"):
         conv(features(B, L), SPARSE)
-    looped = torch.cat([SPARSE, torch.tensor([[0], [0]])], dim=1)
-    with pytest.raises(ValueError, match="without self-loops"):
-        conv(features(L), looped)
 
 
 @pytest.mark.parametrize("include_self", [False, True])
