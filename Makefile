@@ -8,7 +8,7 @@ OUT ?= out/demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench bench-training
+.PHONY: help demo test test-all lint format docs bench bench-training
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 format: $(VENV)/.installed-lint  ## put the code into style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.installed-docs  ## build the documentation (into docs/_build/html)
+	$(BIN)/sphinx-build --fail-on-warning docs docs/_build/html
+	@echo "The documentation is at $(abspath docs/_build/html/index.html)"
 
 bench: $(VENV)/.installed-base  ## time the graph attention against PyG's layers
 	$(BIN)/python benchmarks/attention.py $(ARGS)

@@ -1,0 +1,90 @@
+"""The API pages: every public name is on them, and docstrings may call each name by its last part alone."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import PycodeError
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util import logging
+
+import pyspiga_geo
+
+logger = logging.getLogger(__name__)
+
+
+def rooms() -> Iterator[tuple[str, list[str]]]:
+    """The packages that list their public names, with those names."""
+    found = pkgutil.walk_packages(pyspiga_geo.__path__, f"{pyspiga_geo.__name__}.")
+    for name in (pyspiga_geo.__name__, *(info.name for info in found if info.ispkg)):
+        names = getattr(importlib.import_module(name), "__all__", None)
+        if names is not None:
+            yield name, list(names)
+
+
+def _check_all_are_there(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of each public name without an entry; one that another room shows too needs no second."""
+    documented = env.domains.python_domain.objects
+    shown = {id(_object(name)) for name in documented if _is_ours(name)}
+    for room, names in rooms():
+        for name in names:
+            if f"{room}.{name}" not in documented and id(_object(f"{room}.{name}")) not in shown:
+                logger.warning("public name without documentation: %s.%s", room, name)
+
+
+def _is_ours(name: str) -> bool:
+    return name.partition(".")[0] == pyspiga_geo.__name__
+
+
+def _object(name: str) -> Any:
+    """What a dotted name of ours stands for; None where only a docstring knows it."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        return None
+
+
+def _by_last_part(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> Any:
+    """Resolve ``FaceData``, or the file it is defined in, to ``pyspiga_geo.graph.FaceData``."""
+    if node.get("refdomain") != "py":
+        return None
+    last = node["reftarget"].rpartition(".")[2]
+    found = [name for name in env.domains.python_domain.objects if name.endswith(f".{last}") and _is_ours(name)]
+    if len(found) != 1:
+        return None
+    node["reftarget"] = found[0]
+    return env.domains.python_domain.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], found[0], node, text
+    )
+
+
+def _docstring_of_constant(
+    app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]
+) -> None:
+    """Show the text below a constant also where a room imports it from the file that says it."""
+    if what != "data":
+        return
+    room, _, constant = name.rpartition(".")
+    package = importlib.import_module(room)
+    for info in pkgutil.iter_modules(getattr(package, "__path__", [])):
+        try:
+            comments = ModuleAnalyzer.for_module(f"{room}.{info.name}").find_attr_docs()
+        except PycodeError:
+            continue
+        if ("", constant) in comments:
+            lines[:] = comments["", constant]
+            return
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to the build."""
+    app.connect("env-check-consistency", _check_all_are_there)
+    app.connect("missing-reference", _by_last_part)
+    app.connect("autodoc-process-docstring", _docstring_of_constant)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

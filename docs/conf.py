@@ -1,0 +1,80 @@
+"""How the documentation is built: offline, from the docstrings, with tutorials that run while it is built."""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pyspiga_geo  # noqa: E402
+
+project = "pyspiga_geo"
+author = "the pyspiga_geo developers"
+version = release = pyspiga_geo.__version__
+project_copyright = author
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "matplotlib.sphinxext.plot_directive",
+    "mathml",
+    "public_names",
+    "landmark_table",
+]
+exclude_patterns = ["_build", "_templates", "ablation", "**/GALLERY_HEADER.rst"]
+templates_path = ["_templates"]
+math_renderer = html_math_renderer = "mathml"
+
+# The API: what each room's __all__ names, on one page a room.
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+napoleon_custom_sections = ["Shapes"]
+
+# Names of ours must resolve; those of others have their documentation elsewhere, and nothing is fetched.
+nitpicky = True
+_OTHERS = r"(torch|numpy|np|npt|matplotlib|lightning|torch_geometric|collections|pathlib|os|typing|jsonargparse)\."
+nitpick_ignore_regex = [("py:.*", _OTHERS + ".*")]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+plot_formats = [("png", 110)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_include_source = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "tutorials",
+    "gallery_dirs": "auto_tutorials",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "capture_repr": (),
+    "show_signature": False,
+    "write_computation_times": False,
+    "image_srcset": ["2x"],
+    "remove_config_comments": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "pyspiga_geo"
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": True,
+}
