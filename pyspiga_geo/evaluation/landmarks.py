@@ -86,7 +86,7 @@ def evaluate_landmarks(
     auc, fr = auc_fr(per_face, threshold)
     p90, p95, p99 = percentiles(per_face).tolist()
     per_landmark = dict(zip(ids, masked_mean(errors, axis=0).tolist(), strict=True))
-    mean = float(per_face.mean())
+    mean = math.fsum(per_face) / len(per_face)
     return LandmarkMetrics(
         len(per_face), norm, threshold, mean, auc, fr, p90, p95, p99, per_face, per_landmark
     )
@@ -136,15 +136,6 @@ def match_records(
                 f"{len(predictions[face].ids)} ids, the annotation {len(annotations[face].ids)}"
             )
     return ids, predicted, truth
-
-
-def head_poses(records: Sequence[FaceRecord]) -> FloatArray:
-    """Head poses of the records, float64 [F, 6]: yaw, pitch, roll in degrees, tx, ty, tz; NaN where unknown.
-
-    >>> head_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).shape
-    (1, 6)
-    """
-    return np.array([face.headpose or (np.nan,) * 6 for face in records], dtype=np.float64).reshape(-1, 6)
 
 
 def _name(records: Sequence[FaceRecord], face: int) -> str:

@@ -1,14 +1,15 @@
-"""Landmark and head-pose errors on plain arrays, counted as the SPIGA authors count them.
+"""Landmark errors on plain arrays, counted as the SPIGA authors count them.
 
 Shapes: F faces, L landmarks; positions in pixels of the image, float64; errors in percent of a length of the
-same face (the normaliser). NaN marks a landmark or a pose that is not annotated: it is left out of every
-mean.
+same face (the normaliser). NaN marks a landmark that is not annotated: it is left out of every mean. Means are
+rounded once, from the exact sum: they do not depend on the order of the faces, not even in the last digit.
 
 The definitions reproduce the figures the authors publish for 300-W private
 (https://github.com/andresprados/SPIGA).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,8 @@ def landmark_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, normaliser: 
         float64 [F, L]; NaN where the landmark is not annotated.
 
     Raises:
-        ValueError: The shapes do not match.
+        ValueError: The shapes do not match, or an annotated landmark has no predicted position (to leave it
+            out would flatter a method that gives up on hard landmarks).
 
     >>> landmark_errors([[[3, 4], [0, 0]]], [[[0, 0], [np.nan, np.nan]]], normaliser=[50]).tolist()
     [[10.0, nan]]
@@ -38,6 +40,10 @@ def landmark_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, normaliser: 
     p, t, d = (np.asarray(value, dtype=np.float64) for value in (predicted, truth, normaliser))
     if p.shape != t.shape or p.ndim != 3 or p.shape[2] != 2 or d.shape != p.shape[:1]:
         raise ValueError(f"needs [F, L, 2], [F, L, 2] and [F], not {p.shape}, {t.shape} and {d.shape}")
+    lacking = np.isnan(p).any(axis=2) & ~np.isnan(t).any(axis=2)
+    if lacking.any():
+        face, row = np.argwhere(lacking)[0]
+        raise ValueError(f"face {face}: landmark {row} is annotated but has no predicted position")
     percent: FloatArray = 100 * np.linalg.norm(p - t, axis=-1) / d[:, None]
     return percent
 
@@ -51,12 +57,16 @@ def face_errors(errors: npt.ArrayLike, divisor: int | None = None) -> FloatArray
             published figures for MERL-RAV divide by 68 always, which makes faces with few annotated points
             look better.
 
+    Raises:
+        ValueError: The divisor is below 1.
+
     >>> face_errors([[1, 3, np.nan]]).tolist(), face_errors([[1, 3, np.nan]], divisor=3).round(3).tolist()
     ([2.0], [1.333])
     """
-    values = np.asarray(errors, dtype=np.float64)
-    mean = masked_mean(values, axis=1)
-    return mean if divisor is None else mean * np.count_nonzero(~np.isnan(values), axis=1) / divisor
+    if divisor is not None and divisor < 1:
+        raise ValueError(f"the divisor must be at least 1, not {divisor}")
+    rows = np.asarray(errors, dtype=np.float64)
+    return np.array([_mean(row, divisor) for row in rows], dtype=np.float64)
 
 
 def nme(errors: npt.ArrayLike, divisor: int | None = None) -> float:
@@ -65,7 +75,8 @@ def nme(errors: npt.ArrayLike, divisor: int | None = None) -> float:
     >>> nme([[1, 3], [4, np.nan]])  # (2 + 4) / 2
     3.0
     """
-    return float(face_errors(errors, divisor).mean())
+    of_face = face_errors(errors, divisor)
+    return math.fsum(of_face) / len(of_face) if len(of_face) else math.nan
 
 
 def percentiles(errors: npt.ArrayLike, q: Sequence[float] = (90, 95, 99)) -> FloatArray:
@@ -123,44 +134,20 @@ def auc_fr(errors: npt.ArrayLike, threshold: float) -> tuple[float, float]:
     return 100 * area / threshold, failures
 
 
-def head_pose_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
-    """Mean absolute error of yaw, pitch and roll and the mean of the three, degrees.
-
-    Differences are wrapped to [-180, 180). Faces with an unknown true angle do not count for that angle; an
-    angle that no face has is NaN, and so are all of them when nothing is predicted for any face.
-
-    Args:
-        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
-        truth: The same, NaN where unknown.
-
-    Raises:
-        ValueError: The numbers of faces differ, or some faces lack a predicted angle whose true value is
-        known
-            (to leave them out would flatter a method that gives up on hard faces).
-
-    >>> head_pose_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]])
-    {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
-    """
-    p, t = (np.asarray(value, dtype=np.float64)[:, :3] for value in (predicted, truth))
-    if p.shape != t.shape:
-        raise ValueError(f"head poses of {p.shape[0]} faces cannot be compared with those of {t.shape[0]}")
-    lacking = (np.isnan(p) & ~np.isnan(t)).any(axis=1)
-    if lacking.any() and not np.isnan(p).all():
-        raise ValueError(f"face {lacking.argmax()} has a true head pose but no predicted one")
-    yaw, pitch, roll = masked_mean(np.abs((p - t + 180) % 360 - 180), axis=0).tolist()
-    return {"yaw": yaw, "pitch": pitch, "roll": roll, "mean": (yaw + pitch + roll) / 3}
-
-
 def masked_mean(values: npt.ArrayLike, axis: int) -> FloatArray:
     """Mean of the entries that are not NaN along an axis; NaN, without a warning, where there are none.
 
     >>> masked_mean([[1, np.nan], [3, np.nan]], axis=0).tolist()
     [2.0, nan]
     """
-    entries = np.asarray(values, dtype=np.float64)
-    count = np.count_nonzero(~np.isnan(entries), axis=axis)
-    mean: FloatArray = np.nansum(entries, axis=axis) / np.where(count, count, np.nan)
+    mean: FloatArray = np.apply_along_axis(_mean, axis, np.asarray(values, dtype=np.float64))
     return mean
+
+
+def _mean(values: Iterable[float], divisor: int | None = None) -> float:
+    """Sum of the entries that are not NaN, exact before it is rounded, over their number or ``divisor``."""
+    entries = [value for value in values if not math.isnan(value)]
+    return math.fsum(entries) / (divisor or len(entries)) if entries else math.nan
 
 
 def _simpson(curve: FloatArray, step: float) -> float:

@@ -1,0 +1,120 @@
+"""Head-pose errors on plain arrays: yaw, pitch and roll of F faces in degrees, NaN where unknown."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from pyspiga_geo.data.records import FaceRecord
+from pyspiga_geo.evaluation.metrics import masked_mean
+
+FloatArray = npt.NDArray[np.float64]
+
+ANGLES = ("yaw", "pitch", "roll")
+LIMITS = (2.5, 5.0, 10.0, 15.0, 30.0)
+"""Degrees within which a pose counts as right in the authors' report."""
+
+
+def head_poses(records: Sequence[FaceRecord]) -> FloatArray:
+    """Head poses of the records, float64 [F, 6]: yaw, pitch, roll in degrees, tx, ty, tz; NaN where unknown.
+
+    >>> head_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).shape
+    (1, 6)
+    """
+    return np.array([face.headpose or (np.nan,) * 6 for face in records], dtype=np.float64).reshape(-1, 6)
+
+
+def angle_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
+    """Absolute differences of yaw, pitch and roll, wrapped to at most 180: float64 [F, 3], degrees.
+
+    A difference is NaN where the true angle is unknown, and all are NaN when nothing is predicted for any face.
+
+    Args:
+        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
+        truth: The same, NaN where unknown.
+
+    Raises:
+        ValueError: The numbers of faces differ, or some faces lack a predicted angle whose true value is
+            known (to leave them out would flatter a method that gives up on hard faces).
+
+    >>> angle_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]]).tolist()
+    [[2.0, 3.0, 1.0]]
+    """
+    p, t = (np.asarray(value, dtype=np.float64)[:, :3] for value in (predicted, truth))
+    if p.shape != t.shape:
+        raise ValueError(f"head poses of {p.shape[0]} faces cannot be compared with those of {t.shape[0]}")
+    lacking = (np.isnan(p) & ~np.isnan(t)).any(axis=1)
+    if lacking.any() and not np.isnan(p).all():
+        raise ValueError(f"face {lacking.argmax()} has a true head pose but no predicted one")
+    difference: FloatArray = np.abs((p - t + 180) % 360 - 180)
+    return difference
+
+
+def head_pose_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
+    """Mean absolute error of yaw, pitch and roll and the mean of the three, degrees.
+
+    Faces with an unknown true angle do not count for that angle; an angle that no face has is NaN. Arguments and
+    errors are those of :func:`angle_errors`.
+
+    >>> head_pose_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]])
+    {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
+    """
+    yaw, pitch, roll = masked_mean(angle_errors(predicted, truth), axis=0).tolist()
+    return {"yaw": yaw, "pitch": pitch, "roll": roll, "mean": (yaw + pitch + roll) / 3}
+
+
+def head_pose_accuracy(
+    predicted: npt.ArrayLike, truth: npt.ArrayLike, limits: Sequence[float] = LIMITS
+) -> dict[str, dict[float, float]]:
+    """Share of the faces, in percent, whose angle is wrong by at most so many degrees: angle -> limit -> share.
+
+    Arguments and errors are those of :func:`angle_errors`; a face with an unknown true angle does not count for it.
+
+    >>> head_pose_accuracy([[0, 4, 0], [9, 0, 0]], [[0, 0, 0], [0, 0, np.nan]], limits=(2.5, 5))["yaw"]
+    {2.5: 50.0, 5: 50.0}
+    """
+    errors = angle_errors(predicted, truth)
+    shares = [
+        masked_mean(np.where(np.isnan(errors), np.nan, 100.0 * (errors <= limit)), axis=0) for limit in limits
+    ]
+    return {
+        name: {limit: float(share[angle]) for limit, share in zip(limits, shares, strict=True)}
+        for angle, name in enumerate(ANGLES)
+    }
+
+
+def head_pose_class_accuracy(
+    predicted: npt.ArrayLike, truth: npt.ArrayLike, width: float = 15.0
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Share of the faces, in percent, whose angle falls in the right class, and in the right one or its neighbour.
+
+    Classes are ``width`` degrees wide and centred on the multiples of ``width``: the ``acc_label`` and
+    ``acc_adj_label`` of the authors' report. Arguments and errors are those of :func:`angle_errors`.
+
+    >>> head_pose_class_accuracy([[8, 8, 0]], [[7, 8, 31]])
+    ({'yaw': 0.0, 'pitch': 100.0, 'roll': 0.0}, {'yaw': 100.0, 'pitch': 100.0, 'roll': 0.0})
+    """
+    known = ~np.isnan(angle_errors(predicted, truth))
+    p, t = (np.round(np.asarray(value, dtype=np.float64)[:, :3] / width) for value in (predicted, truth))
+    turn = round(360 / width)
+    apart = np.abs((p - t + turn / 2) % turn - turn / 2)
+    right, near = (
+        masked_mean(np.where(known, 100.0 * (apart <= steps), np.nan), axis=0).tolist() for steps in (0, 1)
+    )
+    return dict(zip(ANGLES, right, strict=True)), dict(zip(ANGLES, near, strict=True))
+
+
+def yaw_bins(yaw: npt.ArrayLike, edges: Sequence[float] = (15, 30, 45)) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which faces are turned how far to either side: name of the range of degrees -> bool [F].
+
+    A range holds its lower end; faces of unknown yaw lie in none, and a range without faces is there too.
+
+    >>> {name: inside.tolist() for name, inside in yaw_bins([-20, 14.9, 15], edges=[15]).items()}
+    {'0-15': [False, True, False], '15-180': [True, False, True]}
+    """
+    turned = np.abs(np.asarray(yaw, dtype=np.float64))
+    return {
+        f"{low:g}-{high:g}": (turned >= low) & (turned < high if high < 180 else turned <= 180)
+        for low, high in pairwise([0, *edges, 180])
+    }
