@@ -1,17 +1,52 @@
-"""Photometric augmentation, on whole batches."""
+"""The random changes of a training configuration: some face by face in the loader, the costly ones on whole batches."""
 
 import kornia.augmentation as K
 from torch import nn
+from torch_geometric.transforms import BaseTransform, Compose
 
+from pyspiga_geo.data.transforms import (
+    RandomAffine,
+    RandomBlur,
+    RandomColorJitter,
+    RandomFlip,
+    RandomLighting,
+    RandomOcclusion,
+    Resample,
+    SquareCrop,
+)
+from pyspiga_geo.layouts import Layout
 from pyspiga_geo.training.config import AugmentationConfig
 
 
-def photometric(config: AugmentationConfig) -> nn.Module:
-    """Random colour, grey, blur and occlusion of images [B, 3, H, W] in 0..1, drawn for each image apart."""
-    change = config.brightness
-    return nn.Sequential(
-        K.ColorJitter(change, change, change, config.hue, p=0.9),
-        K.RandomGrayscale(p=config.grey),
-        K.RandomGaussianBlur((5, 5), (0.5, 1.5), p=config.blur, separable=False),
-        K.RandomErasing((0.02, 0.15), p=config.occlusion),
-    )
+def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, crop_scale: float) -> Compose:
+    """From a photo to a random crop, and perhaps a rectangle before the face: what each face undergoes by itself.
+
+    Args:
+        config: how much of it.
+        layout: tells the mirror order.
+        resolution: side of the crop in pixels.
+        crop_scale: side of the crop over the longer side of the box.
+    """
+    changes: list[BaseTransform] = [
+        SquareCrop(resolution, crop_scale),
+        RandomFlip(resolution, layout, config.flip),
+        RandomAffine(resolution, config.degrees, config.scale, config.shift),
+        Resample(resolution),
+    ]
+    if config.occlusion and config.occlusion_size is not None:
+        changes.append(RandomOcclusion(resolution, config.occlusion_size, config.occlusion))
+    return Compose(changes)
+
+
+def photometric(config: AugmentationConfig) -> nn.Sequential:
+    """Random light, colour, blur and black rectangles of images [B, 3, H, W] in 0..1, drawn for each image apart."""
+    modules: list[nn.Module] = []
+    if config.brightness or config.hue or config.grey:
+        modules.append(RandomColorJitter(config.brightness, config.hue, config.grey).module)
+    if config.hsv:
+        modules.append(RandomLighting(config.hsv).module)
+    if config.blur:
+        modules.append(RandomBlur(config.blur_sigma, config.blur).module)
+    if config.occlusion and config.occlusion_size is None:
+        modules.append(K.RandomErasing((0.02, 0.15), p=config.occlusion))
+    return nn.Sequential(*modules)

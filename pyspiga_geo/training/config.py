@@ -30,8 +30,12 @@ class AugmentationConfig:
         brightness: largest relative change of brightness, and of contrast and saturation.
         hue: largest change of hue, as a share of the colour circle.
         grey: probability of a grey picture.
+        hsv: largest relative change of hue, saturation and value, all at once.
         blur: probability of a Gaussian blur.
-        occlusion: probability of a rectangle that hides 2 to 15 % of the crop.
+        blur_sigma: smallest and largest standard deviation of that blur in crop pixels.
+        occlusion: probability of a rectangle that hides part of the face.
+        occlusion_size: smallest and largest side of that rectangle over that of the face's box, within which it then
+            lies, in a random colour. Without it: a black one anywhere, of 2 to 15 % of the crop.
     """
 
     flip: float = 0.5
@@ -41,8 +45,11 @@ class AugmentationConfig:
     brightness: float = 0.3
     hue: float = 0.03
     grey: float = 0.15
+    hsv: float = 0.0
     blur: float = 0.15
+    blur_sigma: tuple[float, float] = (0.5, 1.5)
     occlusion: float = 0.4
+    occlusion_size: tuple[float, float] | None = None
 
 
 @dataclass
