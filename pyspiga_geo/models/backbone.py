@@ -33,6 +33,8 @@ class StackOutput(NamedTuple):
     """[B, E, h, w]: boundary attention, 0..1."""
     feature_map: Tensor
     """[B, C, h, w]."""
+    heatmaps: Tensor
+    """[B, L, h, w]: logarithm of each landmark's density, up to a constant."""
 
 
 def soft_argmax(heatmaps: Tensor) -> Tensor:
@@ -239,6 +241,10 @@ class MultitaskHourglass(nn.Module):
             feature_map = stack.out(merged)
             maps = stack.landmarks(feature_map)
             pose = stack.estimate_pose(core)
-            outputs.append(StackOutput(pose, maps.landmarks, maps.points, maps.boundaries, feature_map))
+            outputs.append(
+                StackOutput(
+                    pose, maps.landmarks, maps.points, maps.boundaries, feature_map, maps.log_density
+                )
+            )
             x = stack.merge(x, feature_map, maps.heatmaps)
         return outputs

@@ -81,6 +81,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "node_channels": 64,
         "hidden_channels": 64,
         "samples": 4,
+        "window": 0.5,
         "scale": True,
         "heatmap_windows": True,
     },

@@ -99,8 +99,12 @@ class SPIGACascade(nn.Module):
         edge_index: Tensor | None = None,
         return_attention: bool = False,
         heatmaps: Tensor | None = None,
+        detach_steps: bool = False,
     ) -> CascadeOutput:
         """Refine ``pos`` over ``feature_map``.
+
+        With ``detach_steps`` no gradient runs from a step into the one before, nor into ``pos``: each step learns
+        to correct what it is given.
 
         Raises:
             ValueError: when the shapes do not fit, or attention is asked of an operator without.
@@ -111,6 +115,8 @@ class SPIGACascade(nn.Module):
         steps: list[Tensor] = []
         attention: list[Tensor] = []
         for step in self.steps:
+            if detach_steps:
+                pos = pos.detach()
             moved: Any = step(pos, feature_map, edge_index, return_attention, heatmaps)
             if return_attention:
                 moved, alphas = moved

@@ -60,6 +60,7 @@ class LossConfig:
         coordinates: lambda_c, of the coordinates of the heatmaps.
         attention: lambda_att, of point and boundary heatmaps.
         pose: lambda_p, of the head pose. The losses of hourglass h of M count 2^(h - M) times.
+        cascade: lambda_r, of the steps of the cascade, where it is trained along with the backbone.
         point_sigma: standard deviation of a point's heatmap in map pixels.
         boundary_sigma: standard deviation across a boundary's heatmap in map pixels.
     """
@@ -67,6 +68,7 @@ class LossConfig:
     coordinates: float = 4.0
     attention: float = 50.0
     pose: float = 0.05
+    cascade: float = 4.0
     point_sigma: float = 1.0
     boundary_sigma: float = 1.0
 
@@ -95,6 +97,7 @@ class TrainConfig:
         landmarks: stage 1, heatmaps.
         pose: stage 2, heatmaps and head pose.
         cascade: stage 3, the cascade on the frozen backbone.
+        joint: stage 4, backbone and cascade together; neither paper nor reference has it.
         loss: weights of the losses.
         augmentation: random changes of the training crops.
     """
@@ -116,5 +119,6 @@ class TrainConfig:
     landmarks: StageConfig = field(default_factory=lambda: StageConfig(epochs=30, lr=1.5e-3))
     pose: StageConfig = field(default_factory=lambda: StageConfig(epochs=15, lr=7e-4))
     cascade: StageConfig = field(default_factory=lambda: StageConfig(epochs=20, lr=1e-3))
+    joint: StageConfig = field(default_factory=lambda: StageConfig(epochs=0, lr=5e-4))
     loss: LossConfig = field(default_factory=LossConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)

@@ -8,7 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PERCENT = 100.0
-"""Coordinate losses count in percent of the crop's side, so that smooth L1 turns linear at one percent."""
+"""Coordinate losses count in percent of the crop's side."""
+
+LINEAR_FROM = 0.25
+"""Where smooth L1 turns linear, in percent of the crop's side: a tenth of what annotators differ by."""
 
 DEGREES_PER_UNIT = 180 / math.pi
 """Pose losses count in degrees; a translation counts as the arc it makes at unit distance."""
@@ -16,8 +19,8 @@ DEGREES_PER_UNIT = 180 / math.pi
 
 def coordinate_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Smooth L1 between positions [B, L, 2], in percent of the crop, mean over unmasked landmarks [B, L]."""
-    each = F.smooth_l1_loss(PERCENT * predicted, PERCENT * target, reduction="none").mean(dim=-1)
-    return masked_mean(each, mask)
+    each = F.smooth_l1_loss(PERCENT * predicted, PERCENT * target, reduction="none", beta=LINEAR_FROM)
+    return masked_mean(each.mean(dim=-1), mask)
 
 
 def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import pose_targets
 from pyspiga_geo.visualization import face_sheet, save_figure
 
-STAGES = ("landmarks", "pose", "cascade")
+STAGES = ("landmarks", "pose", "cascade", "joint")
 
 
 def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
@@ -108,8 +108,9 @@ def _predict(model: SPIGA, validation: DataLoader) -> dict[str, Tensor]:
 
 def _curves(folder: Path) -> Figure:
     """Losses over steps and validation errors over epochs, a row a stage."""
-    figure = Figure(figsize=(11, 8.5), dpi=90, layout="constrained")
-    for row, stage in zip(figure.subplots(len(STAGES), 2), STAGES, strict=True):
+    stages = [stage for stage in STAGES if (folder / stage / "csv").is_dir()]
+    figure = Figure(figsize=(11, 2.9 * len(stages)), dpi=90, layout="constrained")
+    for row, stage in zip(figure.subplots(len(stages), 2, squeeze=False), stages, strict=True):
         loss, error = row
         curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for log in sorted((folder / stage / "csv").glob("version_*/metrics.csv")):

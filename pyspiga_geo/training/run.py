@@ -15,7 +15,7 @@ from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.report import write_report
-from pyspiga_geo.training.stages import BackboneStage, CascadeStage, Stage
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 
 RESULT = "model.safetensors"
 
@@ -40,6 +40,7 @@ def run_training(config: TrainConfig) -> Path:
         ("landmarks", lambda model: BackboneStage(model, config, config.landmarks, with_pose=False)),
         ("pose", lambda model: BackboneStage(model, config, config.pose, with_pose=True)),
         ("cascade", lambda model: CascadeStage(model, config, config.cascade)),
+        ("joint", lambda model: JointStage(model, config, config.joint)),
     ]
     for name, make_stage in stages:
         result = config.out / name / RESULT

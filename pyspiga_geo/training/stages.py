@@ -1,4 +1,4 @@
-"""The stages of the paper as Lightning modules: the backbone's tasks, then the cascade."""
+"""The stages as Lightning modules: the backbone's tasks, the cascade, then both together."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -13,7 +13,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
 
 from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
-from pyspiga_geo.models import SPIGA, SPIGAOutput
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models.backbone import BackboneOutput, StackOutput
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
@@ -23,6 +24,11 @@ from pyspiga_geo.visualization import face_sheet, save_figure
 
 SHEET_EVERY = 5
 """Epochs between two sheets of validation faces."""
+
+
+def numbered(steps: list[Tensor]) -> dict[str, Tensor]:
+    """Positions after each step, by name."""
+    return {f"step{number}": pos for number, pos in enumerate(steps, start=1)}
 
 
 class Stage(LightningModule):
@@ -109,6 +115,17 @@ class Stage(LightningModule):
         """Geometry and cascade count in full precision, whatever the engine's: half would cost them pixels."""
         return torch.autocast(self.device.type, enabled=False)
 
+    def refine(self, seen: BackboneOutput | StackOutput) -> tuple[Tensor, list[Tensor]]:
+        """x_0 of the pose that the backbone saw, and the positions after each step of the cascade.
+
+        Each step learns from its own loss alone, and no loss of the cascade bends the pose.
+        """
+        with self._in_full_precision():
+            initial = self.model.initial_shape(seen.pose)
+            heatmaps = seen.heatmaps if self.model.config.heatmap_windows else None
+            out = self.model.cascade(initial, seen.feature_map.float(), heatmaps=heatmaps, detach_steps=True)
+        return initial, out.steps
+
     @property
     def _focal_ratio(self) -> float:
         return self.model.config.focal_ratio
@@ -140,15 +157,21 @@ class BackboneStage(Stage):
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates, attention and pose, summed over hourglasses."""
+        return self.stack_losses(self._stacks(images), pos, mask)
+
+    def _stacks(self, images: Tensor) -> list[StackOutput]:
+        return self.model.backbone.forward_stacks(self.model.to_network_channels(images))
+
+    def stack_losses(self, outputs: list[StackOutput], pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """The same of what the hourglasses said."""
         loss, layout, size = self.config.loss, self.model.layout, self.model.config.map_size
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)
         pose = pose_targets(pos, mask, layout, self._focal_ratio) if self.with_pose else None
-        outputs = self.model.backbone.forward_stacks(self.model.to_network_channels(images))
-        parts = {"coordinates": images.new_zeros(()), "attention": images.new_zeros(())}
+        parts = {"coordinates": pos.new_zeros(()), "attention": pos.new_zeros(())}
         if self.with_pose:
-            parts["pose"] = images.new_zeros(())
+            parts["pose"] = pos.new_zeros(())
         for index, out in enumerate(outputs):
             weight = 2.0 ** (index + 1 - len(outputs))
             attention = heatmap_loss(out.points, points, mask) + heatmap_loss(
@@ -162,7 +185,7 @@ class BackboneStage(Stage):
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The last hourglass's coordinates, and the shape x_0 of its pose."""
-        last = self.model.backbone.forward_stacks(self.model.to_network_channels(images))[-1]
+        last = self._stacks(images)[-1]
         with self._in_full_precision():
             initial = self.model.initial_shape(last.pose)
         return {"pose": last.pose, "initial": initial, "heatmaps": last.landmarks}
@@ -185,15 +208,44 @@ class CascadeStage(Stage):
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates of every step."""
-        return {"cascade": cascade_loss(self._run(images).steps, pos, mask)}
+        _, steps = self.refine(self._look(images))
+        return {"cascade": cascade_loss(steps, pos, mask)}
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """x_0 and the positions after each step."""
-        out = self._run(images)
-        steps = {f"step{number}": pos for number, pos in enumerate(out.steps, start=1)}
-        return {"pose": out.pose, "initial": out.initial, **steps}
+        seen = self._look(images)
+        initial, steps = self.refine(seen)
+        return {"pose": seen.pose, "initial": initial, **numbered(steps)}
 
-    def _run(self, images: Tensor) -> SPIGAOutput:
-        with self._in_full_precision():
-            out: SPIGAOutput = self.model(images)
+    def _look(self, images: Tensor) -> BackboneOutput:
+        model = self.model
+        with self._in_full_precision(), torch.no_grad():
+            out: BackboneOutput = model.backbone(
+                model.to_network_channels(images), model.config.heatmap_windows
+            )
         return out
+
+
+class JointStage(BackboneStage):
+    """Stage 4: backbone and cascade together, L_mt + lambda_r L_CR.
+
+    The cascade's loss reaches the backbone through the features and the heatmaps that the cascade looks at, not
+    through x_0: what the head pose is, the pose loss alone says.
+    """
+
+    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
+        super().__init__(model, config, stage, with_pose=True)
+        model.cascade.requires_grad_(True)
+
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Those of the hourglasses, and the coordinates of every step."""
+        outputs = self._stacks(images)
+        _, steps = self.refine(outputs[-1])
+        cascade = self.config.loss.cascade * cascade_loss(steps, pos, mask)
+        return {**self.stack_losses(outputs, pos, mask), "cascade": cascade}
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """What the last hourglass and the cascade say."""
+        last = self._stacks(images)[-1]
+        initial, steps = self.refine(last)
+        return {"pose": last.pose, "initial": initial, "heatmaps": last.landmarks, **numbered(steps)}

@@ -14,10 +14,10 @@ from pyspiga_geo.training.losses import (
 
 def test_coordinates_count_in_percent_and_leave_out_masked_landmarks():
     target = torch.zeros(1, 3, 2, dtype=torch.float64)
-    predicted = torch.tensor([[[0.005, 0.0], [0.03, -0.03], [9.0, 9.0]]], dtype=torch.float64)
+    predicted = torch.tensor([[[0.001, 0.0], [0.03, -0.03], [9.0, 9.0]]], dtype=torch.float64)
     mask = torch.tensor([[True, True, False]])
-    first = 0.5 * 0.5**2 / 2  # quadratic below one percent, mean of x and y
-    second = 3 - 0.5  # linear above
+    first = 0.5 * 0.1**2 / 0.25 / 2  # quadratic below a quarter of a percent, mean of x and y
+    second = 3 - 0.5 * 0.25  # linear above
     assert coordinate_loss(predicted, target, mask).item() == pytest.approx((first + second) / 2)
 
 

@@ -19,7 +19,7 @@ from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
 from pyspiga_geo.training.run import last_checkpoint, moving_average, run_training
-from pyspiga_geo.training.stages import BackboneStage, CascadeStage, Stage
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 
 SIZE = 96
 
@@ -58,18 +58,22 @@ def config(tmp_path_factory) -> TrainConfig:
         landmarks=once,
         pose=once,
         cascade=once,
+        joint=once,
     )
+
+
+STAGES = ("landmarks", "pose", "cascade", "joint")
 
 
 def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
     return SPIGA.from_pretrained(run_training(config)).state_dict()
 
 
-def test_three_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path):
+def test_the_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path):
     run = replace(config, out=tmp_path / "run")
     first = trained(run)
     assert (run.out / "model.safetensors").is_file()
-    for stage in ("landmarks", "pose", "cascade"):
+    for stage in STAGES:
         assert (run.out / stage / "csv" / "version_0" / "metrics.csv").read_text().startswith("epoch,loss")
         with Image.open(run.out / stage / "faces" / "epoch_0001.png") as sheet:
             assert min(sheet.size) > 300
@@ -79,13 +83,18 @@ def test_three_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_pat
     pictures = re.findall(r"\((.*\.png)\)", report)
     assert len(pictures) == 3
     assert all((run.out / picture).is_file() for picture in pictures)
-    # The frozen backbone of the last stage is what the second stage left, batch statistics included.
+    # The frozen backbone of the third stage is what the second stage left, batch statistics included.
     second = SPIGA.from_pretrained(run.out / "pose" / "model.safetensors").state_dict()
     third = SPIGA.from_pretrained(run.out / "cascade" / "model.safetensors").state_dict()
     for name, value in second.items():
         if name.startswith("backbone."):
             assert torch.equal(third[name], value), name
     assert any(not torch.equal(third[name], second[name]) for name in second if name.startswith("cascade."))
+    # The fourth trains all of it.
+    fourth = SPIGA.from_pretrained(run.out / "joint" / "model.safetensors").state_dict()
+    for part in ("backbone.", "cascade."):
+        weights = [name for name in third if name.startswith(part) and name.endswith("weight")]
+        assert all(not torch.equal(fourth[name], third[name]) for name in weights)
     stamp = (run.out / "pose" / "model.safetensors").stat().st_mtime_ns
     again = trained(run)
     assert (run.out / "pose" / "model.safetensors").stat().st_mtime_ns == stamp
@@ -95,7 +104,7 @@ def test_three_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_pat
 def test_the_same_seed_trains_the_same_weights(config, tmp_path):
     skip = StageConfig(epochs=0, lr=1e-3)
     first, second, other = (
-        trained(replace(config, out=tmp_path / name, seed=seed, pose=skip, cascade=skip))
+        trained(replace(config, out=tmp_path / name, seed=seed, pose=skip, cascade=skip, joint=skip))
         for name, seed in (("first", 5), ("second", 5), ("other", 6))
     )
     assert all(torch.equal(second[name], value) for name, value in first.items())
@@ -109,7 +118,7 @@ def test_an_unknown_model_key_is_named(config, tmp_path):
 
 def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
     skip = StageConfig(epochs=0, lr=1e-3)
-    run = replace(config, out=tmp_path / "run", validation_fraction=0, batch_size=50, pose=skip, cascade=skip)
+    run = replace(config, out=tmp_path / "run", validation_fraction=0, batch_size=50, pose=skip, cascade=skip, joint=skip)
     before = trained(replace(run, out=tmp_path / "untrained", landmarks=skip))
     assert (tmp_path / "untrained" / "report.md").read_text().startswith("# Training report")
     after = trained(run)
@@ -118,11 +127,11 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
 
 def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
     epochs = StageConfig(epochs=3, lr=1e-3)
-    whole = replace(config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs)
+    whole = replace(config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs, joint=epochs)
     untouched = trained(replace(whole, out=tmp_path / "untouched", workers=1))
     run = replace(whole, out=tmp_path / "run")
     handler = signal.getsignal(signal.SIGINT)
-    for stage in (BackboneStage, CascadeStage):
+    for stage in (BackboneStage, CascadeStage, JointStage):
 
         def interrupt(stage: Stage) -> None:
             if stage.current_epoch == 1:
@@ -145,7 +154,7 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
 def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
     run = replace(config, out=tmp_path / "run")
     untouched = trained(run)
-    for weights in (run.out / "model.safetensors", run.out / "cascade" / "model.safetensors"):
+    for weights in (run.out / "model.safetensors", run.out / "joint" / "model.safetensors"):
         weights.unlink()
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
@@ -153,7 +162,7 @@ def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
     skip, epochs = StageConfig(epochs=0, lr=1e-3), StageConfig(epochs=3, lr=1e-3)
-    run = replace(config, out=tmp_path / "run", landmarks=epochs, pose=skip, cascade=skip)
+    run = replace(config, out=tmp_path / "run", landmarks=epochs, pose=skip, cascade=skip, joint=skip)
     untouched = trained(run)
     folder = run.out / "landmarks"
     before, last = sorted(folder.glob("*.ckpt"))
@@ -168,12 +177,9 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["landmarks", "pose", "cascade"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_killed_ten_times_at_random_moments(stage, config, tmp_path):
-    epochs = {
-        name: StageConfig(epochs=40 if name == stage else 0, lr=1e-3)
-        for name in ("landmarks", "pose", "cascade")
-    }
+    epochs = {name: StageConfig(epochs=40 if name == stage else 0, lr=1e-3) for name in STAGES}
     untouched = trained(replace(config, out=tmp_path / "untouched", **epochs))
     run = replace(config, out=tmp_path / "run", **epochs)
     moments = random.Random(stage)
