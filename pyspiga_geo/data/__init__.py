@@ -1,19 +1,45 @@
 """Faces from files: records, pictures, datasets and transforms."""
 
 from pyspiga_geo.data.checking import sound_faces
-from pyspiga_geo.data.datasets import AnnotatedFaces, SyntheticFaces, split_groups
+from pyspiga_geo.data.datasets import (
+    COFW68,
+    DATASETS,
+    MERLRAV,
+    WFLW,
+    AnnotatedFaces,
+    DatasetError,
+    DistributedFaces,
+    PtsFolder,
+    SyntheticFaces,
+    ThreeHundredW,
+    ThreeHundredWPrivate,
+    read_dataset,
+    read_pts,
+    split_groups,
+)
 from pyspiga_geo.data.images import ImageError, find_image, read_image
 from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, write_records
 
 __all__ = [
+    "DATASETS",
     "AnnotatedFaces",
+    "COFW68",
+    "DatasetError",
+    "DistributedFaces",
     "FaceRecord",
     "ImageError",
+    "MERLRAV",
+    "PtsFolder",
     "RecordError",
     "SyntheticFaces",
+    "ThreeHundredW",
+    "ThreeHundredWPrivate",
+    "WFLW",
     "find_image",
     "landmarks_for",
+    "read_dataset",
     "read_image",
+    "read_pts",
     "read_records",
     "sound_faces",
     "split_groups",

@@ -1,6 +1,28 @@
-"""Faces as graphs: annotated ones from files, and drawn ones."""
+"""Faces as graphs: annotated ones from files, those of published datasets, and drawn ones."""
 
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces, split_groups
+from pyspiga_geo.data.datasets.cofw68 import COFW68
+from pyspiga_geo.data.datasets.distributed import DatasetError, DistributedFaces
+from pyspiga_geo.data.datasets.merl_rav import MERLRAV
+from pyspiga_geo.data.datasets.pts import PtsFolder, read_pts
+from pyspiga_geo.data.datasets.registry import DATASETS, read_dataset
 from pyspiga_geo.data.datasets.synthetic import SyntheticFaces
+from pyspiga_geo.data.datasets.three_hundred_w import ThreeHundredW, ThreeHundredWPrivate
+from pyspiga_geo.data.datasets.wflw import WFLW
 
-__all__ = ["AnnotatedFaces", "SyntheticFaces", "split_groups"]
+__all__ = [
+    "AnnotatedFaces",
+    "DistributedFaces",
+    "WFLW",
+    "ThreeHundredW",
+    "ThreeHundredWPrivate",
+    "COFW68",
+    "MERLRAV",
+    "PtsFolder",
+    "SyntheticFaces",
+    "DATASETS",
+    "DatasetError",
+    "read_dataset",
+    "read_pts",
+    "split_groups",
+]

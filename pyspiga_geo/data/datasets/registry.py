@@ -1,0 +1,47 @@
+"""Datasets by name, for configurations and the command line."""
+
+import os
+
+from pyspiga_geo.data.datasets.cofw68 import COFW68
+from pyspiga_geo.data.datasets.distributed import DistributedFaces
+from pyspiga_geo.data.datasets.merl_rav import MERLRAV
+from pyspiga_geo.data.datasets.pts import PtsFolder
+from pyspiga_geo.data.datasets.three_hundred_w import ThreeHundredW, ThreeHundredWPrivate
+from pyspiga_geo.data.datasets.wflw import WFLW
+from pyspiga_geo.layouts import Layout
+
+DATASETS: dict[str, type[DistributedFaces]] = {
+    "wflw": WFLW,
+    "300w": ThreeHundredW,
+    "300w-private": ThreeHundredWPrivate,
+    "cofw68": COFW68,
+    "merl-rav": MERLRAV,
+    "pts": PtsFolder,
+}
+
+
+def read_dataset(
+    name: str,
+    root: str | os.PathLike[str],
+    split: str,
+    layout: Layout | None = None,
+    skip_bad: bool = False,
+) -> DistributedFaces:
+    """A split of a dataset whose every record and picture has been looked at.
+
+    What comes back has ``records``, ``root`` (the folder that their ``imgpath`` are relative to) and ``subsets``.
+
+    Args:
+        name: One of ``DATASETS``.
+        root: Folder of the owner's files.
+        split: Part of the dataset; see its class.
+        layout: Order of the landmarks; for ``pts`` also that of the files. The dataset's own where None.
+        skip_bad: Print what is bad and leave it out, instead of stopping.
+
+    Raises:
+        ValueError: No such dataset or split.
+        DatasetError: Files are missing, or faces are bad; see :class:`DistributedFaces`.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"no dataset {name!r}; there are {', '.join(DATASETS)}")
+    return DATASETS[name](root, split, layout, skip_bad=skip_bad, check_images=True)
