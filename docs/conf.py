@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import pyspiga_geo  # noqa: E402
+import pyspiga_geo
 
 project = "pyspiga_geo"
 author = "the pyspiga_geo developers"
@@ -44,7 +44,9 @@ napoleon_custom_sections = ["Shapes"]
 
 # Names of ours must resolve; those of others have their documentation elsewhere, and nothing is fetched.
 nitpicky = True
-_OTHERS = r"(torch|numpy|np|npt|matplotlib|lightning|torch_geometric|collections|pathlib|os|typing|jsonargparse)\."
+_OTHERS = (
+    r"(torch|numpy|np|npt|matplotlib|lightning|torch_geometric|collections|pathlib|os|typing|jsonargparse)\."
+)
 nitpick_ignore_regex = [("py:.*", _OTHERS + ".*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

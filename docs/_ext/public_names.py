@@ -55,7 +55,9 @@ def _by_last_part(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: 
     if node.get("refdomain") != "py":
         return None
     last = node["reftarget"].rpartition(".")[2]
-    found = [name for name in env.domains.python_domain.objects if name.endswith(f".{last}") and _is_ours(name)]
+    found = [
+        name for name in env.domains.python_domain.objects if name.endswith(f".{last}") and _is_ours(name)
+    ]
     if len(found) != 1:
         return None
     node["reftarget"] = found[0]
