@@ -1,38 +1,62 @@
-"""Metrics of landmarks and head pose, counted as the SPIGA authors count them."""
+"""Metrics of landmarks and head pose, counted as the SPIGA authors count them; intervals and paired tests.
 
+The torchmetrics classes, which sum up over batches and processes, are in
+:mod:`pyspiga_geo.evaluation.torch_metrics`: they need the extra ``train``.
+"""
+
+from pyspiga_geo.evaluation.evaluation import Evaluation, compare_evaluations, evaluate_faces
 from pyspiga_geo.evaluation.head_pose import (
+    HeadPoseMetrics,
     angle_errors,
     head_pose_accuracy,
     head_pose_class_accuracy,
     head_pose_errors,
+    head_pose_metrics,
     head_poses,
     yaw_bins,
 )
-from pyspiga_geo.evaluation.landmarks import LandmarkMetrics, evaluate_landmarks, match_records
-from pyspiga_geo.evaluation.metrics import (
-    auc_fr,
-    face_errors,
-    landmark_errors,
-    nme,
-    percentiles,
+from pyspiga_geo.evaluation.landmarks import (
+    LandmarkMetrics,
+    contour_errors,
+    evaluate_landmarks,
+    landmark_metrics,
+    record_errors,
 )
+from pyspiga_geo.evaluation.matching import MismatchError, layout_of, match_records
+from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors, nme, percentiles
 from pyspiga_geo.evaluation.normalisers import NORMALISERS, normaliser
+from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interval, compare_errors
+from pyspiga_geo.evaluation.subsets import read_subsets
 
 __all__ = [
     "NORMALISERS",
+    "Evaluation",
+    "HeadPoseMetrics",
     "LandmarkMetrics",
+    "MismatchError",
+    "PairedComparison",
     "angle_errors",
     "auc_fr",
+    "bootstrap_interval",
+    "compare_errors",
+    "compare_evaluations",
+    "contour_errors",
+    "evaluate_faces",
     "evaluate_landmarks",
     "face_errors",
     "head_pose_accuracy",
     "head_pose_class_accuracy",
     "head_pose_errors",
+    "head_pose_metrics",
     "head_poses",
     "landmark_errors",
+    "landmark_metrics",
+    "layout_of",
     "match_records",
     "nme",
     "normaliser",
     "percentiles",
+    "read_subsets",
+    "record_errors",
     "yaw_bins",
 ]

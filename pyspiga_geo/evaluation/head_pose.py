@@ -1,7 +1,10 @@
 """Head-pose errors on plain arrays: yaw, pitch and roll of F faces in degrees, NaN where unknown."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,44 @@ FloatArray = npt.NDArray[np.float64]
 ANGLES = ("yaw", "pitch", "roll")
 LIMITS = (2.5, 5.0, 10.0, 15.0, 30.0)
 """Degrees within which a pose counts as right in the authors' report."""
+
+
+@dataclass(frozen=True)
+class HeadPoseMetrics:
+    """Errors of the head pose; NaN where no face has a true or none a predicted angle.
+
+    Args:
+        faces: How many faces have a true head pose.
+        mae: Mean absolute error of yaw, pitch, roll and the mean of the three, degrees.
+        accuracy: Share of the faces, percent, that are wrong by at most so many degrees: angle -> limit -> share.
+        class_accuracy: Share of the faces, percent, in the right class of 15 degrees, by angle.
+        adjacent_accuracy: The same in the right class or its neighbour.
+    """
+
+    faces: int
+    mae: dict[str, float]
+    accuracy: dict[str, dict[float, float]]
+    class_accuracy: dict[str, float]
+    adjacent_accuracy: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, each named ``pose_...``, with values that JSON has: texts as keys, null for NaN."""
+        return {f"pose_{name}": _json(value) for name, value in vars(self).items()}
+
+
+def head_pose_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> HeadPoseMetrics:
+    """All figures of the head poses; arguments and errors are those of :func:`angle_errors`.
+
+    >>> head_pose_metrics([[8, 0, 0]], [[7, 0, np.nan]]).mae
+    {'yaw': 1.0, 'pitch': 0.0, 'roll': nan, 'mean': nan}
+    """
+    known = np.isfinite(angle_errors(predicted, truth)).any(axis=1)
+    return HeadPoseMetrics(
+        int(known.sum()),
+        head_pose_errors(predicted, truth),
+        head_pose_accuracy(predicted, truth),
+        *head_pose_class_accuracy(predicted, truth),
+    )
 
 
 def head_poses(records: Sequence[FaceRecord]) -> FloatArray:
@@ -60,7 +101,16 @@ def head_pose_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str
     >>> head_pose_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]])
     {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
     """
-    yaw, pitch, roll = masked_mean(angle_errors(predicted, truth), axis=0).tolist()
+    return mean_angle_errors(angle_errors(predicted, truth))
+
+
+def mean_angle_errors(errors: npt.ArrayLike) -> dict[str, float]:
+    """Means of the errors [F, 3] of yaw, pitch and roll, which :func:`angle_errors` gives, and the mean of them.
+
+    >>> mean_angle_errors([[1, 2, 3], [3, 4, np.nan]])
+    {'yaw': 2.0, 'pitch': 3.0, 'roll': 3.0, 'mean': 2.6666666666666665}
+    """
+    yaw, pitch, roll = masked_mean(errors, axis=0).tolist()
     return {"yaw": yaw, "pitch": pitch, "roll": roll, "mean": (yaw + pitch + roll) / 3}
 
 
@@ -118,3 +168,9 @@ def yaw_bins(yaw: npt.ArrayLike, edges: Sequence[float] = (15, 30, 45)) -> dict[
         f"{low:g}-{high:g}": (turned >= low) & (turned < high if high < 180 else turned <= 180)
         for low, high in pairwise([0, *edges, 180])
     }
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {f"{key:g}" if isinstance(key, float) else key: _json(inner) for key, inner in value.items()}
+    return None if math.isnan(value) else value

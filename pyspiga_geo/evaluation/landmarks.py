@@ -1,4 +1,4 @@
-"""From two lists of face records to the landmark figures that papers report."""
+"""The landmark figures that papers report, from errors or from two lists of face records."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyspiga_geo.data.records import FaceRecord, landmarks_for
+from pyspiga_geo.data.records import FaceRecord
+from pyspiga_geo.evaluation.matching import face_name, layout_of, match_records
 from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors, masked_mean, percentiles
 from pyspiga_geo.evaluation.normalisers import normaliser
 
@@ -29,6 +30,9 @@ class LandmarkMetrics:
         nme_p90, nme_p95, nme_p99: Percentiles of the faces' errors.
         per_face: Mean error of each face, float64 [F], in the order of the records.
         per_landmark: Mean error of each landmark by id.
+        per_landmark_p90, per_landmark_p95, per_landmark_p99: Percentiles of each landmark's errors by id.
+        per_contour: NME of the landmarks of each contour of the layout alone; empty for an unknown layout.
+        unannotated: How many landmarks of all the faces have no annotation, and so do not count.
     """
 
     faces: int
@@ -42,13 +46,22 @@ class LandmarkMetrics:
     nme_p99: float
     per_face: FloatArray
     per_landmark: dict[int, float]
+    per_landmark_p90: dict[int, float]
+    per_landmark_p95: dict[int, float]
+    per_landmark_p99: dict[int, float]
+    per_contour: dict[str, float]
+    unannotated: int
 
     def to_dict(self) -> dict[str, Any]:
         """The same names with values that JSON has: lists, texts as keys, null for an undefined error."""
-        per_landmark = {
-            str(key): None if math.isnan(value) else value for key, value in self.per_landmark.items()
+        return {
+            name: {str(key): None if math.isnan(error) else error for key, error in value.items()}
+            if isinstance(value, dict)
+            else value.tolist()
+            if isinstance(value, np.ndarray)
+            else value
+            for name, value in vars(self).items()
         }
-        return {**vars(self), "per_face": self.per_face.tolist(), "per_landmark": per_landmark}
 
 
 def evaluate_landmarks(
@@ -72,71 +85,98 @@ def evaluate_landmarks(
 
     Raises:
         ValueError: The two do not match (see :func:`match_records`), or a face has no normaliser.
+
+    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+    >>> evaluate_landmarks([found], [truth]).nme
+    2.0
+    """
+    ids, errors = record_errors(predictions, annotations, norm)
+    return landmark_metrics(errors, ids, norm, threshold, divisor)
+
+
+def record_errors(
+    predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord], norm: str = "corners"
+) -> tuple[tuple[int, ...], FloatArray]:
+    """Ids of the L landmarks, and their errors [F, L] in percent of ``norm``; NaN where not annotated.
+
+    Raises:
+        ValueError: As :func:`evaluate_landmarks`.
     """
     ids, predicted, truth = match_records(predictions, annotations)
     scale = normaliser(truth, ids, norm, np.array([face.bbox for face in annotations]))
-    undefined = ~(scale > 0)  # NaN as well as zero
-    if undefined.any():
-        face = int(undefined.argmax())
+    undefined = np.flatnonzero(~(scale > 0))  # NaN as well as zero
+    if undefined.size:
+        more = f" (and those of {undefined.size - 1} more faces)" if undefined.size > 1 else ""
         raise ValueError(
-            f"{_name(annotations, face)}: its points do not define the normaliser {norm!r}; use another"
+            f"{face_name(annotations, undefined[0])}: its points{more} do not define the normaliser {norm!r}; "
+            "use another"
         )
-    errors = landmark_errors(predicted, truth, scale)
-    per_face = face_errors(errors, divisor)
-    auc, fr = auc_fr(per_face, threshold)
-    p90, p95, p99 = percentiles(per_face).tolist()
-    per_landmark = dict(zip(ids, masked_mean(errors, axis=0).tolist(), strict=True))
-    mean = math.fsum(per_face) / len(per_face)
-    return LandmarkMetrics(
-        len(per_face), norm, threshold, mean, auc, fr, p90, p95, p99, per_face, per_landmark
-    )
+    return ids, landmark_errors(predicted, truth, scale)
 
 
-def match_records(
-    predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord]
-) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
-    """Bring both into arrays over the same landmarks, those that any annotation has.
-
-    Returns:
-        The ids of the L landmarks; predicted positions [F, L, 2]; true positions [F, L, 2], NaN where not
-        annotated. Both in pixels of the image.
+def landmark_metrics(
+    errors: npt.ArrayLike,
+    ids: Sequence[int],
+    norm: str = "corners",
+    threshold: float = 8.0,
+    divisor: int | None = None,
+) -> LandmarkMetrics:
+    """All figures of the errors [F, L] of the landmarks ``ids``, percent of ``norm``, NaN where not annotated.
 
     Raises:
-        ValueError: No faces, different numbers of faces, different images or another order of them, a face
-            without annotated landmarks, or a prediction that lacks annotated landmarks.
+        ValueError: No faces, a face without landmarks, or a threshold or divisor that is not above zero.
+
+    >>> landmark_metrics([[1.0, 3.0], [2.0, np.nan]], ids=(7, 12)).per_landmark
+    {7: 1.5, 12: 3.0}
     """
-    if len(predictions) != len(annotations):
-        raise ValueError(f"there are {len(predictions)} predictions for {len(annotations)} annotations")
-    if not annotations:
-        raise ValueError("there are no faces to evaluate")
-    predicted_paths, true_paths = ([face.imgpath for face in faces] for faces in (predictions, annotations))
-    if predicted_paths != true_paths:
-        same = sorted(predicted_paths) == sorted(true_paths)
-        face = next(
-            i for i, paths in enumerate(zip(predicted_paths, true_paths, strict=True)) if len(set(paths)) > 1
-        )
-        what = "the same images in another order" if same else "different images"
-        raise ValueError(
-            f"predictions and annotations hold {what}: "
-            f"face {face} is {predicted_paths[face]!r} and {true_paths[face]!r}"
-        )
-    ids = tuple(dict.fromkeys(landmark for face in annotations for landmark in face.ids))
-    predicted, truth = (
-        np.stack([landmarks_for(face, ids) for face in faces]) for faces in (predictions, annotations)
+    values = np.asarray(errors, dtype=np.float64)
+    per_face = face_errors(values, divisor)
+    auc, fr = auc_fr(per_face, threshold)
+    p90, p95, p99 = percentiles(per_face).tolist()
+    of_landmark = np.array([percentiles(column) for column in values.T])
+    mean, l90, l95, l99 = (
+        dict(zip(ids, row.tolist(), strict=True)) for row in (masked_mean(values, axis=0), *of_landmark.T)
     )
-    for face in range(len(annotations)):
-        annotated = ~np.isnan(truth[face].sum(axis=1))
-        lacking = annotated & np.isnan(predicted[face].sum(axis=1))
-        if not annotated.any():
-            raise ValueError(f"{_name(annotations, face)}: has no annotated landmark")
-        if missing := [str(ids[row]) for row in np.flatnonzero(lacking)]:
-            raise ValueError(
-                f"{_name(predictions, face)}: the prediction lacks {len(missing)} annotated landmarks "
-                f"(ids {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}); it has "
-                f"{len(predictions[face].ids)} ids, the annotation {len(annotations[face].ids)}"
-            )
-    return ids, predicted, truth
+    return LandmarkMetrics(
+        faces=len(per_face),
+        norm=norm,
+        threshold=threshold,
+        nme=math.fsum(per_face) / len(per_face),
+        auc=auc,
+        fr=fr,
+        nme_p90=p90,
+        nme_p95=p95,
+        nme_p99=p99,
+        per_face=per_face,
+        per_landmark=mean,
+        per_landmark_p90=l90,
+        per_landmark_p95=l95,
+        per_landmark_p99=l99,
+        per_contour=contour_errors(values, ids),
+        unannotated=int(np.isnan(values).sum()),
+    )
 
 
-def _name(records: Sequence[FaceRecord], face: int) -> str:
-    return f"face {face} ({records[face].imgpath!r})"
+def contour_errors(errors: npt.ArrayLike, ids: Sequence[int]) -> dict[str, float]:
+    """NME of each contour's landmarks alone: the mean over the faces that have any of them, percent.
+
+    The contours are those of the layout that has the landmarks ``ids`` of the errors [F, L] (:func:`layout_of`);
+    none when no layout has them all.
+
+    >>> contour_errors([[8.0, 1.0, 3.0]], ids=(7, 128, 129))["nose_bridge"]
+    2.0
+    """
+    values, layout = np.asarray(errors, dtype=np.float64), layout_of(ids)
+    if layout is None:
+        return {}
+    column = {landmark: index for index, landmark in enumerate(ids)}
+    columns = {
+        name: [column[layout.ids[row]] for row in dict.fromkeys(rows) if layout.ids[row] in column]
+        for name, rows in layout.contours.items()
+    }
+    return {
+        name: float(masked_mean(face_errors(values[:, members]), axis=0))
+        for name, members in columns.items()
+        if members
+    }

@@ -1,0 +1,110 @@
+"""All figures of one set of predictions: the whole, its subsets, and the faces by how far they are turned."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyspiga_geo.data.records import FaceRecord
+from pyspiga_geo.evaluation.head_pose import HeadPoseMetrics, head_pose_metrics, head_poses, yaw_bins
+from pyspiga_geo.evaluation.landmarks import LandmarkMetrics, landmark_metrics, record_errors
+from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interval, compare_errors
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Figures of F faces.
+
+    Args:
+        landmarks: NME, AUC, failure rate, percentiles; per face, landmark and contour.
+        nme_interval: 95 % confidence interval of the NME (see :func:`bootstrap_interval`), percent.
+        pose: Errors of the head pose, NaN where no face has a true or none a predicted one.
+        subsets: The figures of each subset by name.
+        by_yaw: The figures of the faces in each range of true yaw (see :func:`yaw_bins`), without those of
+            unknown yaw and without empty ranges.
+        ignored_ids: Predicted landmarks that no annotation has, and that do not count therefore.
+    """
+
+    landmarks: LandmarkMetrics
+    nme_interval: tuple[float, float]
+    pose: HeadPoseMetrics
+    subsets: dict[str, "Evaluation"] = field(default_factory=dict)
+    by_yaw: dict[str, "Evaluation"] = field(default_factory=dict)
+    ignored_ids: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures with values that JSON has; single faces only for the whole."""
+        parts = {
+            kind: {name: _without_faces(part.to_dict()) for name, part in group.items()}
+            for kind, group in (("subsets", self.subsets), ("by_yaw", self.by_yaw))
+            if group
+        }
+        interval = [None if np.isnan(end) else end for end in self.nme_interval]
+        more = {"nme_interval": interval, "ignored_ids": list(self.ignored_ids)}
+        return self.landmarks.to_dict() | more | self.pose.to_dict() | parts
+
+
+def evaluate_faces(
+    predictions: Sequence[FaceRecord],
+    annotations: Sequence[FaceRecord],
+    norm: str = "corners",
+    threshold: float = 8.0,
+    divisor: int | None = None,
+    subsets: Mapping[str, Iterable[int]] | None = None,
+) -> Evaluation:
+    """Compare predicted with annotated landmarks and head poses, face by face in the order given.
+
+    Args:
+        predictions: One record for each annotated face, in the same order.
+        annotations: The true landmarks and head poses.
+        norm: One of ``NORMALISERS``.
+        threshold: Upper end of the cumulative curve, percent.
+        divisor: See :func:`face_errors`; 68 for the published figures of MERL-RAV.
+        subsets: Numbers of the faces of each subset, as :func:`read_subsets` gives them.
+
+    Raises:
+        ValueError: As :func:`evaluate_landmarks` and :func:`angle_errors`.
+
+    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+    >>> evaluate_faces([found, found], [truth, truth], subsets={"first": [0]}).subsets["first"].landmarks.nme
+    2.0
+    """
+    ids, errors = record_errors(predictions, annotations, norm)
+    found, true = head_poses(predictions), head_poses(annotations)
+
+    def part(faces: npt.ArrayLike, **more: Any) -> Evaluation:
+        rows = np.asarray(faces)
+        landmarks = landmark_metrics(errors[rows], ids, norm, threshold, divisor)
+        interval = bootstrap_interval(landmarks.per_face)
+        return Evaluation(landmarks, interval, head_pose_metrics(found[rows], true[rows]), **more)
+
+    return part(
+        range(len(errors)),
+        subsets={name: part(list(faces)) for name, faces in (subsets or {}).items()},
+        by_yaw={name: part(inside) for name, inside in yaw_bins(true[:, 0]).items() if inside.any()},
+        ignored_ids=tuple(sorted({landmark for face in predictions for landmark in face.ids} - {*ids})),
+    )
+
+
+def compare_evaluations(one: Evaluation, reference: Evaluation) -> dict[str, PairedComparison]:
+    """Paired comparison (:func:`compare_errors`) of the whole and of every subset that both have.
+
+    Raises:
+        ValueError: They are not of the same number of faces.
+    """
+    parts = {"all": (one, reference)}
+    parts |= {
+        name: (one.subsets[name], part) for name, part in reference.subsets.items() if name in one.subsets
+    }
+    return {
+        name: compare_errors(a.landmarks.per_face, b.landmarks.per_face) for name, (a, b) in parts.items()
+    }
+
+
+def _without_faces(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name not in ("per_face", "ignored_ids")}

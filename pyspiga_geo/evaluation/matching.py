@@ -1,0 +1,131 @@
+"""Which predicted face and landmark belongs to which annotated one; whatever has no partner is named."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pyspiga_geo.data.records import FaceRecord, landmarks_for
+from pyspiga_geo.layouts import Layout, available_layouts, get_layout
+
+FloatArray = npt.NDArray[np.float64]
+
+_NAMED = 5  # so many of a kind are named in a message, the others counted
+
+
+class MismatchError(ValueError):
+    """Predictions and annotations are not of the same faces in the same order, or not of the same landmarks."""
+
+
+def match_records(
+    predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord]
+) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
+    """Bring both into arrays over the same landmarks, those that any annotation has.
+
+    Returns:
+        The ids of the L landmarks, in the order of their layout where it is known (:func:`layout_of`) and
+        rising otherwise; predicted positions [F, L, 2]; true positions [F, L, 2], NaN where not annotated.
+        Both in pixels of the image.
+
+    Raises:
+        MismatchError: No faces; different numbers of faces, different images or another order of them; the faces
+            of one image in another order; faces without annotated landmarks; predictions that lack annotated
+            landmarks. Each says something else, and names the faces.
+    """
+    if not annotations:
+        raise MismatchError("there are no faces to evaluate")
+    _check_images([face.imgpath for face in predictions], [face.imgpath for face in annotations])
+    _check_boxes(predictions, annotations)
+    annotated = {landmark for face in annotations for landmark in face.ids}
+    layout = layout_of(annotated)
+    ids = tuple(i for i in (layout.ids if layout else sorted(annotated)) if i in annotated)
+    predicted, truth = (
+        np.stack([landmarks_for(face, ids) for face in faces]) for faces in (predictions, annotations)
+    )
+    problems = []
+    for face, (p, t) in enumerate(zip(predicted, truth, strict=True)):
+        known = ~np.isnan(t).any(axis=1)
+        lacking = [ids[row] for row in np.flatnonzero(known & np.isnan(p).any(axis=1))]
+        if not known.any():
+            problems.append(f"{face_name(annotations, face)}: has no annotated landmark")
+        elif lacking:
+            problems.append(
+                f"{face_name(annotations, face)}: {_lack(predictions[face], annotations[face], lacking)}"
+            )
+    if problems:
+        raise MismatchError(_some(problems, "\n"))
+    return ids, predicted, truth
+
+
+def layout_of(ids: Sequence[int] | set[int]) -> Layout | None:
+    """The smallest known layout that has all these landmarks; None when there is none.
+
+    >>> layout_of([7, 12]).name, layout_of([7, 196]).name, layout_of([7, 9999])
+    ('ibug68', 'wflw98', None)
+    """
+    layouts = [get_layout(name) for name in available_layouts()]
+    return min((layout for layout in layouts if set(ids) <= set(layout.ids)), key=len, default=None)
+
+
+def face_name(records: Sequence[FaceRecord], face: int) -> str:
+    """How messages call a face: its number in the file and its image."""
+    return f"face {face} ({records[face].imgpath!r})"
+
+
+def _check_images(predicted: Sequence[str], true: Sequence[str]) -> None:
+    if predicted == true:
+        return
+    unpredicted, unannotated = Counter(true) - Counter(predicted), Counter(predicted) - Counter(true)
+    if not unpredicted and not unannotated:
+        what = "predictions and annotations hold the same images in another order"
+    elif len(predicted) != len(true):
+        what = f"there are {len(predicted)} predictions for {len(true)} annotations"
+    else:
+        what = "predictions and annotations hold different images"
+    different = (i for i, (p, t) in enumerate(zip(predicted, true, strict=False)) if p != t)
+    if (face := next(different, None)) is not None:
+        what += f": face {face} is {predicted[face]!r} and {true[face]!r}"
+    for kind, images in (("without prediction", unpredicted), ("without annotation", unannotated)):
+        if images:
+            what += f"; {kind}: " + _some([f"{image!r}" for image in images.elements()], ", ")
+    raise MismatchError(what)
+
+
+def _check_boxes(predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord]) -> None:
+    """The faces of one image stand in the same order when no other pairing by overlap of boxes suits better."""
+    faces_of: dict[str, list[int]] = defaultdict(list)
+    for face, record in enumerate(annotations):
+        faces_of[record.imgpath].append(face)
+    for image, faces in faces_of.items():
+        overlap = np.array(
+            [[_overlap(predictions[i].bbox, annotations[k].bbox) for k in faces] for i in faces]
+        )
+        best = overlap.argmax(axis=1).tolist()
+        if best != sorted(best) and len(set(best)) == len(faces):  # a wrong box alone is no permutation
+            pairs = [f"face {faces[row]} lies on face {faces[k]}" for row, k in enumerate(best) if row != k]
+            raise MismatchError(f"{image!r}: its faces are predicted in another order: {_some(pairs, ', ')}")
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes x, y, w, h."""
+    (x, y, w, h), (u, v, s, t) = one, other
+    shared = max(0.0, min(x + w, u + s) - max(x, u)) * max(0.0, min(y + h, v + t) - max(y, v))
+    return shared / (w * h + s * t - shared)
+
+
+def _lack(prediction: FaceRecord, annotation: FaceRecord, lacking: Sequence[int]) -> str:
+    """Why landmarks have no predicted position: another layout, no such ids, or ids without a position."""
+    names = _some([str(landmark) for landmark in lacking], ", ")
+    what = f"the prediction lacks {len(lacking)} annotated landmarks (ids {names})"
+    if set(lacking) <= set(prediction.ids):
+        return f"{what}: it has their ids but no positions"
+    found, wanted = layout_of(prediction.ids), layout_of(annotation.ids)
+    if found and wanted and found is not wanted:
+        return f"{what}: its layout is {found.name}, that of the annotation {wanted.name}"
+    return f"{what}: it has {len(prediction.ids)} ids, the annotation {len(annotation.ids)}"
+
+
+def _some(texts: Sequence[str], separator: str) -> str:
+    more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
+    return separator.join([*texts[:_NAMED], *more])
