@@ -5,10 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyspiga_geo.data.datasets.distributed import DistributedFaces, Finding
 from pyspiga_geo.data.datasets.pts import from_one, pictures_in, read_face
+from pyspiga_geo.data.datasets.published import Finding, PublishedFaces
 from pyspiga_geo.data.records import FloatArray
-from pyspiga_geo.layouts import get_layout
 
 _SUBSETS = {
     "frontal": "frontal",
@@ -20,16 +19,16 @@ _SUBSETS = {
 _PHOTOS = ("aflw/flickr/0", "aflw/flickr/2", "aflw/flickr/3")
 
 
-class MERLRAV(DistributedFaces):
-    """MERL-RAV, 68 landmarks (``ibug68``), splits ``train`` and ``test``; subsets by how far the head is turned.
+class MERLRAV(PublishedFaces):
+    """MERL-RAV: 68 landmarks (``ibug68``), splits ``train`` and ``test``.
 
-    The root holds the owner's labels and the photos of AFLW, or else the folder ``merl_rav_organized`` that the
-    owner's script makes of both. A point (-1, -1) is hidden by the face itself and was not located: it is missing
-    here, and not visible. A point with both coordinates negative is hidden by something else: it lies at the
-    positive coordinates and is not visible. Pixels are taken to count from 1, as in the other .pts files; the owner
-    does not say. The box is the tight one of the located landmarks. Faces of one photo are one group.
+    The root holds the owner's labels and the photos of AFLW, or the folder ``merl_rav_organized`` that the owner's
+    script makes of both. A point (-1, -1) is hidden by the face itself and was not located: here it is missing and
+    not visible. A point (-x, -y) lies at (x, y), hidden by something else: not visible. Pixels are taken to count
+    from 1, as in the .pts files of 300-W; the owner does not say. The box is the tight one of the located landmarks.
+    Subsets are ``frontal``, ``half_profile`` and ``profile``. Faces of one photo are one group.
 
-    See :class:`DistributedFaces` for the arguments.
+    See :class:`PublishedFaces` for the arguments.
     """
 
     title = "MERL-RAV"
@@ -44,24 +43,24 @@ class MERLRAV(DistributedFaces):
     )
     sizes: ClassVar = {"train": 15449, "test": 3865}
 
-    def _needs(self, split: str) -> Sequence[str]:
-        if self._organized:
-            return [f"merl_rav_organized/{name}/{split}set" for name in _SUBSETS]
-        return [*(f"merl_rav_labels/{name}/{split}set/labels" for name in _SUBSETS), *_PHOTOS]
+    def _needs(self) -> Sequence[str]:
+        folders = [self._folder(name) for name in _SUBSETS]
+        return folders if self._organized else [*folders, *_PHOTOS]
 
-    def _find(self, split: str) -> Iterator[Finding]:
-        ids = get_layout(self.native_layout).ids
+    def _find(self) -> Iterator[Finding]:
         photos = {} if self._organized else pictures_in(*(self.root / name for name in _PHOTOS))
         for name, subset in _SUBSETS.items():
-            if self._organized:
-                folder = self.root / f"merl_rav_organized/{name}/{split}set"
-                photos = pictures_in(folder)
-            else:
-                folder = self.root / f"merl_rav_labels/{name}/{split}set/labels"
+            folder = self.root / self._folder(name)
+            pictures = pictures_in(folder) if self._organized else photos
             for path in sorted(folder.glob("*.pts")):
                 photo = path.stem.split("_")[0]  # image00070_2 is a face of image00070
-                picture = photos.get(path.stem if self._organized else photo)
-                yield read_face(path, picture, self.root, ids, photo, (subset,), _decode)
+                picture = pictures.get(path.stem if self._organized else photo)
+                yield read_face(path, picture, self.root, self.layout.ids, photo, (subset,), _decode)
+
+    def _folder(self, name: str) -> str:
+        if self._organized:
+            return f"merl_rav_organized/{name}/{self.split}set"
+        return f"merl_rav_labels/{name}/{self.split}set/labels"
 
     @property
     def _organized(self) -> bool:

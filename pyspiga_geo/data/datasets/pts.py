@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyspiga_geo.data.datasets.distributed import DistributedFaces, Finding, face_record
+from pyspiga_geo.data.datasets.published import Finding, PublishedFaces, face_record
 from pyspiga_geo.data.records import FloatArray
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -17,42 +17,39 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 def read_pts(path: str | os.PathLike[str]) -> FloatArray:
     """The points of a .pts file as they stand there, float64 [n, 2].
 
-    iBUG counts pixels from 1, as MATLAB does: the centre of the first pixel is (1, 1), so that 1 is to be
-    subtracted for the positions of this package.
+    iBUG counts pixels from 1, as MATLAB does: the first pixel is (1, 1). The positions of this package are 1 less.
 
     Raises:
-        ValueError: the file is not a whole .pts file; the message says which line is wrong.
+        ValueError: the file is no .pts file, or not whole; the message names the line.
         OSError: it cannot be read.
     """
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    marks = [line.strip() for line in lines]
-    if "{" not in marks or "}" not in marks:
-        raise ValueError("is not a whole .pts file: its points must stand between { and }")
-    first, last = marks.index("{"), marks.index("}")
+    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    if "{" not in lines or "}" not in lines:
+        raise ValueError("not a whole .pts file, whose points stand between lines { and }")
+    first, last = lines.index("{"), lines.index("}")
     points = []
-    for number in range(first + 1, last):
-        if not marks[number]:
-            continue
-        try:
-            x, y = map(float, marks[number].split())
-        except ValueError:
-            raise ValueError(f"line {number + 1}: {marks[number][:40]!r} is not a point x y") from None
-        if not np.isfinite([x, y]).all():
-            raise ValueError(f"line {number + 1}: {marks[number][:40]!r} is not finite")
-        points.append([x, y])
-    stated = re.search(r"n_points:\s*(\d+)", "\n".join(marks[:first]))
+    for number, line in enumerate(lines[first + 1 : last], start=first + 2):
+        if line:
+            try:
+                x, y = map(float, line.split())
+            except ValueError as error:
+                raise ValueError(f"line {number}: {line[:40]!r} is not a point x y") from error
+            if not np.isfinite([x, y]).all():
+                raise ValueError(f"line {number}: {line[:40]!r} is not finite")
+            points.append((x, y))
+    stated = re.search(r"n_points:\s*(\d+)", "\n".join(lines[:first]))
     if stated and int(stated[1]) != len(points):
-        raise ValueError(f"says n_points: {stated[1]}, but holds {len(points)} points")
+        raise ValueError(f"n_points is {stated[1]}, but there are {len(points)} points")
     return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
 def from_one(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Positions [n, 2] in 0-based pixels and visibility [n] of points that count pixels from 1."""
+    """0-based positions [n, 2] and visibility [n] of points that count pixels from 1 and are all visible."""
     return points - 1, np.ones(len(points))
 
 
 def pictures_in(*folders: Path) -> dict[str, Path]:
-    """Pictures of the folders by their names without the ending."""
+    """The pictures of some folders by their names without the ending."""
     return {
         path.stem: path
         for folder in folders
@@ -67,49 +64,50 @@ def read_face(
     root: Path,
     ids: Sequence[int],
     group: str | None,
-    subsets: tuple[str, ...] = (),
+    subsets: Sequence[str] = (),
     decode: Callable[[FloatArray], tuple[FloatArray, FloatArray]] = from_one,
 ) -> Finding:
     """The face of one .pts file.
 
     Args:
-        path: the .pts file.
-        picture: its picture; None where there is none, which makes the face a bad one.
+        path: the file.
+        picture: its picture; None, where there is none, makes the face a bad one.
         root: of the dataset.
         ids: the landmark that each row of the file is.
         group: photo.
         subsets: names of the parts that the face belongs to.
-        decode: what the file's points mean, [n, 2] -> positions [n, 2] in 0-based pixels and visibility [n].
+        decode: what the file's points [n, 2] mean: 0-based positions [n, 2], NaN where missing, and visibility [n].
     """
     if picture is None:
-        return Finding(f"{path}: no picture of that name ({', '.join(_PICTURES)})")
+        return Finding(str(path), "has no picture")
     try:
-        positions, visible = decode(read_pts(path))
+        landmarks, visible = decode(read_pts(path))
         imgpath = picture.relative_to(root).as_posix()
-        return Finding(face_record(imgpath, ids, positions, visible, group), subsets)
+        return Finding(str(path), face_record(imgpath, ids, landmarks, visible, group), subsets)
     except (OSError, ValueError) as error:
-        return Finding(f"{path}: {error}")
+        return Finding(str(path), str(error))
 
 
-class PtsFolder(DistributedFaces):
-    """All .pts files below a folder, each beside the picture of the same name; one split, ``all``.
+class PtsFolder(PublishedFaces):
+    """All .pts files below a folder, each beside its picture; one split, ``all``.
 
-    A file must hold as many points as the layout, in its order, in pixels counted from 1 as iBUG does. The box is
-    the landmarks' tight one. Every file counts as a photo of its own.
+    A file holds the landmarks of the layout, in its order, in pixels that count from 1 as iBUG's do. The box is the
+    landmarks' tight one. Nothing says which files show the same photo: each stands alone.
 
-    See :class:`DistributedFaces` for the arguments.
+    See :class:`PublishedFaces` for the arguments.
     """
 
     title = "a folder of .pts files"
-    url = "your own annotation tool; the format is that of https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/"
+    url = "your annotation tool; https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/ has examples"
     files = "  NAME.pts, at any depth\n  NAME.jpg (or .jpeg, .png, .bmp) beside it"
+    any_layout = True
     sizes: ClassVar = {"all": None}
 
-    def _needs(self, split: str) -> Sequence[str]:
-        return (".",)
+    def _needs(self) -> Sequence[str]:
+        return ()
 
-    def _find(self, split: str) -> Iterator[Finding]:
+    def _find(self) -> Iterator[Finding]:
         for folder in sorted({path.parent for path in self.root.rglob("*.pts")}):
             pictures = pictures_in(folder)
             for path in sorted(folder.glob("*.pts")):
-                yield read_face(path, pictures.get(path.stem), self.root, self.layout.ids, None)
+                yield read_face(path, pictures.get(path.stem), self.root, self.layout.ids, group=None)

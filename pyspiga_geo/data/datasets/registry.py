@@ -3,14 +3,14 @@
 import os
 
 from pyspiga_geo.data.datasets.cofw68 import COFW68
-from pyspiga_geo.data.datasets.distributed import DistributedFaces
 from pyspiga_geo.data.datasets.merl_rav import MERLRAV
 from pyspiga_geo.data.datasets.pts import PtsFolder
+from pyspiga_geo.data.datasets.published import PublishedFaces
 from pyspiga_geo.data.datasets.three_hundred_w import ThreeHundredW, ThreeHundredWPrivate
 from pyspiga_geo.data.datasets.wflw import WFLW
 from pyspiga_geo.layouts import Layout
 
-DATASETS: dict[str, type[DistributedFaces]] = {
+DATASETS: dict[str, type[PublishedFaces]] = {
     "wflw": WFLW,
     "300w": ThreeHundredW,
     "300w-private": ThreeHundredWPrivate,
@@ -26,7 +26,7 @@ def read_dataset(
     split: str,
     layout: Layout | None = None,
     skip_bad: bool = False,
-) -> DistributedFaces:
+) -> PublishedFaces:
     """A split of a dataset whose every record and picture has been looked at.
 
     What comes back has ``records``, ``root`` (the folder that their ``imgpath`` are relative to) and ``subsets``.
@@ -35,12 +35,13 @@ def read_dataset(
         name: One of ``DATASETS``.
         root: Folder of the owner's files.
         split: Part of the dataset; see its class.
-        layout: Order of the landmarks; for ``pts`` also that of the files. The dataset's own where None.
+        layout: Landmark set of the files for ``pts``, ``ibug68`` where None. The others have their own, and refuse
+            another.
         skip_bad: Print what is bad and leave it out, instead of stopping.
 
     Raises:
-        ValueError: No such dataset or split.
-        DatasetError: Files are missing, or faces are bad; see :class:`DistributedFaces`.
+        ValueError: No such dataset or split, or the dataset has other landmarks than the layout.
+        DatasetError: Files are missing, or faces are bad; see :class:`PublishedFaces`.
     """
     if name not in DATASETS:
         raise ValueError(f"no dataset {name!r}; there are {', '.join(DATASETS)}")
