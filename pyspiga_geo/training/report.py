@@ -14,7 +14,7 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.evaluation import auc_fr, face_errors, landmark_errors, nme, normaliser, percentiles
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import pose_targets
-from pyspiga_geo.visualization import face_sheet, save_figure
+from pyspiga_geo.visualization import error_map, face_sheet, mean_face, save_figure
 
 STAGES = ("landmarks", "pose", "cascade", "joint")
 
@@ -57,8 +57,9 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
     gap = (pose - known)[:, :3].abs()
     yaw, pitch, roll = gap[gap.isfinite().all(dim=1)].mean(dim=0).tolist()
 
-    mean_face = np.nanmean(truth.numpy(), axis=0)
-    save_figure(folder / "error_per_landmark.png", _error_map(mean_face, np.nanmean(errors[final], axis=0)))
+    of_landmark = {final: np.nanmean(errors[final], axis=0)}
+    label = "mean error, % of the distance of the outer eye corners"
+    save_figure(folder / "error_per_landmark.png", error_map(mean_face(truth.numpy()), of_landmark, label))
     order = np.argsort(of_face)
     chosen = [*order[:4], *order[::-1][:8]]
     captions = [
@@ -130,19 +131,4 @@ def _curves(folder: Path) -> Figure:
                 ax.legend(fontsize=7)
         if error.lines:  # what is not trained yet must not squeeze what is
             error.set_ylim(0, 8 * min(line.get_ydata().min() for line in error.lines))
-    return figure
-
-
-def _error_map(mean_face: np.ndarray, error: np.ndarray) -> Figure:
-    """Mean error of each landmark, as colour and number, on the mean face."""
-    figure = Figure(figsize=(8, 7), dpi=100, layout="constrained")
-    ax = figure.subplots()
-    x, y = mean_face.T
-    dots = ax.scatter(x, y, c=error, s=160, cmap="viridis")
-    for point, value in zip(mean_face, error, strict=True):
-        ax.annotate(f"{value:.1f}", point, fontsize=6, ha="center", va="center", color="white")
-    ax.invert_yaxis()
-    ax.set_aspect("equal")
-    ax.set_axis_off()
-    figure.colorbar(dots, ax=ax, shrink=0.7, label="mean error, % of the distance of the outer eye corners")
     return figure

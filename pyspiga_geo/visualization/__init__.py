@@ -1,5 +1,7 @@
-"""Pictures of faces: landmarks, pose axes, attention graphs."""
+"""Pictures of faces: landmarks, pose axes, attention graphs; and of the errors that methods make on them."""
 
+from pyspiga_geo.visualization.error_curves import contour_bars, cumulative_curve, error_against_yaw
+from pyspiga_geo.visualization.error_map import error_map, mean_face
 from pyspiga_geo.visualization.faces import (
     draw_attention,
     draw_initial_shape,
@@ -12,11 +14,16 @@ from pyspiga_geo.visualization.pictures import save_demo, save_faces
 from pyspiga_geo.visualization.sheets import face_sheet, save_figure
 
 __all__ = [
+    "contour_bars",
+    "cumulative_curve",
     "draw_attention",
     "draw_initial_shape",
     "draw_landmarks",
     "draw_pose",
+    "error_against_yaw",
+    "error_map",
     "face_sheet",
+    "mean_face",
     "save_demo",
     "save_faces",
     "save_figure",

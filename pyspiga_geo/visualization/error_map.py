@@ -1,0 +1,57 @@
+"""Where on the face a method errs."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def mean_face(truth: npt.ArrayLike) -> FloatArray:
+    """Mean shape [L, 2] of faces [F, L, 2], each moved and scaled to a landmarks' box of area one about (0, 0).
+
+    NaN marks a landmark that is not annotated; one that no face has is NaN in the mean too.
+
+    >>> mean_face([[[0, 0], [2, 2]], [[10, 10], [50, 50]]]).tolist()
+    [[-0.5, -0.5], [0.5, 0.5]]
+    """
+    points = np.asarray(truth, dtype=np.float64)
+    low, high = (extreme.reduce(points, axis=1, keepdims=True) for extreme in (np.fmin, np.fmax))
+    side = np.sqrt((high - low).prod(axis=2, keepdims=True))
+    shapes = (points - (low + high) / 2) / side
+    known = ~np.isnan(shapes)
+    count = known.sum(axis=0)
+    mean: FloatArray = np.where(known, shapes, 0).sum(axis=0) / np.where(count, count, np.nan)
+    return mean
+
+
+def error_map(positions: npt.ArrayLike, errors: Mapping[str, npt.ArrayLike], label: str) -> Figure:
+    """Draw the error of each landmark as colour and number on a face, a panel a method on one scale.
+
+    Args:
+        positions: [L, 2], y down, such as :func:`mean_face` gives; NaN is not drawn.
+        errors: Title of the panel -> error of each landmark [L].
+        label: What the numbers are, on the colour bar.
+    """
+    points = np.asarray(positions, dtype=np.float64)
+    values = {name: np.asarray(error, dtype=np.float64) for name, error in errors.items()}
+    low, high = (float(bound(list(values.values()))) for bound in (np.nanmin, np.nanmax))
+    columns = min(len(values), 2)
+    rows = -(-len(values) // columns)
+    figure = Figure(figsize=(6.6 * columns + 1.2, 6.8 * rows), dpi=100, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, (name, error) in zip(axes, values.items(), strict=False):
+        drawn = ~np.isnan(points).any(axis=1) & ~np.isnan(error)
+        dots = ax.scatter(*points[drawn].T, c=error[drawn], s=230, cmap="viridis", vmin=low, vmax=high)
+        for point, value in zip(points[drawn], error[drawn], strict=True):
+            dark = value > low + 0.7 * (high - low)  # on the bright end of the colours
+            colour = "black" if dark else "white"
+            ax.annotate(f"{value:.1f}", point, fontsize=6.5, ha="center", va="center", color=colour)
+        ax.set(title=name, aspect="equal")
+        ax.invert_yaxis()
+    figure.colorbar(dots, ax=list(axes), shrink=0.7, label=label)
+    return figure
