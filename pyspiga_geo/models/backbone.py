@@ -115,7 +115,8 @@ class LandmarkHead(nn.Module):
         self.points = conv(channels, num_landmarks, 1)
         self.boundaries = conv(channels, num_columns - 1, 1)
         self.maps = conv(channels, num_landmarks, 1)
-        self.register_buffer("boundary_matrix", boundary_matrix, persistent=False)
+        # Each head has its own: a buffer shared by all of them would come apart as soon as one is cast.
+        self.register_buffer("boundary_matrix", boundary_matrix.clone(), persistent=False)
 
     def forward(self, feature_map: Tensor) -> LandmarkMaps:
         """Maps of features [B, C, h, w]."""

@@ -78,9 +78,11 @@ class TrainConfig:
     """A training run: landmarks, then landmarks and pose, then the cascade on the frozen backbone.
 
     Attributes:
-        annotations: annotation-record JSON of the training faces, image paths relative to its folder; or
-            ``synthetic`` for drawn ones.
+        annotations: annotation-record JSON of the training faces, image paths relative to its folder; the folder of
+            a published dataset; or ``synthetic`` for drawn faces.
         out: folder of the run: checkpoints, logs and ``model.safetensors``. A run found there is resumed.
+        dataset: which published dataset ``annotations`` is the folder of, by its name in
+            :data:`pyspiga_geo.data.DATASETS`; its split ``train`` is taken.
         layout: landmark set.
         synthetic_faces: how many faces are drawn where annotations says ``synthetic``.
         preset: model preset.
@@ -88,8 +90,10 @@ class TrainConfig:
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
         seed: of everything random.
-        batch_size: faces a step.
-        workers: processes that read pictures.
+        batch_size: faces a step, of each process.
+        workers: processes that read pictures, of each process.
+        accelerator: what it runs on, as the engine names it: ``"auto"``, ``"cpu"``, ``"gpu"``.
+        devices: how many of them. Two or more train together as one would with the sum of their batches.
         precision: of the arithmetic, as the engine names it: ``"32-true"``, or ``"bf16-mixed"``, quicker where the
             processor knows that format.
         weight_decay: of AdamW.
@@ -104,6 +108,7 @@ class TrainConfig:
 
     annotations: Path
     out: Path
+    dataset: str | None = None
     layout: str = "ibug68"
     synthetic_faces: int = 1000
     preset: str = "compact"
@@ -113,7 +118,9 @@ class TrainConfig:
     seed: int = 0
     batch_size: int = 24
     workers: int = 2
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
     weight_decay: float = 1e-4
     average_decay: float = 0.995
     landmarks: StageConfig = field(default_factory=lambda: StageConfig(epochs=30, lr=1.5e-3))

@@ -1,15 +1,27 @@
 """Training and validation faces for the engine."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
+from torch.utils.data import Dataset, Subset
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
-from pyspiga_geo.data import AnnotatedFaces, SyntheticFaces, sound_faces, split_groups
-from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, Resample, SquareCrop
-from pyspiga_geo.layouts import get_layout
+from pyspiga_geo.data import (
+    DATASETS,
+    AnnotatedFaces,
+    FaceRecord,
+    SyntheticFaces,
+    read_dataset,
+    sound_faces,
+    split_groups,
+)
+from pyspiga_geo.data.transforms import Resample, SquareCrop
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import SPIGAConfig
+from pyspiga_geo.training.augmentation import random_crop
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.sampling import Faces, SeededFaces, SeededSampler
 
@@ -24,42 +36,46 @@ class FaceDataModule(LightningDataModule):
         super().__init__()
         self.config = config
         layout = get_layout(config.layout)
-        size, change = model.image_size, config.augmentation
-        plain = [SquareCrop(size, model.crop_scale), Resample(size)]
-        varied = [
-            plain[0],
-            RandomFlip(size, layout, change.flip),
-            RandomAffine(size, change.degrees, change.scale, change.shift),
-            plain[1],
-        ]
+        size = model.image_size
+        plain = Compose([SquareCrop(size, model.crop_scale), Resample(size)])
+        varied = random_crop(config.augmentation, layout, size, model.crop_scale)
         if str(config.annotations) == SYNTHETIC:
             held_out = round(config.validation_fraction * config.synthetic_faces)
             seed = 2 * config.seed  # training draws from even seeds, validation from odd ones
             self.training: Faces = SyntheticFaces(
-                layout, config.synthetic_faces - held_out, seed=seed, transform=Compose(varied)
+                layout, config.synthetic_faces - held_out, seed=seed, transform=varied
             )
-            self.validation: Faces = SyntheticFaces(layout, held_out, seed=seed + 1, transform=Compose(plain))
+            self.validation: Faces = SyntheticFaces(layout, held_out, seed=seed + 1, transform=plain)
             return
-        root = config.annotations.parent
-        faces = sound_faces(config.annotations, root, layout.ids, config.skip_bad)
+        faces, root = _annotated(config, layout)
         training, validation = split_groups(faces, config.validation_fraction, config.seed)
-        self.training = AnnotatedFaces(training, root, layout, Compose(varied))
-        self.validation = AnnotatedFaces(validation, root, layout, Compose(plain))
+        self.training = AnnotatedFaces(training, root, layout, varied)
+        self.validation = AnnotatedFaces(validation, root, layout, plain)
 
     def train_dataloader(self) -> DataLoader:
-        """Augmented crops in random order."""
-        replicas, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        """This process's share of the augmented crops in random order."""
+        sampler = SeededSampler(self.training, self.config.seed, *self._share)
         return self._loader(
             SeededFaces(self.training),
-            sampler=SeededSampler(self.training, self.config.seed, replicas, rank),
-            drop_last=len(self.training) >= self.config.batch_size,
+            sampler=sampler,
+            drop_last=len(sampler) >= self.config.batch_size,
         )
 
     def val_dataloader(self) -> DataLoader:
-        """Plain crops in order."""
+        """This process's share of the plain crops: every W-th in order, none twice."""
+        replicas, rank = self._share
+        return self._loader(Subset(self.validation, range(rank, len(self.validation), replicas)))
+
+    def whole_validation(self) -> DataLoader:
+        """All plain crops in order."""
         return self._loader(self.validation)
 
-    def _loader(self, faces: Faces | SeededFaces, **options: Any) -> DataLoader:
+    @property
+    def _share(self) -> tuple[int, int]:
+        """Number of processes, and which of them this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def _loader(self, faces: Dataset[FaceData], **options: Any) -> DataLoader:
         return DataLoader(
             faces,
             batch_size=self.config.batch_size,
@@ -67,3 +83,17 @@ class FaceDataModule(LightningDataModule):
             persistent_workers=self.config.workers > 0,
             **options,
         )
+
+
+def _annotated(config: TrainConfig, layout: Layout) -> tuple[list[FaceRecord], Path]:
+    """The sound faces, and the folder that their pictures' paths are relative to."""
+    if not config.annotations.is_dir():
+        root = config.annotations.parent
+        return sound_faces(config.annotations, root, layout.ids, config.skip_bad), root
+    if config.dataset is None:
+        raise ValueError(
+            f"{config.annotations} is a folder: `dataset` must say of which published dataset, "
+            f"one of {', '.join(DATASETS)}"
+        )
+    published = read_dataset(config.dataset, config.annotations, "train", layout, config.skip_bad)
+    return published.records, published.root

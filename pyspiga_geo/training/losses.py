@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyspiga_geo.training.distributed import sum_over_processes, world_size
+
 PERCENT = 100.0
 """Coordinate losses count in percent of the crop's side."""
 
@@ -97,5 +99,10 @@ def cascade_loss(steps: list[Tensor], target: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values where mask is true; 0 where there is none."""
-    return torch.where(mask, values, 0).sum() / mask.sum().clamp(min=1)
+    """Mean of the values where mask is true; 0 where there is none.
+
+    Of W processes each gives W times its share of the sum over the count of all: their mean is that of the whole
+    batch, and the engine takes the mean of their gradients.
+    """
+    count = sum_over_processes(mask.sum())
+    return world_size() * torch.where(mask, values, 0).sum() / count.clamp(min=1)

@@ -8,12 +8,14 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
+from pyspiga_geo.training.distributed import BatchNormSync
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 
@@ -51,13 +53,15 @@ def run_training(config: TrainConfig) -> Path:
         stage = make_stage(model.train()).to(memory_format=torch.channels_last)
         if stage.stage.epochs:
             _fit(stage, data, config, config.out / name)
-        model.save(result)
-    model.save(config.out / RESULT, half=True)
-    write_report(config.out, model.eval(), data.val_dataloader())
+        rank_zero_only(model.save)(result)
+    rank_zero_only(model.save)(config.out / RESULT, half=True)
+    rank_zero_only(write_report)(config.out, model.eval(), data.whole_validation())
     return config.out / RESULT
 
 
 def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:
+    if config.precision == "64-true":
+        stage.double()  # before the engine does: the moving average starts as a copy
     keep = ModelCheckpoint(  # the last two epochs, should the disk fail the last
         folder,
         monitor="step",
@@ -77,8 +81,12 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
             keep,
             WeightAveraging(avg_fn=moving_average(config.average_decay)),
         ],
-        log_every_n_steps=min(20, len(data.train_dataloader())),
+        accelerator=config.accelerator,
+        devices=config.devices,
         precision=config.precision,
+        plugins=[BatchNormSync()],
+        use_distributed_sampler=False,  # the data module shares out the faces, and none twice
+        log_every_n_steps=1,
         gradient_clip_val=5.0,
         enable_model_summary=False,
     )

@@ -18,6 +18,8 @@ Faces = AnnotatedFaces | SyntheticFaces
 class SeededSampler(DistributedSampler[FaceData]):
     """Shuffle anew each epoch; give each face a seed of its own.
 
+    Every process gets as many faces: those left over, fewer than there are processes, wait for another epoch.
+
     Args:
         faces: what is drawn from.
         seed: of the order and of the faces' seeds.
@@ -26,7 +28,7 @@ class SeededSampler(DistributedSampler[FaceData]):
     """
 
     def __init__(self, faces: Faces, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
-        super().__init__(faces, num_replicas, rank, shuffle=True, seed=seed)
+        super().__init__(faces, num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
         """Pairs (index, seed) of the epoch that ``set_epoch`` told."""

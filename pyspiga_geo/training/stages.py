@@ -18,6 +18,7 @@ from pyspiga_geo.models.backbone import BackboneOutput, StackOutput
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
+from pyspiga_geo.training.distributed import gather_rows
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
 from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, pose_targets
 from pyspiga_geo.visualization import face_sheet, save_figure
@@ -59,22 +60,50 @@ class Stage(LightningModule):
     def unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, 3, S, S], positions [B, L, 2] in crop units and mask [B, L] of a batch of graphs."""
         shape = (len(batch.image), len(self.model.layout))
-        return batch.image, batch.pos.view(*shape, 2), batch.mask.view(shape)
+        images, pos = (value.to(self.dtype) for value in (batch.image, batch.pos))
+        return images, pos.view(*shape, 2), batch.mask.view(shape)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed what is random on whole batches by the step, so that a resumed run draws the same."""
-        seed_everything(derive_seed(self.config.seed, self.global_step, self.global_rank))
+        seed_everything(derive_seed(self.config.seed, self.global_step, 0))
 
     def training_step(self, batch: Batch) -> Tensor:
         """Sum of the losses of one batch."""
         images, pos, mask = self.unpack(batch)
         with torch.no_grad():
-            images = self.photometric(images).contiguous(memory_format=torch.channels_last)
+            images = self._vary(images).contiguous(memory_format=torch.channels_last)
         parts = self.loss(images, pos, mask)
         total = torch.stack(list(parts.values())).sum()
-        self.log_dict({f"loss/{name}": value for name, value in parts.items()}, batch_size=len(images))
-        self.log("loss", total, prog_bar=True, batch_size=len(images))
+        if not total.isfinite():
+            values = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+            raise ValueError(
+                f"the loss is not finite in step {self.global_step} ({values}); the batch was "
+                f"{', '.join(batch.imgpath)}. The last epoch's checkpoint stays; a smaller learning rate may help"
+            )
+        logged = {"loss": total, **{f"loss/{name}": value for name, value in parts.items()}}
+        self.log_dict(logged, prog_bar=False, sync_dist=True, batch_size=len(images))
         return total
+
+    def _vary(self, images: Tensor) -> Tensor:
+        """Photometric changes as one process would draw them that had the faces of all W in its batch.
+
+        There this process's faces stand at r, r + W, ...; so each is put into the places of its W neighbours.
+        """
+        whole = self.photometric(images.repeat_interleave(self.trainer.world_size, dim=0))
+        varied: Tensor = whole[self.global_rank :: self.trainer.world_size]
+        return varied
+
+    def on_train_epoch_end(self) -> None:
+        """Never let weights that are not finite become a checkpoint.
+
+        Raises:
+            ValueError: when a weight is not finite; the last epoch's checkpoint stays.
+        """
+        for name, parameter in self.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise ValueError(
+                    f"{name} is not finite after epoch {self.current_epoch}; no checkpoint is written"
+                )
 
     def validation_step(self, batch: Batch) -> None:
         """Collect predictions of one batch."""
@@ -100,7 +129,9 @@ class Stage(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log NME in percent of the eye corners' distance, and the mean absolute error of the head pose."""
-        seen = {key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]}
+        seen = gather_rows(
+            {key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]}
+        )
         self._seen.clear()
         truth, pose = seen.pop("truth"), seen.pop("pose")
         true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
@@ -123,7 +154,8 @@ class Stage(LightningModule):
         with self._in_full_precision():
             initial = self.model.initial_shape(seen.pose)
             heatmaps = seen.heatmaps if self.model.config.heatmap_windows else None
-            out = self.model.cascade(initial, seen.feature_map.float(), heatmaps=heatmaps, detach_steps=True)
+            feature_map = seen.feature_map.to(initial.dtype)
+            out = self.model.cascade(initial, feature_map, heatmaps=heatmaps, detach_steps=True)
         return initial, out.steps
 
     @property

@@ -89,6 +89,7 @@ class SyntheticFaces(Dataset[FaceData]):
             visible=_visible(torch.from_numpy(shape3d), pose),
             bbox=points_to_box(pos).float(),
             pose=pose.float(),
+            imgpath=f"synthetic face {item}",
         )
         return face if self.transform is None else self.transform(face)
 
