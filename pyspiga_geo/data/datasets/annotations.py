@@ -18,7 +18,7 @@ class AnnotatedFaces(Dataset[FaceData]):
     """Annotated faces as graphs in pixels of their photo.
 
     An item is a :class:`FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels (0 where
-    not annotated), ``mask`` [L] bool, ``visible`` [L] and ``bbox`` [4]; then the transform is applied.
+    not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4] and ``imgpath``; then the transform is applied.
 
     Args:
         records: see :func:`pyspiga_geo.data.read_records`.
@@ -59,6 +59,7 @@ class AnnotatedFaces(Dataset[FaceData]):
             mask=torch.from_numpy(annotated),
             visible=torch.tensor(visible, dtype=torch.float32),
             bbox=torch.tensor(record.bbox, dtype=torch.float32),
+            imgpath=record.imgpath,
         )
         return face if self.transform is None else self.transform(face)
 
