@@ -3,8 +3,8 @@
     python examples/align_photo.py --out aligned             # the astronaut that scikit-image brings along
     python examples/align_photo.py photo.jpg --out aligned
 
-Writes `landmarks.png` (the photo with what was found), `face1.png`, `face2.png`, ... (each face turned upright and brought
-to the same size, as face recognition wants them) and `faces.json` (landmarks and pose as annotation records).
+Writes `landmarks.png` (the photo with what was found), `face1.png`, `face2.png`, ... (each face turned upright and
+brought to the same size, as face recognition wants them) and `faces.json` (landmarks and pose as annotation records).
 """
 
 import argparse

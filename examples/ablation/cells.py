@@ -1,0 +1,241 @@
+"""The cells of the ablation: cascades that differ from one another in one or two things."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from pyspiga_geo.graph import contour_edges
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.models import SPIGAConfig
+from pyspiga_geo.nn import NodeMLP, RelativePositionEncoder, SPIGACascade, StepRegressor, VisualWindow
+
+HEADS = 4
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cascade of the table. The defaults are the cascade that all others are compared with.
+
+    Attributes:
+        conv: graph operator, see :func:`pyspiga_geo.nn.make_conv`; ``none`` sends no messages.
+        steps: steps of the cascade.
+        start: x_0 is the projected rigid face (``pose``) or the mean of all training faces (``mean``).
+        windows: halved from step to step (``shrinking``), or the second step's all along (``constant``).
+        position: what a landmark is told besides what it sees: where all others lie (``relative``, as in the paper),
+            the same through a bottleneck (``small``), where itself lies (``absolute``), both relative and absolute
+            (``both``), or only which landmark it is (``name``).
+        include_self: whether a landmark attends to itself.
+        graph: ``complete``, ``contour`` (anatomical neighbours) or ``nearest`` (in the rigid face).
+        heatmaps: whether each landmark also looks at its own heatmap.
+        shared: whether all steps use the same linear maps.
+        looking: one landmark in so many looks at the picture; the others see nothing.
+    """
+
+    conv: str = "attention"
+    steps: int = 3
+    start: str = "pose"
+    windows: str = "shrinking"
+    position: str = "relative"
+    include_self: bool = False
+    graph: str = "complete"
+    heatmaps: bool = False
+    shared: bool = False
+    looking: int = 1
+
+    @property
+    def setting(self) -> str:
+        """What differs from the base but the operator, in words; empty for none."""
+        words = {
+            "steps": f"{self.steps} step{'s' if self.steps > 1 else ''}",
+            "start": f"{self.start} shape",
+            "windows": f"{self.windows} windows",
+            "position": f"{self.position} position",
+            "include_self": "self included",
+            "graph": f"{self.graph} graph",
+            "heatmaps": "heatmap windows",
+            "shared": "steps share weights",
+            "looking": f"1 in {self.looking} looks",
+        }
+        base = Cell()
+        return ", ".join(word for key, word in words.items() if getattr(self, key) != getattr(base, key))
+
+    @property
+    def name(self) -> str:
+        """Operator and setting."""
+        return ": ".join(filter(None, (self.conv, self.setting)))
+
+
+def _with_and_without_messages(**changes: object) -> list[Cell]:
+    return [Cell("attention", **changes), Cell("none", **changes)]  # type: ignore[arg-type]
+
+
+OPERATORS = [Cell(conv) for conv in ("attention", "none", "gcn", "gat", "sage", "transformer", "gatv2")]
+CELLS = [
+    *OPERATORS,
+    # what the paper ablates
+    *_with_and_without_messages(steps=1),
+    *_with_and_without_messages(steps=2),
+    Cell(steps=4),
+    *_with_and_without_messages(start="mean"),
+    Cell(windows="constant"),
+    *_with_and_without_messages(position="absolute"),
+    Cell(include_self=True),
+    Cell(graph="contour"),
+    Cell(graph="nearest"),
+    Cell("gcn", graph="nearest"),
+    # what might make messages matter
+    *_with_and_without_messages(position="name"),
+    *_with_and_without_messages(position="small"),
+    *_with_and_without_messages(position="both"),
+    *_with_and_without_messages(looking=4),
+    *_with_and_without_messages(looking=4, steps=1),
+    *_with_and_without_messages(heatmaps=True),
+    *_with_and_without_messages(shared=True),
+]
+QUICK_CELLS = [
+    *(Cell(conv) for conv in ("attention", "none", "gcn", "gat")),
+    *_with_and_without_messages(steps=1),
+    *_with_and_without_messages(position="name"),
+]
+"""Few enough for a first look."""
+
+
+def twin(cell: Cell, conv: str) -> Cell:
+    """The same cell with another operator."""
+    return replace(cell, conv=conv)
+
+
+def make_cascade(
+    cell: Cell, layout: Layout, config: SPIGAConfig, channels: int, num_layers: int
+) -> SPIGACascade:
+    """Build the cascade of a cell with node features of ``channels``; windows are those of the model's own."""
+    cascade = SPIGACascade(
+        len(layout),
+        config.channels,
+        cell.steps,
+        num_layers,
+        HEADS,
+        cell.conv,
+        window=config.window,
+        node_channels=channels,
+        hidden_channels=channels,
+        samples=config.samples,
+        scale=True,
+        include_self=cell.include_self,
+        heatmap_windows=cell.heatmaps,
+    )
+    for step in cascade.steps:
+        assert isinstance(step, StepRegressor)
+        if cell.windows == "constant":
+            step.window = config.window / 2
+        step.relative = _position_encoder(cell.position, len(layout), channels, step.relative)
+        if cell.looking > 1:
+            step.visual = SomeLook(step.visual, len(layout), cell.looking)
+    if cell.shared:
+        _share_linear_maps(cascade)
+    return cascade
+
+
+def make_edges(cell: Cell, layout: Layout, neighbours: int = 6) -> Tensor | None:
+    """The graph [2, E] of a cell; None is the complete one."""
+    if cell.graph == "complete":
+        return None
+    if cell.graph == "contour":
+        return contour_edges(layout)
+    points = torch.tensor(layout.shape3d)
+    distance = torch.cdist(points, points).fill_diagonal_(torch.inf)
+    source = distance.topk(neighbours, largest=False).indices
+    target = torch.arange(len(layout))[:, None].expand_as(source)
+    return torch.stack([source.flatten(), target.flatten()])
+
+
+def _position_encoder(kind: str, num_landmarks: int, channels: int, relative: nn.Module) -> nn.Module:
+    if kind == "small":
+        return RelativePositionEncoder(num_landmarks, channels, hidden_channels=(8,))
+    if kind == "absolute":
+        return AbsolutePosition(channels)
+    if kind == "both":
+        return Sum(relative, AbsolutePosition(channels))
+    if kind == "name":
+        return LandmarkName(num_landmarks, channels)
+    return relative
+
+
+class AbsolutePosition(nn.Module):
+    """Tell each landmark where itself lies: r_i = MLP(p_i)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mlp = NodeMLP([2, 256, 256, channels])
+
+    def forward(self, pos: Tensor) -> Tensor:
+        """Embed positions [B, L, 2]."""
+        return self.mlp(pos)
+
+
+class LandmarkName(nn.Module):
+    """Tell each landmark which one it is and nothing about positions: a learned vector r_i."""
+
+    def __init__(self, num_landmarks: int, channels: int) -> None:
+        super().__init__()
+        self.names = nn.Parameter(torch.randn(num_landmarks, channels))
+
+    def forward(self, pos: Tensor) -> Tensor:
+        """The vectors [B, L, C] for positions [B, L, 2]."""
+        return self.names.expand(len(pos), -1, -1)
+
+
+class Sum(nn.Module):
+    """Two encodings of positions, added."""
+
+    def __init__(self, *encoders: nn.Module) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+
+    def forward(self, pos: Tensor) -> Tensor:
+        """Embed positions [B, L, 2]."""
+        return torch.stack([encoder(pos) for encoder in self.encoders]).sum(dim=0)
+
+
+class SomeLook(nn.Module):
+    """A visual window for one landmark in so many; to the others the picture says nothing."""
+
+    looks: Tensor
+
+    def __init__(self, visual: VisualWindow, num_landmarks: int, one_in: int) -> None:
+        super().__init__()
+        self.visual = visual
+        self.register_buffer("looks", (torch.arange(num_landmarks) % one_in == 0).float()[:, None])
+
+    def forward(self, feature_map: Tensor, pos: Tensor, window: float) -> Tensor:
+        """As :class:`VisualWindow`, zero for landmarks that do not look."""
+        return self.looks * self.visual(feature_map, pos, window)
+
+
+def _share_linear_maps(cascade: SPIGACascade) -> None:
+    """Let all steps use the first one's linear maps; normalisation stays each step's own, as windows differ."""
+    first = dict(cascade.steps[0].named_modules())
+    for step in list(cascade.steps)[1:]:
+        for name, module in step.named_modules():
+            for parameter in ("weight", "bias"):
+                value = getattr(module, parameter, None)
+                if isinstance(value, nn.Parameter) and not isinstance(module, nn.BatchNorm1d):
+                    setattr(module, parameter, getattr(first[name], parameter))
+
+
+def cell_by_name(name: str) -> Cell:
+    """The cell of this name.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+    """
+    for cell in CELLS:
+        if cell.name == name:
+            return cell
+    raise ValueError(f"unknown cell {name!r}; known: " + "; ".join(cell.name for cell in CELLS))
+
+
+def as_dict(cell: Cell) -> dict[str, object]:
+    """The cell's fields by name."""
+    return {field.name: getattr(cell, field.name) for field in fields(cell)}

@@ -1,0 +1,176 @@
+"""From the errors of all cells to one table: means, spreads, paired comparisons, by condition."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ablation.cells import Cell, twin
+from ablation.features import Seen
+from ablation.train import Result, percent
+from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.evaluation import PairedComparison, compare_errors
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.training.targets import pose_targets
+
+FloatArray = npt.NDArray[np.float64]
+
+RESAMPLES = 1999
+
+YAW = (10.0, 20.0)
+"""Degrees of yaw that a frontal face stays below, and a turned one comes to."""
+
+Conditions = dict[str, tuple[str, Tensor]]
+"""Name -> (which evaluation faces, which of their landmarks [F, L])."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell under a condition, over all its seeds. Errors in percent of the eye corners' distance.
+
+    Attributes:
+        cell: name of the cell.
+        condition: name of the condition.
+        faces: how many faces it holds.
+        seeds: how many trainings.
+        nme: mean over seeds and faces.
+        spread: standard deviation over the seeds; NaN for one.
+        parameters: of the cascade.
+        milliseconds: of a training step.
+        per_seed: the error of each training.
+        versus_attention: compared with the same cell with attention: error minus that of the other, by faces, each
+            face's errors averaged over seeds. None where there is no such cell, or it is this one.
+        versus_none: the same with the cell that sends no messages.
+        versus_base: the same with the base, attention and nothing changed.
+    """
+
+    cell: str
+    condition: str
+    faces: int
+    seeds: int
+    nme: float
+    spread: float
+    parameters: int
+    milliseconds: float
+    per_seed: tuple[float, ...]
+    versus_attention: PairedComparison | None
+    versus_none: PairedComparison | None
+    versus_base: PairedComparison | None
+
+
+def conditions(clear: Seen, occluded: Seen, model: SPIGA) -> Conditions:
+    """Groups of faces, and of landmarks, that tell where messages might matter."""
+    start = percent(clear.initial, clear, model.layout).nanmean(dim=1)
+    yaw = pose_targets(clear.pos, clear.mask, model.layout, model.config.focal_ratio)[:, 0].abs()
+    low, high = start.nanquantile(torch.tensor([1 / 3, 2 / 3]))
+    hidden = (clear.visible > 0) & (occluded.visible == 0)
+
+    def of_faces(chosen: Tensor) -> Tensor:
+        return chosen[:, None].expand_as(clear.mask)
+
+    everything = torch.ones_like(clear.mask)
+    return {
+        "all": ("clear", everything),
+        f"yaw below {YAW[0]:.0f}°": ("clear", of_faces(yaw < YAW[0])),
+        f"yaw {YAW[0]:.0f}° to {YAW[1]:.0f}°": ("clear", of_faces((yaw >= YAW[0]) & (yaw < YAW[1]))),
+        f"yaw above {YAW[1]:.0f}°": ("clear", of_faces(yaw >= YAW[1])),
+        "near start": ("clear", of_faces(start <= low)),
+        "far start": ("clear", of_faces(start >= high)),
+        "occluded": ("occluded", everything),
+        "occluded: hidden": ("occluded", hidden),
+        "occluded: in sight": ("occluded", ~hidden),
+    }
+
+
+def make_rows(results: Mapping[Cell, Sequence[Result]], groups: Conditions) -> list[Row]:
+    """All cells under all conditions."""
+    rows = []
+    for condition, (faces, chosen) in groups.items():
+        errors = {cell: _by_seed_and_face(found, faces, chosen) for cell, found in results.items()}
+        base = errors.get(Cell())
+
+        def versus(cell: Cell, other: FloatArray | None, of: Mapping[Cell, FloatArray] = errors):
+            if other is None or other is of[cell] or not other.size:
+                return None
+            return compare_errors(of[cell].mean(axis=0), other.mean(axis=0), resamples=RESAMPLES)
+
+        for cell, found in results.items():
+            per_seed = errors[cell].mean(axis=1) if errors[cell].size else np.full(len(found), np.nan)
+            rows.append(
+                Row(
+                    cell.name,
+                    condition,
+                    errors[cell].shape[1],
+                    len(found),
+                    float(per_seed.mean()),
+                    float(per_seed.std(ddof=1)) if len(found) > 1 else float("nan"),
+                    found[0].parameters,
+                    float(np.median([result.milliseconds for result in found])),
+                    tuple(per_seed.tolist()),
+                    versus(cell, errors.get(twin(cell, "attention"))),
+                    versus(cell, errors.get(twin(cell, "none"))),
+                    versus(cell, base),
+                )
+            )
+    return rows
+
+
+def _by_seed_and_face(found: Sequence[Result], faces: str, chosen: Tensor) -> FloatArray:
+    """Mean error [seeds, F] over the chosen landmarks, of the faces that have any."""
+    errors = torch.stack([result.errors[faces] for result in found]).double()
+    errors = torch.where(chosen, errors, torch.nan).nanmean(dim=2)
+    return errors[:, errors[0].isfinite()].numpy()
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Write all rows; a comparison becomes difference, ends of its 95 % interval and p-values."""
+    comparisons = ("versus_attention", "versus_none", "versus_base")
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        plain = [name for name in Row.__dataclass_fields__ if name not in comparisons]
+        parts = ("difference", "low", "high", "p_permutation", "p_wilcoxon")
+        writer.writerow([*plain, *(f"{name}_{part}" for name in comparisons for part in parts)])
+        for row in rows:
+            values = [getattr(row, name) for name in plain]
+            values[plain.index("per_seed")] = " ".join(f"{value:.4f}" for value in row.per_seed)
+            for name in comparisons:
+                found = getattr(row, name)
+                values += (
+                    [found.difference, *found.interval, found.p_permutation, found.p_wilcoxon]
+                    if found
+                    else [""] * len(parts)
+                )
+            writer.writerow([f"{value:.5g}" if isinstance(value, float) else value for value in values])
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """The table for the screen: a line a cell, its error under the main conditions, the comparisons on all faces."""
+    shown = ("all", "far start", "occluded", "occluded: hidden")
+    of_cell = {name: {row.condition: row for row in rows if row.cell == name} for name in _names(rows)}
+    width = max(len(name) for name in of_cell)
+    head = f"{'cell':{width}}  parameters  ms/step  " + "  ".join(f"{name:>16}" for name in shown)
+    lines = [f"{head}  {'minus attention':>26}  {'minus none':>26}"]
+    for name, found in of_cell.items():
+        everything = found["all"]
+        errors = "  ".join(f"{f'{found[key].nme:.3f} ± {found[key].spread:.3f}':>16}" for key in shown)
+        lines.append(
+            f"{name:{width}}  {everything.parameters:10,}  {everything.milliseconds:7.0f}  {errors}  "
+            f"{_in_words(everything.versus_attention):>26}  {_in_words(everything.versus_none):>26}"
+        )
+    return "\n".join(lines)
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.cell for row in rows))
+
+
+def _in_words(found: PairedComparison | None) -> str:
+    if found is None:
+        return ""
+    low, high = found.interval
+    return f"{found.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
