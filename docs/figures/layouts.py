@@ -17,7 +17,7 @@ PANELS = (
 )
 """How the names of a panel's contours begin."""
 
-OPENED = 0.16
+OPENED = 0.2
 """The rigid face has its mouth shut, with lips that lie on each other. The drawing lowers the lower lip by this."""
 
 
@@ -50,12 +50,12 @@ def away(points: Points, contours: dict[str, tuple[int, ...]], row: int) -> Poin
         out = np.array([along[1], -along[0]])  # up, for a contour that runs to the right
         if name.startswith("mouth_inner"):
             inner = [row for lip, rows in contours.items() if lip.startswith("mouth_inner") for row in rows]
-            out = points[inner].mean(axis=0) - points[row]
+            out = (points[inner].mean(axis=0) - points[row]) * [0.75, 1]
         elif name.startswith(("jaw", "nose_base")):
             out = -out
         elif row in (members[0], members[-1]) and not name.startswith("nose"):
             out = points[row] - points[after if row == members[0] else before]
-        return out / np.linalg.norm(out) * (1.4 if name.startswith("mouth_inner") else 1)
+        return out / np.linalg.norm(out) * (1.5 if name.startswith("mouth_inner") else 1)
     return np.zeros(2)
 
 

@@ -1,0 +1,162 @@
+"""
+A face is a graph
+=================
+
+Ask where the corner of a mouth is, and the picture around it may not tell: a hand or a microphone hides it. But the
+other landmarks know something. If the nose and the chin are found, the mouth lies between them. That is why SPIGA
+treats a face as a graph: the landmarks are nodes, and along the edges they tell each other what they see.
+
+This tutorial takes such a graph apart with the tools of PyTorch Geometric and networkx.
+"""
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import torch
+from skimage.data import astronaut
+from torch_geometric.data import Batch
+from torch_geometric.transforms import Compose, Delaunay, FaceToEdge
+from torch_geometric.utils import to_networkx
+
+from pyspiga_geo import FaceAligner, FaceData
+from pyspiga_geo.data import SyntheticFaces
+from pyspiga_geo.graph import complete_edges, contour_edges
+from pyspiga_geo.nn import LandmarkAttention
+from pyspiga_geo.visualization import draw_attention, draw_landmarks, show_photo, zoom_to_face
+
+# %%
+# Nodes
+# -----
+# The compact model that ships with the package finds a face in a photo and hands it over as a
+# :class:`~pyspiga_geo.graph.FaceData`, which is a :class:`torch_geometric.data.Data` with agreed names.
+
+photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
+aligner = FaceAligner()
+(face,) = aligner(photo, attention=True)
+print(face)
+
+# %%
+# Row i of every node field belongs to landmark i: ``pos`` says where it is, ``initial`` where the search for it
+# started. ``pose``, ``bbox``, ``camera`` and ``crop`` belong to the graph as a whole. Which landmark is which, the
+# layout knows; :doc:`/layouts` lists them all.
+
+layout = aligner.layout
+for index in (8, 30, 36, 45):
+    contours = [name for name, members in layout.contours.items() if index in members]
+    x, y = face.pos[index].tolist()
+    print(f"landmark {index:2d}, id {layout.ids[index]:3d}, at ({x:.1f}, {y:.1f}) px, on {contours}")
+
+# %%
+# Edges
+# -----
+# Nothing in a face says who should talk to whom. Here are three graphs over the same nodes: neighbours along the
+# *contours* of the face; neighbours in the *plane*, by Delaunay's triangles; and the *complete* graph, in which
+# everyone hears everyone. An edge runs from the one who speaks, ``edge_index[0]``, to the one who listens.
+
+triangulate = Compose([Delaunay(), FaceToEdge()])
+graphs = {
+    "contours": contour_edges(layout),
+    "plane": triangulate(FaceData(pos=face.pos)).edge_index,
+    "complete": complete_edges(len(layout)),
+}
+
+figure, axes = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
+for ax, (name, edge_index) in zip(axes, graphs.items(), strict=True):
+    show_photo(ax, photo, 0.5)
+    zoom_to_face(ax, face, photo, margin=0.12)
+    lines = face.pos[edge_index.T]  # [E, 2, 2]
+    ax.plot(*lines.permute(2, 1, 0), color="gold", linewidth=0.08 if name == "complete" else 1.2)
+    ax.plot(*face.pos.T, ".", color="white", markersize=5)
+    pieces = nx.number_connected_components(nx.Graph(edge_index.T.tolist()))
+    ax.set_title(f"{name}: {edge_index.size(1)} edges, in {pieces} piece{'s' * (pieces > 1)}")
+
+# %%
+# Along contours, the face falls apart: what the chin sees never reaches an eye, however many layers there are. In the
+# plane it takes a few layers. The paper takes the complete graph, where one layer is enough, and leaves it to attention
+# to find out which of the 4556 edges are worth something.
+#
+# Attention is a weight on every edge
+# -----------------------------------
+# We asked for attention above, so the face came back with ``edge_weight``: for each edge, how much of what the listener
+# hears comes from this speaker (the last layer of the last step, averaged over its heads). What one listener hears adds
+# up to one.
+
+heard = torch.zeros(len(layout)).index_add(0, face.edge_index[1], face.edge_weight)
+print(
+    f"{face.num_edges} edges; the weights into a landmark add up to {heard.min():.4f} ... {heard.max():.4f}"
+)
+
+# %%
+# Whom do the tip of the chin and the outer corner of the left eye listen to?
+
+figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
+for ax, listener in zip(axes, (8, 45, None), strict=True):
+    show_photo(ax, photo, 0.4)
+    zoom_to_face(ax, face, photo, margin=0.12)
+    if listener is None:
+        draw_attention(ax, face, size=100)
+        ax.set_title("the 150 strongest edges of all")
+        continue
+    into = face.edge_subgraph(face.edge_index[1] == listener)
+    lines = draw_attention(ax, into, size=150, strongest=12)
+    ax.plot(*face.pos[listener], "o", color="tab:cyan", markersize=9)
+    figure.colorbar(lines, ax=ax, shrink=0.7)
+    ax.set_title(f"the 12 that landmark {listener} listens to most")
+
+# %%
+# Two things are worth knowing before one reads meaning into such pictures. The weights differ from photo to photo and
+# from training to training, and a large weight says that a value was *passed on*, not that it *mattered*: whether the
+# messages help at all is a question for an experiment (:doc:`/ablation`).
+#
+# The same graph in networkx
+# --------------------------
+# A weighted directed graph is something other people have tools for. Let someone walk over the face: from a landmark to
+# one that it listens to, by the weights, on and on. How often he comes by each landmark is its PageRank; large discs
+# are those whom everybody listens to, at first or second hand.
+
+graph = to_networkx(face, edge_attrs=["edge_weight"])
+rank = nx.pagerank(graph.reverse(), weight="edge_weight")  # the walk goes from listener to speaker
+for index in sorted(rank, key=rank.get, reverse=True)[:5]:
+    contours = [name for name, members in layout.contours.items() if index in members]
+    print(f"landmark {index:2d}: {rank[index]:.3f}, on {contours}")
+
+figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+show_photo(ax, photo, 0.5)
+zoom_to_face(ax, face, photo, margin=0.12)
+ax.scatter(*face.pos.T, s=[4000 * rank[index] for index in range(len(layout))], color="gold", alpha=0.7)
+ax.plot(*face.pos.T, ".", color="white", markersize=4)
+ax.set_title("PageRank of the landmarks")
+# %%
+# Many faces are one graph
+# ------------------------
+# PyG batches graphs by laying them side by side: the nodes of all faces in one list, the indices of the edges moved
+# along, no edge between two faces. Fields of the whole face, such as the picture, are stacked instead. Drawn faces,
+# about which everything is known exactly, will do:
+
+drawn = SyntheticFaces(layout, num_faces=4, seed=3)
+batch = Batch.from_data_list([drawn[i] for i in range(4)])
+print(batch)
+
+figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
+for ax, one in zip(axes, batch.to_data_list(), strict=True):
+    show_photo(ax, one.image)
+    draw_landmarks(ax, one.pos, layout, size=60)
+    ax.set_title("yaw {:.0f}°, pitch {:.0f}°, roll {:.0f}°".format(*one.pose[:3].tolist()))
+
+# %%
+# All these faces share one set of edges. So there is a second way to write the same batch: features ``[B, L, C]`` and
+# the edges of a *single* face, which PyG calls a static graph. The layers of this package take both, and mean the same.
+
+attention = LandmarkAttention(in_channels=16, out_channels=16, heads=4)
+features = torch.randn(4, len(layout), 16)
+static = attention(features, graphs["plane"])
+
+shifts = len(layout) * torch.arange(4)
+edges_of_all = torch.cat([graphs["plane"] + shift for shift in shifts], dim=1)
+side_by_side = attention(features.flatten(0, 1), edges_of_all)
+
+print(static.shape, side_by_side.shape)
+print(f"largest difference {(static.flatten(0, 1) - side_by_side).abs().max():.1e}")
+
+# %%
+# What attention computes on these edges is the next tutorial's matter:
+# :doc:`/auto_tutorials/plot_2_attention_by_hand`.

@@ -1,0 +1,215 @@
+r"""
+The attention layer by hand
+===========================
+
+:class:`~pyspiga_geo.nn.LandmarkAttention` is two equations,
+
+.. math::
+    \alpha_{ij} = \mathrm{softmax}_{j \neq i} \left( \mathbf{h}^q_i \cdot \mathbf{h}^k_j \right), \qquad
+    \mathbf{m}_i = \sum_{j \neq i} \alpha_{ij} \mathbf{h}^v_j ,
+
+and some engineering that makes them fast. Here we leave the engineering out, compute every letter ourselves in double
+precision, and compare with the layer at the end. No part of it needs more than a matrix product.
+"""
+
+import copy
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.colors import PowerNorm
+from skimage.data import astronaut
+
+from pyspiga_geo import FaceAligner
+from pyspiga_geo.graph import complete_edges
+from pyspiga_geo.nn import LandmarkAttention
+
+# %%
+# Something to compute with
+# -------------------------
+# Random numbers would do, but would make dull pictures. So we let the trained model look at a photo and keep what goes
+# into its very first graph layer: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of what the picture
+# shows around the landmark and of how the others lie around it.
+
+aligner = FaceAligner()
+block = aligner.model.cascade.steps[0].blocks[0]
+seen: list[torch.Tensor] = []
+hook = block.conv.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0][0]))
+aligner(astronaut())
+hook.remove()
+
+f = seen[-1].double()
+block = copy.deepcopy(block).double()
+layer = block.conv
+L, C = f.shape
+print(layer, f"on {L} landmarks with {C} features each")
+
+# %%
+# Query, key and value
+# --------------------
+# Three affine maps of the same features. The query says what a landmark looks for, the key what it has to offer, the
+# value what it will say to those who listen:
+#
+# .. math:: \mathbf{h}^{q,k,v}_i = \mathbf{W}^{q,k,v} \mathbf{f}_i + \mathbf{b}^{q,k,v}
+
+q = f @ layer.lin_query.weight.T + layer.lin_query.bias
+k = f @ layer.lin_key.weight.T + layer.lin_key.bias
+v = f @ layer.lin_value.weight.T + layer.lin_value.bias
+print("q, k, v:", tuple(q.shape), tuple(k.shape), tuple(v.shape))
+
+# %%
+# Heads
+# -----
+# One softmax can point in one direction only. With several heads the channels are cut into groups of d, and each group
+# goes its own way. We look at the first.
+
+d = C // layer.heads
+q0, k0, v0 = q[:, :d], k[:, :d], v[:, :d]
+
+# %%
+# Similarity
+# ----------
+# How well does what i looks for fit what j offers? One product for every pair is one matrix. The reference
+# implementation divides by :math:`\sqrt{d}`, the paper as it is written does not; the option ``scale`` decides, and the
+# compact model was trained with it.
+
+s = q0 @ k0.T * layer.scale  # [L, L]; layer.scale is 1 / sqrt(d), or 1
+print(f"d = {d}, scale = {layer.scale:.3f}, similarities from {s.min():.2f} to {s.max():.2f}")
+
+# %%
+# Softmax, without oneself
+# ------------------------
+# In the paper a landmark does not listen to itself, j ≠ i: what it knows already does not have to come as a message. A
+# similarity of minus infinity on the diagonal does that, because its exponential is zero.
+#
+# .. math:: \alpha_{ij} = \frac{e^{s_{ij}}}{\sum_{l \neq i} e^{s_{il}}}
+
+without_self = s.masked_fill(torch.eye(L, dtype=torch.bool), -torch.inf)
+e = without_self.exp()
+alpha = e / e.sum(dim=1, keepdim=True)
+print(f"rows add up to {alpha.sum(dim=1).min():.12f} ... {alpha.sum(dim=1).max():.12f}")
+
+PARTS = {"jaw": 0, "brows": 17, "nose": 27, "eyes": 36, "mouth": 48}
+
+
+def show_matrix(ax, matrix, title, gamma=0.5):
+    """A matrix [L, L] of pairs, with the parts of the face along its sides; gamma < 1 shows small values."""
+    image = ax.imshow(matrix.detach(), norm=PowerNorm(gamma))
+    ax.set_xticks(list(PARTS.values()), list(PARTS), rotation=45)
+    ax.set_yticks(list(PARTS.values()), list(PARTS))
+    ax.set_title(title)
+    ax.figure.colorbar(image, ax=ax, shrink=0.75)
+
+
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
+show_matrix(axes[0], s, "similarity $s_{ij}$", gamma=1)
+show_matrix(axes[1], alpha, r"attention $\alpha_{ij}$")
+for ax in axes:
+    ax.set_xlabel("speaker j")
+    ax.set_ylabel("listener i")
+
+# %%
+# Bright columns are speakers whom many listen to; two rows that differ are two listeners with a taste of their own. The
+# diagonal on the right is zero.
+#
+# The message
+# -----------
+# What i hears is the average of what the others say, weighted by attention. That is one more matrix product.
+
+m0 = alpha @ v0  # [L, d]
+
+# %%
+# The same for every head, and the messages side by side:
+
+
+def attend(q, k, v):
+    """Messages of one head."""
+    s = (q @ k.T * layer.scale).masked_fill(torch.eye(L, dtype=torch.bool), -torch.inf)
+    return s.softmax(dim=1) @ v
+
+
+heads = [attend(*parts) for parts in zip(q.split(d, 1), k.split(d, 1), v.split(d, 1), strict=True)]
+m = torch.cat(heads, dim=1)  # [L, C]
+
+# %%
+# And now the layer, which hands all of this to one fused operation of PyTorch. In double precision the two may differ
+# in the last digits, no more.
+
+out = layer(f)
+_, attention = layer(f, return_attention_weights=True)  # [heads, L, L]
+print(f"messages:  largest difference {(out - m).abs().max():.1e}")
+print(f"attention: largest difference {(attention[0] - alpha).abs().max():.1e}")
+assert (out - m).abs().max() < 1e-12
+assert (attention[0] - alpha).abs().max() < 1e-12
+
+# %%
+# What the heads of this layer have made of it:
+
+figure, axes = plt.subplots(1, layer.heads, figsize=(13, 3.2), layout="constrained")
+for head, ax in enumerate(axes):
+    show_matrix(ax, attention[head], f"head {head}")
+
+# %%
+# The same, edge by edge
+# ----------------------
+# PyTorch Geometric tells the same story with edges: each carries a message from its source to its target, and the
+# target adds up what arrives. Slow, but it works on any graph, and it is what the layer is *defined* to do. On the
+# complete graph it has to give what we have.
+
+source, target = complete_edges(L)
+weights = alpha[target, source]  # [E]
+by_edges = torch.zeros_like(m0).index_add(0, target, weights[:, None] * v0[source])
+print(f"{len(source)} edges, head 0: largest difference {(by_edges - m0).abs().max():.1e}")
+
+along_edges = layer(f, complete_edges(L))
+print(f"the layer, along edges: largest difference {(along_edges - m).abs().max():.1e}")
+assert (by_edges - m0).abs().max() < 1e-12
+assert (along_edges - m).abs().max() < 1e-12
+
+# %%
+# From message to new features
+# ----------------------------
+# A message is not yet knowledge. :class:`~pyspiga_geo.nn.GraphBlock` lays it beside what the landmark knew and lets a
+# small network decide how the features change:
+#
+# .. math:: \mathbf{f}_i \leftarrow \mathbf{f}_i + \mathrm{MLP}([\mathbf{f}_i \,\Vert\, \mathbf{m}_i])
+#
+# The MLP is a linear map, a batch norm, a ReLU, and a linear map.
+
+first, last = block.update.mlp.lins
+norm = block.update.mlp.norms[0].module
+h = torch.cat([f, m], dim=1) @ first.weight.T + first.bias
+h = (h - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
+updated = block.skip(f) + h.clamp(min=0) @ last.weight.T + last.bias
+print(f"updated features: largest difference {(block(f) - updated).abs().max():.1e}")
+assert (block(f) - updated).abs().max() < 1e-12
+
+# %%
+# Who is who?
+# -----------
+# Nothing above asked for the *number* of a landmark. Shuffle the landmarks, and the messages are the same, shuffled:
+# the layer is equivariant to permutations. That an eye corner is an eye corner it can learn from the features alone,
+# and in the cascade it does: there the relative positions to all the others, in order, are part of them.
+
+order = torch.randperm(L)
+print(f"shuffled: largest difference {(layer(f[order]) - m[order]).abs().max():.1e}")
+assert (layer(f[order]) - m[order]).abs().max() < 1e-12
+
+# %%
+# What the scale is for
+# ---------------------
+# How many does a landmark really listen to? The exponential of the entropy of its weights counts them: 1 if it hears
+# one landmark only, 67 if it hears all alike. Without the division by :math:`\sqrt{d}` similarities are larger, and
+# the softmax comes closer to picking a single speaker; what is not picked gets no gradient either.
+
+trained = {name: value for name, value in layer.state_dict().items()}
+for scale in (True, False):
+    other = LandmarkAttention(C, C, layer.heads, scale=scale).double()
+    other.load_state_dict(trained)
+    _, weights = other(f, return_attention_weights=True)
+    entropy = -(weights * weights.clamp(min=1e-300).log()).sum(dim=-1)
+    print(f"scale={scale!s:5}: each listens to {entropy.exp().mean():4.1f} others on average")
+
+# %%
+# The weights were trained with the scale, so the second line is what *they* do without it, and not what a model trained
+# without it does. For that, and for everything else that begins with "does it help", one has to train:
+# :doc:`/auto_tutorials/plot_3_train_a_cascade` is the shortest way.
