@@ -1,87 +1,186 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 from torch_geometric.transforms import Compose
 
 from pyspiga_geo import FaceData, get_layout
-from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, Resample, SquareCrop
+from pyspiga_geo.data import SyntheticFaces
+from pyspiga_geo.data.transforms import (
+    RandomAffine,
+    RandomBlur,
+    RandomColorJitter,
+    RandomFlip,
+    RandomLighting,
+    Resample,
+    SquareCrop,
+    reference_augmentation,
+)
 from pyspiga_geo.geometry import transform_points
 
 SIZE = 64
+PHOTO = 192
+LAYOUT = get_layout("ibug68")
+
+CHANGES: dict[str, Callable[[int], list]] = {
+    "crop": lambda size: [Resample(size)],
+    "flip": lambda size: [RandomFlip(size, LAYOUT, p=1), Resample(size)],
+    "rotation": lambda size: [RandomAffine(size, 180, 0, 0), Resample(size)],
+    "scale": lambda size: [RandomAffine(size, 0, 0.4, 0), Resample(size)],
+    "shift": lambda size: [RandomAffine(size, 0, 0, 0.2), Resample(size)],
+    "all moves": lambda size: [
+        RandomAffine(size),
+        RandomFlip(size, LAYOUT),
+        RandomAffine(size),
+        Resample(size),
+    ],
+    "jitter": lambda size: [Resample(size), RandomColorJitter(grey=0.5)],
+    "lighting": lambda size: [Resample(size), RandomLighting()],
+    "blur": lambda size: [Resample(size), RandomBlur(p=1)],
+    "reference": lambda size: reference_augmentation(LAYOUT, size).transforms[1:],
+}
 
 
-def dotted_face() -> FaceData:
-    """A black picture with a soft white dot at each of a few landmarks of ibug68, the others at the centre."""
-    layout = get_layout("ibug68")
-    pos = torch.full((len(layout), 2), 100.0)
-    dots = torch.tensor([[60.0, 70], [140, 75], [100, 110], [75, 140], [128, 138]])
-    rows = [36, 45, 30, 48, 54]
-    pos[rows] = dots
-    x = torch.arange(200.0)
+@pytest.fixture(scope="module")
+def faces() -> list[FaceData]:
+    return list(SyntheticFaces(LAYOUT, num_faces=16, size=PHOTO))
+
+
+def with_dot(face: FaceData, row: int, width: float, colour: Tensor) -> Tensor:
+    """The face's picture with a black spot at one landmark and in it a soft coloured dot."""
+    steps = torch.arange(float(PHOTO))
+    x, y = face.pos[row]
+    squares = (steps - x) ** 2 + (steps[:, None] - y) ** 2
+    return face.image * (squares > (7 * width) ** 2) + torch.exp(-squares / (2 * width**2)) * colour
+
+
+def with_picture(change: Compose, face: FaceData, image: Tensor, seed: int) -> FaceData:
+    """The face with another picture, changed as this seed draws it."""
+    torch.manual_seed(seed)
+    return change(FaceData(**{**face.to_dict(), "image": image}))
+
+
+def around(values: Tensor, point: Tensor, reach: int) -> Tensor:
+    """Part of values [S, S] within some pixels of a point that is as far from the edge."""
+    x, y = (round(v) for v in point.tolist())
+    return values[y - reach : y + reach + 1, x - reach : x + reach + 1]
+
+
+def centre(values: Tensor) -> Tensor:
+    """Centre (x, y) of what stands out of values [S, S]."""
+    steps = torch.arange(len(values))
+    weight = values * (values > 0.3 * values.max())
+    return torch.stack([(weight * steps).sum(), (weight.mT * steps).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_dots_stay_at_their_landmarks(name: str, faces: list[FaceData]) -> None:
+    found = hidden = 0
+    for seed, face in enumerate(faces):
+        size = 48 if seed % 2 else 160  # the photo is reduced, or enlarged
+        change = Compose([SquareCrop(size), *CHANGES[name](size)])
+        row = int(torch.randint(len(LAYOUT), ()))
+        dot = 1.4 * 1.6 * float(face.bbox[2:].max()) / size  # a deviation of 1.4 pixels of the crop
+
+        pictures = [
+            with_dot(face, row, dot, torch.zeros(3, 1, 1)),
+            with_dot(face, row, dot, 0.3 + 0.7 * torch.rand(3, 1, 1)),
+            torch.ones(3, PHOTO, PHOTO),
+            torch.zeros(3, PHOTO, PHOTO),
+        ]
+        plain, dotted, white, black = (with_picture(change, face, image, seed) for image in pictures)
+        now = LAYOUT.flip[row] if plain.crop[:2, :2].det() < 0 else row
+        point = size * plain.pos[now]
+        if not ((point > 7) & (point < size - 8)).all():
+            continue  # the dot is cut by the edge
+        # Where a white photo looks no other than a black one, something stands before it.
+        seen = (white.image - black.image).sum(dim=0)
+        seen = around(seen / seen.max(), point, 6)
+        difference = (dotted.image - plain.image).abs().sum(dim=0)
+        if (seen > 0.99).all():
+            assert (centre(difference) - point).norm() < 0.5
+            assert plain.mask[now]
+            assert plain.visible[now] == face.visible[row]
+            found += 1
+        elif (seen < 0.01).all():
+            assert (around(difference, point, 6) == 0).all()
+            assert plain.mask[now]
+            assert plain.visible[now] == 0
+            hidden += 1
+    assert found >= 8
+    assert (hidden > 0) == (name == "reference")
+
+
+def numbered_face() -> FaceData:
+    """A picture with two bright spots; landmarks off the axis, told apart by what stands in `visible`."""
     image = torch.zeros(3, 200, 200)
-    for channel_x, channel_y in dots:
-        image += torch.exp(-((x[None] - channel_x) ** 2 + (x[:, None] - channel_y) ** 2) / (2 * 3.0**2))
+    image[:, 60:70, 50:60] = 1
+    image[0, 120:140, 90:100] = 0.5
+    pos = torch.stack([torch.linspace(60, 140, 68), torch.linspace(70, 139, 68)], dim=1)
     return FaceData(
         image=image,
         pos=pos,
-        mask=torch.ones(len(layout), dtype=torch.bool),
+        mask=torch.ones(68, dtype=torch.bool),
         visible=torch.arange(68.0),
         bbox=torch.tensor([50.0, 50, 100, 100]),
     )
 
 
-def brightest_near(image: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
-    """Centre of brightness within 3 pixels of a point."""
-    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    pixels = torch.stack([x, y], dim=-1).float()
-    near = (pixels - point).abs().amax(dim=-1) <= 3
-    weight = image[0] * near
-    return (pixels * weight[..., None]).sum(dim=(0, 1)) / weight.sum()
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_dots_stay_at_their_landmarks(seed):
-    torch.manual_seed(seed)
-    layout = get_layout("ibug68")
-    face = Compose(
-        [SquareCrop(SIZE), RandomFlip(SIZE, layout), RandomAffine(SIZE, 45, 0.15, 0.05), Resample(SIZE)]
-    )(dotted_face())
-    for row in (30, 36, 45, 48, 54):
-        point = SIZE * face.pos[row]
-        if (point > 4).all() and (point < SIZE - 5).all():
-            assert (brightest_near(face.image, point) - point).norm() < 0.5
-
-
-def test_flip_exchanges_left_and_right():
-    layout = get_layout("ibug68")
-    plain = Compose([SquareCrop(SIZE), Resample(SIZE)])(dotted_face())
-    flipped = Compose([SquareCrop(SIZE), RandomFlip(SIZE, layout, p=1), Resample(SIZE)])(dotted_face())
+def test_flip_exchanges_left_and_right() -> None:
+    plain = Compose([SquareCrop(SIZE), Resample(SIZE)])(numbered_face())
+    flipped = Compose([SquareCrop(SIZE), RandomFlip(SIZE, LAYOUT, p=1), Resample(SIZE)])(numbered_face())
     assert torch.allclose(flipped.image, plain.image.flip(2), atol=1e-5)
-    mirrored = plain.pos[list(layout.flip)] * torch.tensor([-1.0, 1]) + torch.tensor([(SIZE - 1) / SIZE, 0])
+    mirrored = plain.pos[list(LAYOUT.flip)] * torch.tensor([-1.0, 1]) + torch.tensor([(SIZE - 1) / SIZE, 0])
     assert torch.allclose(flipped.pos, mirrored, atol=1e-6)
-    assert flipped.visible.tolist() == list(layout.flip)
+    assert flipped.visible.tolist() == list(LAYOUT.flip)
 
 
-def test_crop_maps_the_photo_to_the_crop():
-    before = dotted_face()
-    face = Compose([SquareCrop(SIZE), RandomAffine(SIZE), Resample(SIZE)])(dotted_face())
+def test_crop_maps_the_photo_to_the_crop() -> None:
+    before = numbered_face()
+    face = Compose([SquareCrop(SIZE), RandomAffine(SIZE), Resample(SIZE)])(numbered_face())
     assert torch.allclose(transform_points(before.pos, face.crop), SIZE * face.pos, atol=1e-4)
 
 
-def test_landmarks_outside_of_the_crop_are_masked():
-    face = dotted_face()
+def test_how_far_faces_are_moved() -> None:
+    """Rotation, scale and shift fill their ranges and keep to them."""
+    start = torch.eye(3)
+    middle = torch.tensor([(SIZE - 1) / 2, (SIZE - 1) / 2, 1])  # of the pixels: what is turned about
+    change, moves = RandomAffine(SIZE, degrees=45, scale=0.15, shift=0.05), []
+    for _ in range(400):
+        crop = change(FaceData(crop=start)).crop
+        scale = float(crop[:2, :2].det().sqrt())
+        angle = float(torch.atan2(crop[1, 0], crop[0, 0]).rad2deg())
+        shift = ((crop @ middle - middle)[:2] / SIZE).tolist()
+        moves.append([angle / 45, (scale - 1) / 0.15, shift[0] / 0.05, shift[1] / 0.05])
+    low, high = torch.tensor(moves).aminmax(dim=0)
+    assert ((low >= -1.001) & (low < -0.97)).all()
+    assert ((high <= 1.001) & (high > 0.97)).all()
+
+
+def test_landmarks_outside_of_the_crop_are_masked() -> None:
+    face = numbered_face()
     face.pos[0] = torch.tensor([-500.0, 100])
     face.mask[1] = False
     out = Compose([SquareCrop(SIZE), Resample(SIZE)])(face)
     assert out.mask.tolist() == [False, False, *[True] * 66]
 
 
-def test_the_same_seed_draws_the_same_change():
-    layout = get_layout("ibug68")
-    change = Compose([SquareCrop(SIZE), RandomFlip(SIZE, layout), RandomAffine(SIZE), Resample(SIZE)])
+def test_the_same_seed_draws_the_same_change() -> None:
+    change = reference_augmentation(LAYOUT, SIZE)
     torch.manual_seed(3)
-    first = change(dotted_face())
+    first = change(numbered_face())
     torch.manual_seed(3)
-    second = change(dotted_face())
-    other = change(dotted_face())
+    second = change(numbered_face())
+    other = change(numbered_face())
     assert torch.equal(first.image, second.image)
+    assert torch.equal(first.visible, second.visible)
     assert not torch.equal(first.image, other.image)
+
+
+def test_what_comes_in_stays_as_it_was() -> None:
+    face = numbered_face()
+    reference_augmentation(LAYOUT, SIZE)(face)
+    for key, value in numbered_face().to_dict().items():
+        assert torch.equal(face[key], value)
+    assert "crop" not in face
