@@ -18,8 +18,8 @@ def sound_faces(
 ) -> list[FaceRecord]:
     """Read the records of a file whose pictures can be read too, showing progress.
 
-    Bad are records that break the format (:func:`read_records`), have none of the landmarks ``ids``, or whose
-    picture is missing, damaged or truncated.
+    Bad are records that break the format (:func:`read_records`), have landmarks other than ``ids`` or none of
+    them, or whose picture is missing, damaged or truncated.
 
     Args:
         path: Annotation-record JSON.
@@ -38,7 +38,10 @@ def sound_faces(
         if record.imgpath not in pictures:
             pictures[record.imgpath] = _damage(root, record.imgpath)
         reason = pictures[record.imgpath]
-        if np.isnan(landmarks_for(record, ids)).all():
+        foreign = sorted(set(record.ids) - set(ids))
+        if foreign:  # ids above 24 mean other points in other layouts: they must not match by accident
+            reason = f"has landmarks of another layout (ids {', '.join(map(str, foreign[:5]))}, ...)"
+        elif np.isnan(landmarks_for(record, ids)).all():
             reason = "has none of the landmarks that are wanted"
         if reason is None:
             sound.append(record)

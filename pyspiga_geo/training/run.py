@@ -55,7 +55,7 @@ def run_training(config: TrainConfig) -> Path:
             _fit(stage, data, config, config.out / name)
         rank_zero_only(model.save)(result)
     rank_zero_only(model.save)(config.out / RESULT, half=True)
-    rank_zero_only(write_report)(config.out, model.eval(), data.whole_validation())
+    rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())
     return config.out / RESULT
 
 

@@ -25,7 +25,8 @@ BAD = {
     "as long as ids": face(landmarks=[[2, 3]]),
     "occurs more than once": face(ids=[7, 7]),
     "size above zero": face(bbox=[1, 1, 0, 0]),
-    "none of the landmarks that are wanted": face(ids=[901, 902]),
+    "landmarks of another layout (ids 901, 902": face(ids=[901, 902]),
+    "none of the landmarks that are wanted": face(landmarks=[[None, None], [None, None]]),
 }
 
 
