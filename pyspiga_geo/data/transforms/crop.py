@@ -92,7 +92,7 @@ class RandomFlip(BaseTransform):
 class Resample(BaseTransform):
     """Cut the crop out: ``image`` becomes [3, r, r] and ``pos`` crop units (pixel index / r).
 
-    Landmarks outside of the crop are masked.
+    Landmarks outside of the crop are masked. ``bbox``, ``pose`` and ``camera`` stay those of the photo.
 
     Args:
         resolution: r, side of the crop in pixels.

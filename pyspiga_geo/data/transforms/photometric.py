@@ -56,8 +56,8 @@ class RandomColorJitter(Photometric):
 class RandomLighting(Photometric):
     """Multiply hue, saturation and value by random factors, each uniform in 1 - change .. 1 + change.
 
-    Hue counts from red (0) over green and blue back to red, as in the authors' loader: skin, near 0, keeps its colour
-    about; pinks, near the end, may change a lot.
+    Hue counts from red (0) over green and blue back to red (1), and what would come after is red, as in the authors'
+    loader. So most skin, near 0, stays skin; very pink skin, near 1, turns blue or violet in patches.
 
     Args:
         change: largest relative change.
