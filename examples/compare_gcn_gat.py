@@ -19,7 +19,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-import torch
 from ablation.cells import CELLS, QUICK_CELLS, Cell, cell_by_name
 from ablation.features import Features, annotated_faces, drawn_faces, load
 from ablation.figures import save_figures
@@ -121,5 +120,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(os.cpu_count() or 1)
     main()

@@ -1,0 +1,101 @@
+"""The authors' network with the authors' weights: convert their file once, then use it as any other model.
+
+    python examples/load_reference_weights.py spiga_wflw.pt --out reference
+    python examples/load_reference_weights.py --out reference         # without the file: numbers drawn at random
+
+Their weights (github.com/andresprados/SPIGA) are a pickle of tensors; no code that such a file may hold is ever run.
+Writes the model as `reference.safetensors`, ready for `FaceAligner("reference/reference.safetensors")` and for
+`pyspiga-geo predict`, and `landmarks.png`, what it finds on the astronaut of scikit-image. With numbers drawn at random
+it finds nothing, of course; then this only shows the way.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from skimage.data import astronaut
+from torch import Tensor
+
+from pyspiga_geo import SPIGA, FaceAligner
+from pyspiga_geo.geometry import square_crop, warp_image
+from pyspiga_geo.models import reference, reference_model
+from pyspiga_geo.visualization import save_faces
+
+BOX = (177.0, 83.0, 94.0, 96.0)
+"""x, y, w, h of the astronaut's face in pixels."""
+
+MEANING = {
+    "pose": "yaw, pitch, roll in degrees, translation in units of the rigid face; the last hourglass says it",
+    "initial": "x_0: the rigid face seen under that pose, (x, y) over the crop in 0..1",
+    "steps": "positions after each of the three steps of the cascade",
+    "landmarks": "the last of them: the result",
+    "feature_map": "what the cascade looked at",
+    "attention": "for every layer of every step: row i weighs the landmarks j that i listens to",
+}
+
+
+SMALL = {
+    "image_size": 64,
+    "channels": 32,
+    "num_stacks": 2,
+    "node_channels": 32,
+    "hidden_channels": 32,
+    "depth": 2,
+}
+"""A network of the same build that answers at once."""
+
+
+def drawn_at_random(model: SPIGA) -> dict[str, Tensor]:
+    """A state dict with the names and shapes of the authors' file, and numbers of no meaning."""
+    stacks = len(model.backbone.stacks)
+    state = {
+        reference._reference_name(name): value
+        for name, value in model.state_dict().items()
+        if not reference._own_only(name, stacks)
+    }
+    for name, value in state.items():
+        if name.startswith("conv_window.") and value.dim() == 2:  # over a whole window
+            state[name] = value.unflatten(1, (-1, model.config.samples, model.config.samples))
+        elif value.dim() == 2 and name != "pose_fc.weight":  # the authors write linear maps as convolutions
+            state[name] = value[..., None]
+    unused = {name: torch.zeros(shape) for name, shape in reference._unused_skips(model).items()}
+    return state | unused
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", type=Path, nargs="?", help="the authors' .pt file")
+    parser.add_argument("--out", type=Path, required=True, help="folder for model and picture")
+    parser.add_argument("--quick", action="store_true", help="without a file: a smaller network")
+    options = parser.parse_args()
+
+    if options.weights:
+        model = reference_model(options.weights)  # the layout is read off the weights
+    else:
+        model = SPIGA.from_preset("reference", "wflw98", **(SMALL if options.quick else {})).eval()
+        model.load_reference_state_dict(drawn_at_random(model))
+    options.out.mkdir(parents=True, exist_ok=True)
+    model.save(options.out / "reference.safetensors")
+    print(f"{len(model.layout)} landmarks ({model.layout.name}); {options.out / 'reference.safetensors'}")
+
+    # The model itself takes a batch of crops and returns tensors ...
+    photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
+    size = model.config.image_size
+    crop = square_crop(torch.tensor(BOX), size, model.config.crop_scale)
+    with torch.no_grad():
+        out = model(warp_image(photo, crop, size)[None], return_attention=True)
+    for name, meaning in MEANING.items():
+        value = getattr(out, name)
+        shape = f"{len(value)} x {list(value[0].shape)}" if isinstance(value, list) else list(value.shape)
+        print(f"  {name:11} {shape!s:22} {meaning}")
+
+    # ... an aligner takes photos, and returns faces in pixels of the photo.
+    faces = FaceAligner(model)(photo, [BOX])
+    save_faces(options.out / "landmarks.png", photo, faces, model.layout)
+    print(f"what it finds on a photo: {options.out / 'landmarks.png'}")
+
+
+if __name__ == "__main__":
+    main()
