@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pyspiga_geo.data.records import FaceRecord
 from pyspiga_geo.evaluation.head_pose import HeadPoseMetrics, head_pose_metrics, head_poses, yaw_bins
 from pyspiga_geo.evaluation.landmarks import LandmarkMetrics, landmark_metrics, record_errors
+from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interval, compare_errors
 
 FloatArray = npt.NDArray[np.float64]
@@ -43,8 +44,7 @@ class Evaluation:
             for kind, group in (("subsets", self.subsets), ("by_yaw", self.by_yaw))
             if group
         }
-        interval = [None if np.isnan(end) else end for end in self.nme_interval]
-        more = {"nme_interval": interval, "ignored_ids": list(self.ignored_ids)}
+        more = plain({"nme_interval": self.nme_interval, "ignored_ids": self.ignored_ids})
         return self.landmarks.to_dict() | more | self.pose.to_dict() | parts
 
 

@@ -1,6 +1,5 @@
 """Head-pose errors on plain arrays: yaw, pitch and roll of F faces in degrees, NaN where unknown."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from pyspiga_geo.data.records import FaceRecord
 from pyspiga_geo.evaluation.metrics import masked_mean
+from pyspiga_geo.evaluation.plain import plain
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class HeadPoseMetrics:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, each named ``pose_...``, with values that JSON has: texts as keys, null for NaN."""
-        return {f"pose_{name}": _json(value) for name, value in vars(self).items()}
+        return {f"pose_{name}": plain(value) for name, value in vars(self).items()}
 
 
 def head_pose_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> HeadPoseMetrics:
@@ -168,9 +168,3 @@ def yaw_bins(yaw: npt.ArrayLike, edges: Sequence[float] = (15, 30, 45)) -> dict[
         f"{low:g}-{high:g}": (turned >= low) & (turned < high if high < 180 else turned <= 180)
         for low, high in pairwise([0, *edges, 180])
     }
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {f"{key:g}" if isinstance(key, float) else key: _json(inner) for key, inner in value.items()}
-    return None if math.isnan(value) else value

@@ -12,6 +12,7 @@ from pyspiga_geo.data.records import FaceRecord
 from pyspiga_geo.evaluation.matching import face_name, layout_of, match_records
 from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors, masked_mean, percentiles
 from pyspiga_geo.evaluation.normalisers import normaliser
+from pyspiga_geo.evaluation.plain import plain
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,14 +55,7 @@ class LandmarkMetrics:
 
     def to_dict(self) -> dict[str, Any]:
         """The same names with values that JSON has: lists, texts as keys, null for an undefined error."""
-        return {
-            name: {str(key): None if math.isnan(error) else error for key, error in value.items()}
-            if isinstance(value, dict)
-            else value.tolist()
-            if isinstance(value, np.ndarray)
-            else value
-            for name, value in vars(self).items()
-        }
+        return dict(plain(vars(self)))
 
 
 def evaluate_landmarks(

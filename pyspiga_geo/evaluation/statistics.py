@@ -5,10 +5,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.seed import derive_seed
 
 _BATCH = 500  # resamples drawn at once: bounds the memory at 500 F numbers
@@ -32,6 +34,10 @@ class PairedComparison:
     interval: tuple[float, float]
     p_permutation: float
     p_wilcoxon: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same names with values that JSON has: a list, null for NaN."""
+        return dict(plain(vars(self)))
 
 
 def bootstrap_interval(

@@ -2,6 +2,7 @@
 
 from pyspiga_geo.visualization.error_curves import contour_bars, cumulative_curve, error_against_yaw
 from pyspiga_geo.visualization.error_map import error_map, mean_face
+from pyspiga_geo.visualization.evaluation_report import write_evaluation_report
 from pyspiga_geo.visualization.faces import (
     draw_attention,
     draw_initial_shape,
@@ -28,5 +29,6 @@ __all__ = [
     "save_faces",
     "save_figure",
     "show_photo",
+    "write_evaluation_report",
     "zoom_to_face",
 ]

@@ -73,15 +73,14 @@ def error_against_yaw(yaw: npt.ArrayLike, per_face: Mapping[str, npt.ArrayLike],
     centres = [at for at in np.unique(bins[~np.isnan(bins)]) if (bins == at).sum() >= _FEWEST]
     figure = Figure(figsize=(7, 4.8), dpi=100, layout="constrained")
     ax = figure.subplots()
-    for name, errors in per_face.items():
-        values = np.asarray(errors, dtype=np.float64)
-        dots = ax.scatter(angles, values, s=9, alpha=0.3, linewidths=0)
+    for number, (name, errors) in enumerate(per_face.items()):
+        values, colour = np.asarray(errors, dtype=np.float64), f"C{number}"
+        ax.scatter(angles, values, s=9, color=colour, alpha=0.3, linewidths=0)
         means = [values[bins == at].mean() for at in centres]
-        colour = dots.get_facecolor()[0, :3]
         ax.plot(
             _YAW_BIN * np.array(centres), means, "o-", color=colour, label=f"{name}: mean over {_YAW_BIN}°"
         )
     ax.set(xlabel="true yaw of the head, degrees", ylabel=label, ylim=(0, None))
     ax.grid(alpha=0.3)
-    ax.legend()
+    figure.legend(loc="outside upper center", ncols=2)
     return figure

@@ -1,0 +1,37 @@
+"""The command line. Each command says in one sentence what went wrong, and then exits with 1."""
+
+from collections.abc import Callable, Sequence
+
+from jsonargparse import Namespace
+
+from pyspiga_geo.cli.arguments import parser
+from pyspiga_geo.cli.commands import convert, demo, predict, train
+from pyspiga_geo.cli.evaluation import evaluate
+from pyspiga_geo.cli.messages import complain
+
+_COMMANDS: dict[str, Callable[[Namespace], None]] = {
+    "demo": demo,
+    "predict": predict,
+    "train": train,
+    "evaluate": evaluate,
+    "convert": convert,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command; ``argv`` defaults to the arguments of the process.
+
+    Raises:
+        SystemExit: with 1 after a message when the command could not do its work, 2 for wrong usage, 130 when
+            interrupted.
+    """
+    program = parser()
+    namespace = program.instantiate(program.parse_args(argv))
+    try:
+        _COMMANDS[namespace.command](namespace[namespace.command])
+    except (ValueError, OSError) as error:
+        complain(str(error))
+        raise SystemExit(1) from error
+    except KeyboardInterrupt as error:
+        complain("interrupted")
+        raise SystemExit(130) from error

@@ -1,0 +1,76 @@
+"""The arguments of the commands."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]  # as documented
+
+from pyspiga_geo.evaluation import NORMALISERS
+from pyspiga_geo.training import TrainConfig
+
+_CONFIGS = Path(__file__).parents[1] / "training" / "configs"
+
+
+class _ConfigFile(ActionConfigFile):
+    """A YAML file, or the name of a configuration that the package ships."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        shipped = _CONFIGS / f"{values}.yaml"
+        super().__call__(parser, cfg, str(shipped) if shipped.is_file() else values, option_string)
+
+
+def parser() -> ArgumentParser:
+    """The parser of all commands."""
+    program = ArgumentParser(
+        prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks."
+    )
+    commands = program.add_subcommands(dest="command")
+
+    demo = ArgumentParser(description="Align a photo that ships with scikit-image and draw what was found.")
+    demo.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the picture")
+    commands.add_subcommand("demo", demo, help="align a known photo and draw it")
+
+    predict = ArgumentParser(description="Find the landmarks of the faces in photos.")
+    predict.add_argument("images", nargs="+", type=str, metavar="IMAGE", help="photos")
+    predict.add_argument(
+        "--bbox", nargs=4, type=float, metavar=("X", "Y", "W", "H"), help="the face, in pixels"
+    )
+    predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
+    predict.add_argument("--out", type=Path, required=True, help="folder of the pictures")
+    predict.add_argument("--json", type=Path, help="write the faces as annotation records")
+    commands.add_subcommand("predict", predict, help="find landmarks in photos")
+
+    train = ArgumentParser(description="Train the three stages; call again with the same --out to go on.")
+    names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
+    train.add_argument("--config", action=_ConfigFile, help=f"YAML file, or one of: {names}")
+    train.add_class_arguments(TrainConfig, skip={"skip_bad"})
+    train.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
+    commands.add_subcommand("train", train, help="train a model on annotated faces")
+
+    evaluate = ArgumentParser(description="Measure landmarks and head pose against annotations.")
+    evaluate.add_argument("--model", type=str, help="compact, or a weights file, to run on --images")
+    evaluate.add_argument("--images", type=Path, help="folder of the annotations' images")
+    evaluate.add_argument("--predictions", type=Path, help="annotation records of an earlier prediction")
+    evaluate.add_argument(
+        "--compare", nargs="+", type=Path, default=[], metavar="OTHER", help="predictions of other methods"
+    )
+    evaluate.add_argument("--annotations", type=Path, required=True, help="annotation records of the truth")
+    evaluate.add_argument(
+        "--norm", choices=list(NORMALISERS), default="corners", help="what divides the errors"
+    )
+    evaluate.add_argument("--threshold", type=float, default=8.0, help="of AUC and failure rate, in percent")
+    evaluate.add_argument(
+        "--divisor", type=int, help="what each face's sum of errors is divided by, instead of its landmarks"
+    )
+    evaluate.add_argument("--subsets", type=Path, help="JSON file, name -> numbers of the faces")
+    evaluate.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
+    evaluate.add_argument("--json", type=Path, help="write the figures")
+    evaluate.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures")
+    evaluate.add_argument("--predictions-out", type=Path, help="write the predictions as annotation records")
+    commands.add_subcommand("evaluate", evaluate, help="NME, AUC and failure rate")
+
+    convert = ArgumentParser(description="Turn the authors' weights into a file of this package.")
+    convert.add_argument("reference", type=Path, metavar="REFERENCE.pt", help="the authors' state dict")
+    convert.add_argument("out", type=Path, metavar="OUT.safetensors", help="the file to write")
+    commands.add_subcommand("convert", convert, help="read the authors' weights")
+    return program

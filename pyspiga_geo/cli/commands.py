@@ -1,0 +1,87 @@
+"""What the commands do; ``evaluate`` has a file of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jsonargparse import Namespace
+
+from pyspiga_geo.cli.messages import complain
+from pyspiga_geo.data import FaceRecord, read_image, write_records
+from pyspiga_geo.inference import FaceAligner, to_record
+from pyspiga_geo.models import SPIGA, reference_model
+from pyspiga_geo.training import TrainConfig
+
+
+def demo(args: Namespace) -> None:
+    """Align the photo of scikit-image and draw it."""
+    from skimage.data import astronaut
+
+    from pyspiga_geo.visualization import save_demo
+
+    aligner = FaceAligner()
+    photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
+    face = aligner(photo, attention=True)[0]
+    yaw, pitch, roll = face.pose[:3].tolist()
+    print(f"{len(face.pos)} landmarks; head: yaw {yaw:.1f}, pitch {pitch:.1f}, roll {roll:.1f} degrees")
+    picture = args.out / "demo.png"
+    save_demo(picture, photo, face, aligner.layout)
+    print(f"The picture is at {picture.resolve()}")
+
+
+def predict(args: Namespace) -> None:
+    """Find the landmarks of the faces in photos."""
+    from pyspiga_geo.visualization import save_faces
+
+    if args.bbox is not None and len(args.images) > 1:
+        raise ValueError("--bbox goes with one image: it is the box of its face")
+    aligner = FaceAligner(args.model)
+    records: list[FaceRecord] = []
+    failed = 0
+    for image, picture in zip(args.images, _picture_paths(args.images, args.out), strict=True):
+        try:
+            photo = read_image(image)
+            faces = aligner(photo, None if args.bbox is None else [args.bbox])
+            if not faces:
+                raise ValueError("no face found; --bbox says where it is")
+            save_faces(picture, photo, faces, aligner.layout)
+        except ValueError as error:
+            failed += 1
+            complain(str(error) if image in str(error) else f"{image}: {error}")
+            continue
+        records += [to_record(face, image, aligner.layout) for face in faces]
+        print(f"{image}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}, drawn in {picture}")
+    if args.json is not None and records:
+        write_records(args.json, records)
+    if failed:
+        raise SystemExit(1)
+
+
+def _picture_paths(images: Sequence[str], folder: Path) -> list[Path]:
+    """One picture an image, named after it; numbered where names repeat."""
+    paths: list[Path] = []
+    for image in images:
+        stem, path, number = Path(image).stem, folder / f"{Path(image).stem}.png", 2
+        while path in paths:
+            path, number = folder / f"{stem}_{number}.png", number + 1
+        paths.append(path)
+    return paths
+
+
+def train(args: Namespace) -> None:
+    """Train the stages."""
+    try:
+        from pyspiga_geo.training.run import run_training
+    except ImportError as error:
+        raise ValueError(
+            f"training needs more packages: pip install 'pyspiga-geo[train]' ({error})"
+        ) from error
+    config = TrainConfig(**{name: value for name, value in vars(args).items() if name != "config"})
+    print(f"The weights are at {run_training(config)}")
+
+
+def convert(args: Namespace) -> None:
+    """Turn the authors' weights into a file of this package."""
+    model: SPIGA = reference_model(args.reference)
+    model.save(args.out)
+    print(f"{len(model.layout)} landmarks ({model.layout.name}), written to {args.out}")
