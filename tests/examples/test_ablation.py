@@ -1,0 +1,271 @@
+"""The parts of compare_gcn_gat.py, one by one."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ablation.cells import CELLS, OPERATORS, QUICK_CELLS, Cell, cell_by_name, make_cascade, make_edges, twin
+from ablation.features import Features, Seen, annotated_faces, drawn_faces, load
+from ablation.table import as_text, conditions, make_rows, write_csv
+from ablation.train import Result, Settings, mean_shape, read_result, result_path, run_cell
+from torch import nn
+
+from pyspiga_geo import SPIGA, get_layout
+from pyspiga_geo.data import FaceRecord, write_records
+from pyspiga_geo.models import make_config
+
+LAYOUT = get_layout("ibug68")
+CONFIG = make_config("compact", channels=8)
+
+
+def cascade_of(cell: Cell, channels: int = 8) -> nn.Module:
+    return make_cascade(cell, LAYOUT, CONFIG, channels, num_layers=1)
+
+
+def refined(cascade: nn.Module, pos: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return cascade.eval()(pos, feature_map).pos
+
+
+def test_names_tell_cells_apart_and_find_them():
+    names = [cell.name for cell in CELLS]
+    assert len(set(names)) == len(names)
+    assert {"attention", "none: 1 step", "attention: 1 step, 1 in 4 looks", "gcn: nearest graph"} <= set(
+        names
+    )
+    assert all(cell in CELLS for cell in QUICK_CELLS)
+    assert cell_by_name("none: name position") == Cell("none", position="name")
+    with pytest.raises(ValueError, match=r"unknown cell 'gnc'; known: attention; none; gcn"):
+        cell_by_name("gnc")
+
+
+def test_operators_have_the_same_number_of_parameters_within_ten_percent():
+    config = make_config("compact")
+    counts = [
+        sum(value.numel() for value in make_cascade(cell, LAYOUT, config, 64, 2).parameters())
+        for cell in OPERATORS
+    ]
+    assert max(counts) < 1.1 * min(counts)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_every_cell_learns_with_all_of_its_parameters(cell: Cell):
+    cascade = cascade_of(cell)
+    heatmaps = torch.randn(2, 68, 8, 8) if cell.heatmaps else None
+    out = cascade(torch.rand(2, 68, 2), torch.rand(2, 8, 8, 8), make_edges(cell, LAYOUT), heatmaps=heatmaps)
+    assert len(out.steps) == cell.steps
+    out.pos.sum().backward()
+    blocked = [name for name, value in cascade.named_parameters() if value.grad is None]
+    assert not blocked
+
+
+def test_windows_shrink_or_stay():
+    assert [step.window for step in cascade_of(Cell()).steps] == [0.5, 0.25, 0.125]
+    assert [step.window for step in cascade_of(Cell(windows="constant")).steps] == [0.25, 0.25, 0.25]
+
+
+def test_shared_steps_have_one_set_of_linear_maps_and_norms_of_their_own():
+    first, second, third = cascade_of(Cell(shared=True, heatmaps=True)).steps
+    linear = [name for name, _ in first.named_parameters() if ".norms." not in name]
+    assert "blocks.0.conv.lin_query.weight" in linear
+    for other in (second, third):
+        theirs = dict(other.named_parameters())
+        for name, value in first.named_parameters():
+            assert (theirs[name] is value) == (name in linear), name
+    assert first.window == 2 * second.window
+
+
+def test_only_messages_tell_what_landmarks_see_that_do_not_look():
+    pos, before, after = torch.rand(1, 68, 2), torch.rand(1, 8, 8, 8), torch.rand(1, 8, 8, 8)
+    blind = torch.arange(68) % 4 != 0
+    for conv, heard in (("none", False), ("attention", True)):
+        cascade = cascade_of(Cell(conv, steps=1, looking=4))
+        moved = (refined(cascade, pos, after) - refined(cascade, pos, before)).abs().amax(dim=2)[0] > 0
+        assert moved[~blind].all()
+        assert moved[blind].all() if heard else not moved[blind].any()
+
+
+def test_what_a_landmark_is_told_about_positions():
+    pos, feature_map = torch.rand(1, 68, 2), torch.rand(1, 8, 8, 8)
+    others = pos.clone()
+    others[:, 1:] += 0.1 * torch.rand(1, 67, 2)
+    both = pos + 0.1
+    even = torch.ones(1, 8, 8, 8)  # the picture looks the same everywhere
+    for position, of_others, of_itself in (
+        ("relative", True, False),
+        ("small", True, False),
+        ("absolute", False, True),
+        ("both", True, True),
+        ("name", False, False),
+    ):
+        cascade = cascade_of(Cell("none", steps=1, position=position))
+
+        def moved(
+            start: torch.Tensor, cascade: nn.Module = cascade, maps: torch.Tensor = even
+        ) -> torch.Tensor:
+            return (refined(cascade, start, maps) - start)[0, 0]
+
+        assert (not torch.allclose(moved(pos), moved(others), atol=1e-6)) == of_others, position
+        assert (not torch.allclose(moved(pos), moved(both), atol=1e-6)) == of_itself, position
+        assert not torch.allclose(moved(pos), moved(both, maps=feature_map), atol=1e-6)
+    names = cascade_of(Cell("none", position="name")).steps[0].relative.names
+    assert len(names.unique(dim=0)) == 68
+
+
+def test_graphs():
+    assert make_edges(Cell(), LAYOUT) is None
+    source, target = make_edges(Cell(graph="nearest"), LAYOUT)
+    assert torch.equal(target.bincount(), torch.full((68,), 6))
+    assert (source != target).all()
+    assert {36, 38} <= set(source[target == 37].tolist())  # neighbours on the eyelid
+    contour = make_edges(Cell(graph="contour"), LAYOUT)
+    assert [0, 1] in contour.T.tolist()
+    assert [0, 2] not in contour.T.tolist()
+
+
+@pytest.fixture(scope="module")
+def weights(tiny_model: SPIGA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    tiny_model.save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def features(tiny_model: SPIGA, tmp_path_factory: pytest.TempPathFactory) -> Features:
+    return Features(tiny_model, drawn_faces(tiny_model, 5, 4), 2, tmp_path_factory.mktemp("features"))
+
+
+def test_features_are_what_the_backbone_sees(tiny_model: SPIGA, features: Features):
+    training, evaluation = features.paths()
+    assert [len(load(path).pos) for path in (*training, *evaluation.values())] == [5, 5, 4, 4]
+    clear, occluded = (load(path) for path in evaluation.values())
+    assert clear.feature_map.dtype == clear.heatmaps.dtype == torch.float16
+    assert torch.equal(clear.pos, occluded.pos)
+    hidden = (clear.visible > 0) & (occluded.visible == 0)
+    assert hidden.any(dim=1).all()
+    assert not hidden.all(dim=1).any()
+    first, second = (load(path) for path in training)
+    assert not torch.equal(first.pos, second.pos)
+    some = clear.rows(torch.tensor([2, 0]))
+    assert some.feature_map.dtype == torch.float32
+    assert torch.equal(some.initial, clear.initial[[2, 0]])
+    assert torch.equal(some.feature_map[0], clear.feature_map[2].float())
+
+
+def test_features_are_kept_and_named_after_what_they_depend_on(tiny_model: SPIGA, features: Features):
+    paths = sorted(features.folder.iterdir())
+    before = [path.stat().st_mtime_ns for path in paths]
+    again = Features(tiny_model, drawn_faces(tiny_model, 5, 4), 2, features.folder)
+    assert again.key == features.key
+    assert [path.stat().st_mtime_ns for path in sorted(features.folder.iterdir())] == before
+    assert Features(tiny_model, drawn_faces(tiny_model, 6, 4), 1, features.folder).key != features.key
+    other = SPIGA(tiny_model.config, tiny_model.layout).eval()
+    assert Features(other, drawn_faces(other, 5, 4), 1, features.folder).key != features.key
+
+
+def test_annotated_faces_are_split_by_group(tiny_model: SPIGA, tmp_path):
+    records = [
+        FaceRecord(
+            f"{number}.png", (0, 0, 9, 9), LAYOUT.ids, np.ones((68, 2)), np.ones(68), group=str(number // 2)
+        )
+        for number in range(40)
+    ]
+    write_records(tmp_path / "train.json", records)
+    write_records(tmp_path / "test.json", records[:3])
+    held_out = annotated_faces(tiny_model, tmp_path, test=False)
+    training, evaluation = (faces(None).records for faces in (held_out.training, held_out.evaluation))
+    assert len(training) == 34
+    assert len(evaluation) == 6
+    assert not {record.group for record in training} & {record.group for record in evaluation}
+    tested = annotated_faces(tiny_model, tmp_path, test=True)
+    assert len(tested.evaluation(None)) == 3
+    assert [face.imgpath for face in tested.training(None).records] == [face.imgpath for face in training]
+    assert tested.description != held_out.description
+
+
+def test_mean_shape_leaves_out_what_is_not_known():
+    pos = torch.tensor([[[0.2, 0.4], [0.9, 0.9]], [[0.4, 0.8], [0.5, 0.5]]])
+    mask = torch.tensor([[True, False], [True, True]])
+    seen = Seen(*[torch.empty(0)] * 3, pos, mask, mask.float())
+    assert torch.allclose(mean_shape([seen]), torch.tensor([[0.3, 0.6], [0.5, 0.5]]))
+
+
+SETTINGS = Settings(epochs=2, batch_size=4, channels=8, num_layers=1)
+
+
+def test_a_cell_is_the_same_from_the_same_seed_and_another_from_another(
+    weights: str, features: Features, tmp_path
+):
+    found = []
+    for number, seed in enumerate((0, 0, 1)):
+        path = tmp_path / str(number) / "result.safetensors"
+        run_cell(
+            path, Cell(start="mean", heatmaps=True), seed, SETTINGS, *features.paths(), weights, threads=1
+        )
+        found.append(read_result(path))
+    first, again, other = found
+    assert first.errors.keys() == {"clear", "occluded"}
+    assert first.errors["clear"].shape == (4, 68)
+    assert first.errors["clear"].isfinite().all()
+    assert torch.equal(first.errors["clear"], again.errors["clear"])
+    assert not torch.equal(first.errors["clear"], other.errors["clear"])
+    assert not torch.equal(first.errors["clear"], first.errors["occluded"])
+    assert first.parameters > 0
+    assert first.milliseconds > 0
+
+
+def test_results_are_named_after_what_they_depend_on(tmp_path):
+    paths = {
+        result_path(tmp_path, cell, seed, settings, key)
+        for cell in (Cell(), Cell("none"))
+        for seed in (0, 1)
+        for settings in (SETTINGS, replace(SETTINGS, epochs=3), replace(SETTINGS, lr=1e-3))
+        for key in ("a", "b")
+    }
+    assert len(paths) == 24
+
+
+def test_table_of_known_errors(tiny_model: SPIGA, features: Features, tmp_path):
+    clear, occluded = (load(path) for path in features.paths()[1].values())
+    groups = conditions(clear, occluded, tiny_model)
+    assert groups["near start"][1].any(dim=1).sum() + groups["far start"][1].any(dim=1).sum() == 4
+    assert not (groups["occluded: hidden"][1] & groups["occluded: in sight"][1]).any()
+    yaw = sum(groups[name][1].any(dim=1).int() for name in groups if name.startswith("yaw"))
+    assert torch.equal(yaw, torch.ones_like(yaw))  # every face is in one of them
+
+    noise = torch.rand(4, 68)
+    hidden = groups["occluded: hidden"][1]
+
+    def result(error: float) -> Result:
+        return Result(1000, 5.0, {"clear": error + noise, "occluded": error + noise + 3 * hidden})
+
+    none = twin(Cell(), "none")
+    rows = make_rows({Cell(): [result(2), result(3)], none: [result(4)], Cell(steps=1): [result(1)]}, groups)
+    of = {(row.cell, row.condition): row for row in rows}
+    base = of["attention", "all"]
+    assert base.nme == pytest.approx(2.5 + noise.mean().item(), abs=1e-5)
+    assert base.spread == pytest.approx(0.5**0.5, abs=1e-5)
+    assert base.faces == 4
+    assert base.versus_attention is None
+    assert base.versus_none.difference == pytest.approx(-1.5, abs=1e-5)
+    assert of["none", "all"].versus_attention.difference == pytest.approx(1.5, abs=1e-5)
+    assert np.isnan(of["none", "all"].spread)
+    single = of["attention: 1 step", "all"]
+    assert single.versus_none is None  # there is no cell of one step without messages
+    assert single.versus_base.difference == pytest.approx(-1.5, abs=1e-5)
+    apart = of["attention", "occluded: hidden"].nme - of["attention", "occluded: in sight"].nme
+    assert apart == pytest.approx(3, abs=0.5)
+
+    write_csv(tmp_path / "table.csv", rows)
+    with (tmp_path / "table.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 3 * len(groups)
+    assert lines[0]["cell"] == "attention"
+    assert float(lines[0]["versus_none_difference"]) == pytest.approx(-1.5, abs=1e-3)
+    assert lines[0]["versus_attention_difference"] == ""
+    text = as_text(rows).splitlines()
+    assert len(text) == 4
+    assert text[2].startswith("none")
+    assert "+1.500 [" in text[2]
