@@ -26,7 +26,7 @@ extensions = [
     "public_names",
     "landmark_table",
 ]
-exclude_patterns = ["_build", "_templates", "ablation", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "_templates", "ablation", "model_card_figures.md", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 math_renderer = html_math_renderer = "mathml"
 

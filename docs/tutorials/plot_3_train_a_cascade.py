@@ -28,8 +28,8 @@ seed_everything(0)
 # %%
 # Faces
 # -----
-# :class:`~pyspiga_geo.data.SyntheticFaces` draws cartoon faces: a rigid face, deformed, turned and projected. Nothing has
-# to be downloaded, and the landmarks are exact. Two transforms cut the crop that the network wants.
+# :class:`~pyspiga_geo.data.SyntheticFaces` draws cartoon faces: a rigid face, deformed, turned and projected. Nothing
+# has to be downloaded, and the landmarks are exact. Two transforms cut the crop that the network wants.
 
 trained = SPIGA.from_pretrained("compact")
 layout, config = trained.layout, trained.config
@@ -57,8 +57,8 @@ print("features", tuple(features.shape), f"after {time.perf_counter() - started:
 # %%
 # The first guess
 # ---------------
-# x_0 is the rigid face, turned by the pose that the backbone saw. The first 80 faces are kept for testing. Errors are in
-# percent of the distance between the outer eye corners, as everywhere in the literature.
+# x_0 is the rigid face, turned by the pose that the backbone saw. The first 80 faces are kept for testing. Errors are
+# in percent of the distance between the outer eye corners, as is usual.
 
 initial = trained.initial_shape(poses)
 test, train = slice(0, 80), torch.arange(80, len(faces))
@@ -104,7 +104,7 @@ schedule = torch.optim.lr_scheduler.OneCycleLR(
 )
 annotated = torch.ones(BATCH, len(layout), dtype=torch.bool)
 losses, test_errors = [], []
-for epoch in range(EPOCHS):
+for _ in range(EPOCHS):
     cascade.train()
     for rows in train[torch.randperm(len(train))].split(BATCH):
         out = cascade(initial[rows], features[rows], detach_steps=True)
@@ -167,7 +167,7 @@ axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90
 # messages, before you believe so. Whether messages help on real faces, and when, is asked properly in
 # :doc:`/ablation`.
 #
-# From here: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains backbone and cascade together
-# on such faces, in a few minutes; :doc:`/training` explains how, and how to train on faces of your own.
+# From here: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on
+# such faces, in a few minutes; :doc:`/training` explains how, and how to train on faces of your own.
 
 print(f"{time.perf_counter() - started:.0f} s in all")
