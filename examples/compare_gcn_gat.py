@@ -94,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         training = options.drawn or (192 if quick else 1200)
         source = drawn_faces(model, training, max(training // 2, 8))
     settings = Settings(
-        epochs=options.epochs or (8 if quick else 9),
-        batch_size=16 if quick else 32,
+        epochs=options.epochs or (8 if quick else 6),
+        batch_size=16,
         channels=32 if quick else 64,
     )
     features = Features(model, source, copies=2 if quick else 3, folder=options.out / "features")

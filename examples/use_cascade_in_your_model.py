@@ -57,16 +57,16 @@ def outline() -> Tensor:
 
 def draw_stars(number: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Pictures [N, 3, S, S] of bent stars before clutter, and their corners [N, 10, 2]."""
-    angle, zoom = rng.uniform(-0.5, 0.5, number), rng.uniform(0.7, 1.2, number)
+    angle, zoom = rng.uniform(-0.4, 0.4, number), rng.uniform(0.75, 1.15, number)
     turn = np.stack([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)
     corners = (outline().numpy() - 0.5) @ (zoom[:, None, None] * turn).transpose(0, 2, 1) + 0.5
     corners += rng.uniform(-0.1, 0.1, (number, 1, 2)) + rng.normal(0, 0.012, corners.shape)
     pictures = np.empty((number, SIZE, SIZE, 3), dtype=np.uint8)
     for index in range(number):
-        coarse = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+        coarse = rng.integers(0, 140, (4, 4, 3)).astype(np.uint8)
         canvas = Image.fromarray(coarse).resize((2 * SIZE, 2 * SIZE), Image.Resampling.BICUBIC)
         points = [(x, y) for x, y in (corners[index] * SIZE + 0.5) * 2 - 0.5]  # drawn twice as large
-        ImageDraw.Draw(canvas).polygon(points, fill=tuple(rng.integers(0, 256, 3).tolist()))
+        ImageDraw.Draw(canvas).polygon(points, fill=tuple(rng.integers(110, 256, 3).tolist()))
         pictures[index] = np.asarray(canvas.reduce(2))
     images = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
     return images, torch.from_numpy(corners).float()
@@ -102,9 +102,9 @@ def main() -> None:
     seed_everything(0)
     rng = np.random.default_rng(0)
     model = StarModel()
-    steps = 60 if options.quick else 600
+    steps = 100 if options.quick else 600
     optimizer = torch.optim.AdamW(model.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=steps)
     for step in range(1, steps + 1):
         images, truth = draw_stars(16 if options.quick else 32, rng)
         out = model(images)
@@ -113,7 +113,7 @@ def main() -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
-        if step % (steps // 6) == 0:
+        if step % (steps // 5) == 0:
             print(f"step {step}: {pixels(out.pos, truth):.2f} pixels", flush=True)
 
     images, truth = draw_stars(100, rng)

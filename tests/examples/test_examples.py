@@ -79,7 +79,7 @@ def test_use_cascade_in_your_model(tmp_path):
     )
     assert found is not None
     start, _, last = map(float, found.groups())
-    assert last < 0.6 * start
+    assert last < 0.5 * start
     with Image.open(tmp_path / "stars.png") as picture:
         assert min(picture.size) > 400
 
