@@ -82,7 +82,8 @@ class TrainConfig:
             a published dataset; or ``synthetic`` for drawn faces.
         out: folder of the run: checkpoints, logs and ``model.safetensors``. A run found there is resumed.
         dataset: which published dataset ``annotations`` is the folder of, by its name in
-            :data:`pyspiga_geo.data.DATASETS`; its split ``train`` is taken.
+            :data:`pyspiga_geo.data.DATASETS`.
+        split: part of that dataset; a folder of .pts files has only ``all``.
         layout: landmark set.
         synthetic_faces: how many faces are drawn where annotations says ``synthetic``.
         preset: model preset.
@@ -109,6 +110,7 @@ class TrainConfig:
     annotations: Path
     out: Path
     dataset: str | None = None
+    split: str = "train"
     layout: str = "ibug68"
     synthetic_faces: int = 1000
     preset: str = "compact"

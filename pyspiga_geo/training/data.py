@@ -95,5 +95,5 @@ def _annotated(config: TrainConfig, layout: Layout) -> tuple[list[FaceRecord], P
             f"{config.annotations} is a folder: `dataset` must say of which published dataset, "
             f"one of {', '.join(DATASETS)}"
         )
-    published = read_dataset(config.dataset, config.annotations, "train", layout, config.skip_bad)
+    published = read_dataset(config.dataset, config.annotations, config.split, layout, config.skip_bad)
     return published.records, published.root

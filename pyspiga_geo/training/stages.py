@@ -93,12 +93,14 @@ class Stage(LightningModule):
         varied: Tensor = whole[self.global_rank :: self.trainer.world_size]
         return varied
 
-    def on_train_epoch_end(self) -> None:
-        """Never let weights that are not finite become a checkpoint.
+    def on_train_batch_end(self, *_: Any) -> None:
+        """After an epoch's last batch, never let weights that are not finite become a checkpoint.
 
         Raises:
             ValueError: when a weight is not finite; the last epoch's checkpoint stays.
         """
+        if not self.trainer.is_last_batch:
+            return
         for name, parameter in self.model.named_parameters():
             if not parameter.isfinite().all():
                 raise ValueError(

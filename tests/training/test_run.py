@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,7 +119,15 @@ def test_an_unknown_model_key_is_named(config, tmp_path):
 
 def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
     skip = StageConfig(epochs=0, lr=1e-3)
-    run = replace(config, out=tmp_path / "run", validation_fraction=0, batch_size=50, pose=skip, cascade=skip, joint=skip)
+    run = replace(
+        config,
+        out=tmp_path / "run",
+        validation_fraction=0,
+        batch_size=50,
+        pose=skip,
+        cascade=skip,
+        joint=skip,
+    )
     before = trained(replace(run, out=tmp_path / "untrained", landmarks=skip))
     assert (tmp_path / "untrained" / "report.md").read_text().startswith("# Training report")
     after = trained(run)
@@ -127,7 +136,9 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
 
 def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
     epochs = StageConfig(epochs=3, lr=1e-3)
-    whole = replace(config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs, joint=epochs)
+    whole = replace(
+        config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs, joint=epochs
+    )
     untouched = trained(replace(whole, out=tmp_path / "untouched", workers=1))
     run = replace(whole, out=tmp_path / "run")
     handler = signal.getsignal(signal.SIGINT)
@@ -174,6 +185,53 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
     with pytest.warns(UserWarning, match="damaged"):
         resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+def test_a_loss_that_is_not_finite_names_its_faces_and_leaves_the_last_checkpoint(
+    config, tmp_path, monkeypatch
+):
+    run = only_landmarks(config, tmp_path / "run")
+    loss = BackboneStage.loss
+
+    def spoiled(stage: BackboneStage, *batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        return loss(stage, *batch) | ({"pose": torch.tensor(torch.nan)} if stage.current_epoch == 1 else {})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BackboneStage, "loss", spoiled)
+        with pytest.raises(
+            ValueError, match=r"not finite in step 2 \(.*pose nan\); the batch was \d+\.png, "
+        ) as error:
+            run_training(run)
+    assert len(re.findall(r"\d+\.png", str(error.value))) == config.batch_size
+    kept = last_checkpoint(run.out / "landmarks")
+    assert kept is not None
+    assert kept.name.startswith("epoch=0-")
+    assert all(value.isfinite().all() for value in trained(run).values())
+
+
+def test_weights_that_are_not_finite_never_become_a_checkpoint(config, tmp_path, monkeypatch):
+    run = only_landmarks(config, tmp_path / "run")
+
+    def loss(stage: BackboneStage, *_: torch.Tensor) -> dict[str, torch.Tensor]:
+        weight = stage.model.backbone.stacks[0].landmarks.maps.weight
+        if stage.current_epoch == 1:
+            weight.data[0] = torch.inf
+        return {"coordinates": weight[1:].sum()}
+
+    monkeypatch.setattr(BackboneStage, "loss", loss)
+    with pytest.raises(
+        ValueError, match=r"backbone\.stacks\.0\.landmarks\.maps\.weight is not finite after epoch 1"
+    ):
+        run_training(run)
+    kept = last_checkpoint(run.out / "landmarks")
+    assert kept is not None
+    assert kept.name.startswith("epoch=0-")
+
+
+def only_landmarks(config: TrainConfig, out: Path) -> TrainConfig:
+    """Two epochs of the first stage."""
+    skip = StageConfig(epochs=0, lr=1e-3)
+    return replace(config, out=out, landmarks=StageConfig(2, 1e-3), pose=skip, cascade=skip, joint=skip)
 
 
 @pytest.mark.slow
