@@ -39,6 +39,7 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # types stand in the signature
 napoleon_use_rtype = False
 napoleon_custom_sections = ["Shapes"]
 
@@ -47,7 +48,8 @@ nitpicky = True
 _OTHERS = (
     r"(torch|numpy|np|npt|matplotlib|lightning|torch_geometric|collections|pathlib|os|typing|jsonargparse)\."
 )
-nitpick_ignore_regex = [("py:.*", _OTHERS + ".*")]
+_PRIVATE = r"pyspiga_geo\..*\._"
+nitpick_ignore_regex = [("py:.*", _OTHERS + ".*"), ("py:.*", _PRIVATE + ".*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -66,27 +66,33 @@ def _by_last_part(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: 
     )
 
 
-def _docstring_of_constant(
-    app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]
-) -> None:
-    """Show the text below a constant also where a room imports it from the file that says it."""
-    if what != "data":
-        return
-    room, _, constant = name.rpartition(".")
-    package = importlib.import_module(room)
-    for info in pkgutil.iter_modules(getattr(package, "__path__", [])):
+def _mend_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+    """Find the text below a constant, and keep napoleon from reading a shape before a colon as a type."""
+    if what == "data":
+        lines[:] = _text_below(name)
+        if not lines:
+            logger.warning("constant without a docstring: %s", name)
+    if what in ("data", "attribute", "property"):
+        lines.insert(0, "")
+
+
+def _text_below(name: str) -> list[str]:
+    """The docstring of a constant, in its module or in the file from which its room imports it."""
+    module, _, constant = name.rpartition(".")
+    files = pkgutil.walk_packages(getattr(importlib.import_module(module), "__path__", []), f"{module}.")
+    for file in (module, *(info.name for info in files)):
         try:
-            comments = ModuleAnalyzer.for_module(f"{room}.{info.name}").find_attr_docs()
+            comments = ModuleAnalyzer.for_module(file).find_attr_docs()
         except PycodeError:
             continue
         if ("", constant) in comments:
-            lines[:] = comments["", constant]
-            return
+            return comments["", constant]
+    return []
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the build."""
     app.connect("env-check-consistency", _check_all_are_there)
     app.connect("missing-reference", _by_last_part)
-    app.connect("autodoc-process-docstring", _docstring_of_constant)
+    app.connect("autodoc-process-docstring", _mend_docstring, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

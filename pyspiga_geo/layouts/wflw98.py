@@ -151,3 +151,4 @@ WFLW98 = Layout(
     contours=_CONTOURS,
     shape3d=from_mean_face_axes(_MEAN_FACE),
 )
+"""The 98 landmarks of WFLW."""

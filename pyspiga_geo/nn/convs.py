@@ -9,8 +9,10 @@ from pyspiga_geo.graph import batch_edges, complete_edges
 from pyspiga_geo.nn.landmark_attention import LandmarkAttention
 
 ConvFactory = Callable[[int, int], nn.Module]
+"""A function (in_channels, out_channels) -> module, which is called as ``module(x, edge_index)`` with x [N, C]."""
 
 CONVS = ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "none")
+"""Graph operators that :func:`make_conv` knows by name."""
 
 
 class StaticGraphConv(nn.Module):

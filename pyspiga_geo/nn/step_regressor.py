@@ -15,6 +15,7 @@ from pyspiga_geo.nn.relative_position import RelativePositionEncoder
 from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
 
 BOUNDS = ("arctan", "hardtanh")
+"""What may keep a displacement within half its window."""
 
 
 class StepRegressor(nn.Module):

@@ -34,8 +34,8 @@ class WindowGrid(nn.Module):
 class VisualWindow(nn.Module):
     """Sample a square window of the feature map around each landmark and map it to one vector.
 
-    Bilinear, the map's border repeated outside of it (:class:`WindowGrid` tells where). All samples together go
-    through one linear map.
+    Bilinear, the map's border repeated outside of it. The samples are spread evenly from the centre of the window's
+    first map pixel to the centre of its last; all together go through one linear map.
 
     Args:
         in_channels: channels C of the feature map.
@@ -71,7 +71,7 @@ class HeatmapWindow(nn.Module):
     linear map reads
 
     .. math::
-        \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log \textstyle\sum_{map} e^s, -10) / 10\right],
+        \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log {\textstyle\sum_{map}} e^s, -10) / 10\right],
 
     the density within the window, whose mean is linear in it, and how much of the whole density lies there.
 
