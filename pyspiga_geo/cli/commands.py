@@ -71,13 +71,15 @@ def _picture_paths(images: Sequence[str], folder: Path) -> list[Path]:
 def train(args: Namespace) -> None:
     """Train the stages."""
     try:
+        from lightning.pytorch.utilities import rank_zero_only
+
         from pyspiga_geo.training.run import run_training
     except ImportError as error:
         raise ValueError(
             f"training needs more packages: pip install 'pyspiga-geo[train]' ({error})"
         ) from error
     config = TrainConfig(**{name: value for name, value in vars(args).items() if name != "config"})
-    print(f"The weights are at {run_training(config)}")
+    rank_zero_only(print)(f"The weights are at {run_training(config)}")
 
 
 def convert(args: Namespace) -> None:
