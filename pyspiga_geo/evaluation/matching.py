@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyspiga_geo.data.records import FaceRecord, landmarks_for
-from pyspiga_geo.layouts import Layout, available_layouts, get_layout
+from pyspiga_geo.layouts import ROBUST_IDS, Layout, available_layouts, get_layout
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,7 +31,8 @@ def match_records(
     Raises:
         MismatchError: No faces; different numbers of faces, different images or another order of them; the faces
             of one image in another order; faces without annotated landmarks; predictions that lack annotated
-            landmarks. Each says something else, and names the faces.
+            landmarks; landmarks of another layout, where one id may mean another point. Each says something
+            else, and names the faces.
     """
     if not annotations:
         raise MismatchError("there are no faces to evaluate")
@@ -39,6 +40,7 @@ def match_records(
     _check_boxes(predictions, annotations)
     annotated = {landmark for face in annotations for landmark in face.ids}
     layout = layout_of(annotated)
+    _check_layouts(layout_of({landmark for face in predictions for landmark in face.ids}), layout, annotated)
     ids = tuple(i for i in (layout.ids if layout else sorted(annotated)) if i in annotated)
     predicted, truth = (
         np.stack([landmarks_for(face, ids) for face in faces]) for faces in (predictions, annotations)
@@ -61,7 +63,7 @@ def match_records(
 def layout_of(ids: Sequence[int] | set[int]) -> Layout | None:
     """The smallest known layout that has all these landmarks; None when there is none.
 
-    >>> layout_of([7, 12]).name, layout_of([7, 196]).name, layout_of([7, 9999])
+    >>> layout_of([7, 168]).name, layout_of([7, 196]).name, layout_of([7, 9999])
     ('ibug68', 'wflw98', None)
     """
     layouts = [get_layout(name) for name in available_layouts()]
@@ -114,15 +116,19 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
     return shared / (w * h + s * t - shared)
 
 
+def _check_layouts(found: Layout | None, wanted: Layout | None, annotated: set[int]) -> None:
+    """Only some ids mean the same point in every layout; a part of the same layout is no other one."""
+    if found is None or wanted is None or set(wanted.ids) <= set(found.ids) or annotated <= set(ROBUST_IDS):
+        return
+    raise MismatchError(f"the predictions are of the layout {found.name}, the annotations of {wanted.name}")
+
+
 def _lack(prediction: FaceRecord, annotation: FaceRecord, lacking: Sequence[int]) -> str:
-    """Why landmarks have no predicted position: another layout, no such ids, or ids without a position."""
+    """Why landmarks have no predicted position: no such ids, or ids without a position."""
     names = _some([str(landmark) for landmark in lacking], ", ")
     what = f"the prediction lacks {len(lacking)} annotated landmarks (ids {names})"
     if set(lacking) <= set(prediction.ids):
         return f"{what}: it has their ids but no positions"
-    found, wanted = layout_of(prediction.ids), layout_of(annotation.ids)
-    if found and wanted and found is not wanted:
-        return f"{what}: its layout is {found.name}, that of the annotation {wanted.name}"
     return f"{what}: it has {len(prediction.ids)} ids, the annotation {len(annotation.ids)}"
 
 

@@ -108,8 +108,9 @@ def compare_errors(
     if one.shape != other.shape:
         raise ValueError(f"errors of {one.size} faces cannot be compared with those of {other.size}")
     gaps = _sorted(one - other)
-    if not gaps.any():
-        return PairedComparison(len(gaps), 0.0, (0.0, 0.0), 1.0, 1.0)
+    mean, interval = math.fsum(gaps) / len(gaps), bootstrap_interval(gaps, confidence, resamples, seed)
+    if len(gaps) == 1 or not gaps.any():  # nothing to test
+        return PairedComparison(len(gaps), mean, interval, 1.0, 1.0)
     test = stats.permutation_test(  # exchanging a gap with 0 flips the sign of their difference
         (gaps, np.zeros_like(gaps)),
         lambda x, y, axis: np.mean(x - y, axis=axis),
@@ -121,8 +122,8 @@ def compare_errors(
     )
     return PairedComparison(
         faces=len(gaps),
-        difference=math.fsum(gaps) / len(gaps),
-        interval=bootstrap_interval(gaps, confidence, resamples, seed),
+        difference=mean,
+        interval=interval,
         p_permutation=float(test.pvalue),
         p_wilcoxon=float(stats.wilcoxon(gaps).pvalue),
     )

@@ -158,8 +158,11 @@ class HeadPoseError(_PerFace):
             ValueError: Different numbers of faces, or a known angle without a predicted one.
         """
         predicted, true = (poses.detach().double().cpu().numpy() for poses in (preds, target))
-        if (np.isnan(predicted) & ~np.isnan(true))[:, :3].any():
-            raise ValueError("a face has a true head pose but no predicted one")
+        lacking = (np.isnan(predicted) & ~np.isnan(true))[:, :3].any(axis=1)
+        if lacking.any():
+            raise ValueError(
+                f"face {int(index[int(lacking.argmax())])}: has a true head pose but no predicted one"
+            )
         self._keep(index, angle_errors(predicted, true))
 
     def compute(self) -> dict[str, Tensor]:

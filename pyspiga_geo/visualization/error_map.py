@@ -10,7 +10,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def mean_face(truth: npt.ArrayLike) -> FloatArray:
-    """Mean shape [L, 2] of faces [F, L, 2], each moved and scaled to a landmarks' box of area one about (0, 0).
+    """Mean shape [L, 2] of faces [F, L, 2], each moved and scaled to a landmarks' box about (0, 0) of longer side one.
 
     NaN marks a landmark that is not annotated; one that no face has is NaN in the mean too.
 
@@ -19,8 +19,8 @@ def mean_face(truth: npt.ArrayLike) -> FloatArray:
     """
     points = np.asarray(truth, dtype=np.float64)
     low, high = (extreme.reduce(points, axis=1, keepdims=True) for extreme in (np.fmin, np.fmax))
-    side = np.sqrt((high - low).prod(axis=2, keepdims=True))
-    shapes = (points - (low + high) / 2) / side
+    side = (high - low).max(axis=2, keepdims=True)
+    shapes = (points - (low + high) / 2) / np.where(side > 0, side, np.nan)
     known = ~np.isnan(shapes)
     count = known.sum(axis=0)
     mean: FloatArray = np.where(known, shapes, 0).sum(axis=0) / np.where(count, count, np.nan)

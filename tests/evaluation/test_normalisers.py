@@ -1,0 +1,73 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyspiga_geo.evaluation import NORMALISERS, normaliser
+
+NAN = math.nan
+
+
+def test_each_normaliser_by_hand() -> None:
+    points = [[[10, 20], [70, 100], [20, 0]]]  # box 60 x 100
+    length = {
+        kind: normaliser(points, (7, 12, 1), kind, bbox=[[0, 0, 9, 40]]).item()
+        for kind in NORMALISERS
+        if kind != "pupils"
+    }
+    assert length == pytest.approx(
+        {
+            "corners": 100,  # (60, 80)
+            "lnd_bbox": math.sqrt(6000),
+            "bbox": math.sqrt(360),
+            "height": 40,
+            "diagonal": 41,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "left", "others"),
+    [
+        ((7, 138, 139, 8, 141, 142), (11, 144, 145, 12, 147, 148), (161, 163, 165, 167)),
+        # the pupils' own points, 196 and 197, do not count
+        ((7, 161, 9, 163, 8, 165, 10, 167), (11, 169, 13, 171, 12, 173, 14, 175), (138, 139, 141, 196, 197)),
+    ],
+)
+def test_pupils_are_the_means_of_the_eyelids(
+    right: tuple[int, ...], left: tuple[int, ...], others: tuple[int, ...]
+) -> None:
+    right_eye, left_eye = np.array([10, 10]), np.array([40, 50])
+    rng = np.random.default_rng(0)
+    around = rng.normal(size=(len(right), 2))
+    around -= around.mean(axis=0)
+    points = np.concatenate([around + right_eye, around * 2 + left_eye, np.full((len(others), 2), 999)])
+    order = rng.permutation(len(points))
+    ids = np.array([*right, *left, *others])[order].tolist()
+    assert normaliser(points[None, order], ids, "pupils").tolist() == pytest.approx([50])
+
+
+def test_pupils_are_found_in_the_layouts_as_they_are(shared: Path) -> None:
+    for name, rows in (("300wprivate", (36, 42, 48)), ("wflw", (60, 68, 76))):
+        ids = json.loads((shared / "layouts" / f"{name}_db_info.json").read_text())["ldm_ids"]
+        points = np.zeros((1, len(ids), 2))
+        points[:, rows[1] : rows[2]] = [3, 4]
+        assert normaliser(points, ids, "pupils").tolist() == [5]
+        if name == "300wprivate":
+            assert (ids.index(7), ids.index(12)) == (36, 45)  # the outer eye corners of 300-W
+
+
+def test_a_normaliser_without_its_points() -> None:
+    points = [[[NAN, NAN], [10, 0], [20, 5]], [[0, 0], [3, 4], [5, 5]]]
+    assert normaliser(points, (7, 12, 1), "corners") == pytest.approx([NAN, 5], nan_ok=True)
+    assert normaliser(points, (7, 12, 1), "lnd_bbox") == pytest.approx([math.sqrt(50), 5])
+    for kind, reason in (
+        ("corners", "landmark 7, which is not among the ids"),
+        ("pupils", "eyelid points"),
+        ("height", "needs the annotated boxes"),
+        ("eyes", "unknown normaliser 'eyes'; known are corners"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            normaliser(points, (2, 12, 1), kind)
