@@ -20,8 +20,15 @@ LAYOUT = get_layout("ibug68")
 CONFIG = make_config("compact", channels=8)
 
 
-def cascade_of(cell: Cell, channels: int = 8) -> nn.Module:
+def cascade_of(
+    cell: Cell, channels: int = 64
+) -> nn.Module:  # with few channels all ReLUs may be dead at the start
     return make_cascade(cell, LAYOUT, CONFIG, channels, num_layers=1)
+
+
+def learning(cascade: nn.Module) -> dict[str, nn.Parameter]:
+    """Its parameters but the skip that TransformerConv makes and, without root weight, never uses."""
+    return {name: value for name, value in cascade.named_parameters() if ".lin_skip." not in name}
 
 
 def refined(cascade: nn.Module, pos: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
@@ -44,7 +51,7 @@ def test_names_tell_cells_apart_and_find_them():
 def test_operators_have_the_same_number_of_parameters_within_ten_percent():
     config = make_config("compact")
     counts = [
-        sum(value.numel() for value in make_cascade(cell, LAYOUT, config, 64, 2).parameters())
+        sum(value.numel() for value in learning(make_cascade(cell, LAYOUT, config, 64, 2)).values())
         for cell in OPERATORS
     ]
     assert max(counts) < 1.1 * min(counts)
@@ -52,13 +59,14 @@ def test_operators_have_the_same_number_of_parameters_within_ten_percent():
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_every_cell_learns_with_all_of_its_parameters(cell: Cell):
-    cascade = cascade_of(cell)
+    cascade = cascade_of(cell, channels=8)
     heatmaps = torch.randn(2, 68, 8, 8) if cell.heatmaps else None
     out = cascade(torch.rand(2, 68, 2), torch.rand(2, 8, 8, 8), make_edges(cell, LAYOUT), heatmaps=heatmaps)
     assert len(out.steps) == cell.steps
     out.pos.sum().backward()
-    blocked = [name for name, value in cascade.named_parameters() if value.grad is None]
-    assert not blocked
+    assert {name for name, value in cascade.named_parameters() if value.grad is not None} == set(
+        learning(cascade)
+    )
 
 
 def test_windows_shrink_or_stay():
