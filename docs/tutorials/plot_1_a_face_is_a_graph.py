@@ -109,9 +109,9 @@ for ax, listener in zip(axes, (8, 45, None), strict=True):
 #
 # The same graph in networkx
 # --------------------------
-# A weighted directed graph is something other people have tools for. Let someone walk over the face: from a landmark to
-# one that it listens to, by the weights, on and on. How often he comes by each landmark is its PageRank; large discs
-# are those whom everybody listens to, at first or second hand.
+# A weighted directed graph is something other people have tools for. Imagine a walk over the face: from a landmark to
+# one that it listens to, drawn by the weights, and so on. How often the walk comes by a landmark is its PageRank; large
+# discs are those whom everybody listens to, at first or second hand.
 
 graph = to_networkx(face, edge_attrs=["edge_weight"])
 rank = nx.pagerank(graph.reverse(), weight="edge_weight")  # the walk goes from listener to speaker
