@@ -10,7 +10,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pyspiga_geo.cli import main
-from pyspiga_geo.data import read_records, write_records
+from pyspiga_geo.data import FaceRecord, read_records, write_records
+from pyspiga_geo.layouts import get_layout
 
 BOX = ["--bbox", "30", "20", "50", "60"]
 
@@ -240,6 +241,119 @@ def test_evaluate_names_a_missing_picture_and_a_mismatch(capsys, tmp_path, weigh
     code, _, err = run(capsys, "evaluate", "--predictions", other, "--annotations", annotated)
     assert code == 1
     assert one_sentence(err)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Files of six true faces, of predictions and of worse ones, and of two subsets."""
+    rng = np.random.default_rng(0)
+    ids = tuple(get_layout("ibug68").ids)
+    shape = rng.uniform(10, 90, (68, 2))
+    for name, noise in (("truth", 0), ("ours", 1), ("theirs", 2)):
+        faces = [
+            FaceRecord(
+                f"{number}.png",
+                (0, 0, 100, 100),
+                ids,
+                shape + noise * rng.normal(size=shape.shape),
+                np.ones(68),
+                (15.0 * number + noise, 2.0 * noise, 0, 0, 0, 3),
+            )
+            for number in range(6)
+        ]
+        write_records(tmp_path / f"{name}.json", faces)
+    (tmp_path / "subsets.json").write_text('{"test_subsets": {"first": [0, 1, 2], "odd": [1, 3, 5]}}')
+    return tmp_path
+
+
+def test_evaluate_lays_methods_side_by_side(capsys, records):
+    truth, ours, theirs = (records / f"{name}.json" for name in ("truth", "ours", "theirs"))
+    files = ("--predictions", ours, "--annotations", truth, "--subsets", records / "subsets.json")
+    code, said, err = run(
+        capsys, "evaluate", *files, "--norm", "height", "--threshold", "7", "--compare", theirs,
+        "--json", records / "figures.json", "--report", records / "report",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    figures = json.loads((records / "figures.json").read_text())
+    distance = [
+        np.linalg.norm(one.landmarks - other.landmarks, axis=1).mean()
+        for one, other in zip(read_records(ours), read_records(truth), strict=True)
+    ]
+    assert figures["per_face"] == pytest.approx(distance)  # boxes are 100 pixels high
+    assert figures["nme"] == pytest.approx(np.mean(distance))
+    assert figures["pose_mae"] == pytest.approx({"yaw": 1, "pitch": 2, "roll": 0, "mean": 1})
+    assert figures["subsets"]["odd"]["nme"] == pytest.approx(np.mean(distance[1::2]))
+    other = figures["compare"]["theirs"]
+    assert other["difference"]["all"]["difference"] == pytest.approx(other["nme"] - figures["nme"])
+    assert other["difference"].keys() == {"all", "first", "odd"}
+    for text in (said, (records / "report" / "report.md").read_text(encoding="utf-8")):
+        assert f"NME {figures['nme']:.4f}" in text
+        assert f"{other['nme'] - figures['nme']:+.4f}" in text
+        assert "| odd " in text
+        assert "| jaw " in text
+    assert str(records / "report" / "report.md") in said
+    assert len(list((records / "report").glob("*.png"))) == 5
+
+
+def test_evaluate_names_what_does_not_fit(capsys, records):
+    truth, ours = records / "truth.json", records / "ours.json"
+    broken = records / "broken.json"
+    entries = json.loads(ours.read_text())
+
+    def refused(*arguments):
+        outputs = ("--json", records / "figures.json", "--report", records / "report")
+        code, said, err = run(capsys, "evaluate", *arguments, *outputs)
+        assert (code, said) == (1, "")
+        assert one_sentence(err)
+        assert not (records / "figures.json").exists()
+        assert not (records / "report").exists()
+        return err
+
+    for change, reason in (
+        (entries[:-1], "there are 5 predictions for 6 annotations; without prediction: '5.png'"),
+        (entries[::-1], "the same images in another order: face 0 is '5.png' and '0.png'"),
+        (
+            [*entries[:-1], {**entries[5], "imgpath": "x.png"}],
+            "different images: face 5 is 'x.png' and '5.png'",
+        ),
+        ([{**entries[0], "landmarks": [None] * 68}, *entries[1:]], "lacks 68 annotated landmarks"),
+    ):
+        broken.write_text(json.dumps(change))
+        for arguments in (("--predictions", broken), ("--predictions", ours, "--compare", broken)):
+            err = refused(*arguments, "--annotations", truth)
+            assert reason in err
+            assert f"{broken} against {truth}" in err
+    (records / "wrong.json").write_text('{"many": [6]}')
+    usual = ("--predictions", ours, "--annotations", truth)
+    assert "subset 'many' names face 6" in refused(*usual, "--subsets", records / "wrong.json")
+    assert "is given twice" in refused(*usual, "--compare", ours)
+    assert "0.png: no such file" in refused(*usual, "--images", records)
+    model = ("--model", "compact", "--images", records, "--annotations", truth, "--skip-bad")
+    assert "does not go with --subsets" in refused(*model, "--subsets", records / "subsets.json")
+    code, _, err = run(capsys, "evaluate", *usual, "--images", records)
+    assert code == 1
+    assert "--images goes with --model, or with --report" in err
+
+
+def test_evaluate_prints_the_published_figures(capsys, shared, tmp_path):
+    folder = shared / "evaluation" / "300wprivate"
+    code, said, _ = run(
+        capsys, "evaluate",
+        "--predictions", folder / "predictions.json", "--annotations", folder / "annotations.json",
+        "--norm", "lnd_bbox", "--threshold", "7", "--subsets", shared / "layouts" / "300wprivate_db_info.json",
+        "--json", tmp_path / "figures.json",
+    )  # fmt: skip
+    assert code == 0
+    assert "600 faces, errors in percent of lnd_bbox" in said
+    assert "NME 2.0306   P90 2.7881   P95 3.0778   P99 3.8342" in said
+    assert "AUC_7 71.008   FR_7 0.1667" in said
+    assert "yaw 1.609, pitch 2.047, roll 0.956, mean 1.537" in said
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["pose_mae"] == pytest.approx(
+        {"yaw": 1.60905, "pitch": 2.0467, "roll": 0.95556, "mean": 1.5371}, rel=1e-5
+    )
+    assert figures["subsets"]["indoor"]["nme"] == pytest.approx(2.034564559904317)
+    assert figures["subsets"]["outdoor"]["auc"] == pytest.approx(71.05339689254487)
 
 
 def test_train_names_bad_annotations(capsys, tmp_path):

@@ -43,16 +43,18 @@ def evaluate(args: Namespace) -> None:
         faces = predict_records(aligner, annotations, photos)
         predictions = list(tqdm(faces, total=len(annotations), unit="face"))
     evaluations = {name: measured(predictions, args.predictions or args.model)} | compared
-    _print(evaluations)
+    page = None
+    if args.report is not None:  # first: it may lack a photo, and then nothing is written
+        from pyspiga_geo.visualization import write_evaluation_report
+
+        page = write_evaluation_report(args.report, evaluations, predictions, annotations, args.images)
     if args.predictions_out is not None:
         write_records(args.predictions_out, predictions)
     if args.json is not None:
         with atomic_path(args.json) as temporary:
             temporary.write_text(json.dumps(_figures(evaluations), indent=1, allow_nan=False))
-    if args.report is not None:
-        from pyspiga_geo.visualization import write_evaluation_report
-
-        page = write_evaluation_report(args.report, evaluations, predictions, annotations, args.images)
+    _print(evaluations)
+    if page is not None:
         print(f"\nThe report is at {page.resolve()}")
 
 
