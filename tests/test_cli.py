@@ -327,7 +327,7 @@ def test_evaluate_names_what_does_not_fit(capsys, records):
     usual = ("--predictions", ours, "--annotations", truth)
     assert "subset 'many' names face 6" in refused(*usual, "--subsets", records / "wrong.json")
     assert "is given twice" in refused(*usual, "--compare", ours)
-    assert "0.png: no such file" in refused(*usual, "--images", records)
+    assert ".png: no such file" in refused(*usual, "--images", records)
     model = ("--model", "compact", "--images", records, "--annotations", truth, "--skip-bad")
     assert "does not go with --subsets" in refused(*model, "--subsets", records / "subsets.json")
     code, _, err = run(capsys, "evaluate", *usual, "--images", records)

@@ -96,6 +96,12 @@ def compare_evaluations(one: Evaluation, reference: Evaluation) -> dict[str, Pai
 
     Raises:
         ValueError: They are not of the same number of faces.
+
+    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+    >>> one, best = (evaluate_faces([faces], [truth]) for faces in (found, truth))
+    >>> compare_evaluations(one, best)["all"].difference
+    2.0
     """
     parts = {"all": (one, reference)}
     parts |= {

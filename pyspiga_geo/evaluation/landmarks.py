@@ -96,6 +96,11 @@ def record_errors(
 
     Raises:
         ValueError: As :func:`evaluate_landmarks`.
+
+    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+    >>> record_errors([found], [truth])
+    ((7, 12), array([[3., 1.]]))
     """
     ids, predicted, truth = match_records(predictions, annotations)
     scale = normaliser(truth, ids, norm, np.array([face.bbox for face in annotations]))

@@ -33,6 +33,12 @@ def match_records(
             of one image in another order; faces without annotated landmarks; predictions that lack annotated
             landmarks; landmarks of another layout, where one id may mean another point. Each says something
             else, and names the faces.
+
+    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 1.0], [5.0, 1.0]]), np.ones(2))
+    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (12, 7), np.array([[6.0, 2.0], [0.0, 2.0]]), np.ones(2))
+    >>> ids, predicted, true = match_records([found], [truth])
+    >>> ids, predicted.tolist()
+    ((7, 12), [[[0.0, 2.0], [6.0, 2.0]]])
     """
     if not annotations:
         raise MismatchError("there are no faces to evaluate")

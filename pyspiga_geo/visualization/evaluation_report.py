@@ -55,49 +55,63 @@ def write_evaluation_report(
     """
     folder = Path(folder)
     first = next(iter(evaluations.values()))
-    ids, _, truth = match_records(predictions, annotations)
-    per_face = {name: evaluation.landmarks.per_face for name, evaluation in evaluations.items()}
-    of_landmark = {
-        name: [evaluation.landmarks.per_landmark[i] for i in ids] for name, evaluation in evaluations.items()
-    }
-    label, yaw, layout = f"error, % of {first.landmarks.norm}", head_poses(annotations)[:, 0], layout_of(ids)
     worst = np.argsort(-first.landmarks.per_face, kind="stable")[:_WORST]
-
-    pictures: dict[str, Figure] = {}
-    if layout is not None:
-        pictures["worst_faces"] = _sheet(worst, first, predictions, annotations, layout, images)
-        contours = {name: evaluation.landmarks.per_contour for name, evaluation in evaluations.items()}
-        pictures["error_per_contour"] = contour_bars(contours, label)
-    pictures["cumulative_error"] = cumulative_curve(
-        {_legend(name, evaluation): per_face[name] for name, evaluation in evaluations.items()},
-        first.landmarks.threshold,
-        label,
-    )
-    pictures["error_per_landmark"] = error_map(mean_face(truth), of_landmark, label)
-    if np.isfinite(yaw).any():
-        pictures["error_against_yaw"] = error_against_yaw(yaw, per_face, label)
+    pictures = _pictures(evaluations, annotations, predictions, worst, images)
     for name, figure in pictures.items():
         save_figure(folder / f"{name}.png", figure)
 
     rows = [[str(face), annotations[face].imgpath, f"{first.landmarks.per_face[face]:.2f}"] for face in worst]
-    sections = {
-        "": [*summary(first).splitlines(), parts_table(first)],
-        "Methods side by side": [comparison_table(evaluations)] if len(evaluations) > 1 else [],
-        "Cumulative error": [_link("cumulative_error", pictures)],
-        "Error of each landmark, on the mean face": [_link("error_per_landmark", pictures)],
-        "Error of each contour": [_link("error_per_contour", pictures), contour_table(evaluations)],
-        "Error against yaw": [_link("error_against_yaw", pictures)],
-        "Head pose": [pose_table(first)] if first.pose.faces else [],
-        "The worst faces": [_link("worst_faces", pictures), table(["face", "image", "error, %"], rows)],
+    tables = {
+        "Methods side by side": comparison_table(evaluations) if len(evaluations) > 1 else "",
+        "Cumulative error": "",
+        "Error per landmark": "",
+        "Error per contour": contour_table(evaluations) if first.landmarks.per_contour else "",
+        "Error against yaw": "",
+        "Head pose": pose_table(first) if first.pose.faces else "",
+        "Worst faces": table(["face", "image", "error, %"], rows),
     }
-    parts = ["# Evaluation report"]
-    for title, body in sections.items():
-        if any(body):
-            parts += [f"## {title}"] * bool(title) + [part for part in body if part]
+    parts = ["# Evaluation report", *summary(first).splitlines(), parts_table(first)]
+    for title, text in tables.items():
+        name = title.lower().replace(" ", "_")
+        picture = f"![{title}]({name}.png)" if name in pictures else ""
+        if picture or text:
+            parts += [part for part in (f"## {title}", picture, text) if part]
     page = folder / "report.md"
     with atomic_path(page) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return page
+
+
+def _pictures(
+    evaluations: Mapping[str, Evaluation],
+    annotations: Sequence[FaceRecord],
+    predictions: Sequence[FaceRecord],
+    worst: np.ndarray,
+    images: str | os.PathLike[str] | None,
+) -> dict[str, Figure]:
+    """The pictures that the annotations allow for: contours need a known layout, yaw a true head pose."""
+    first = next(iter(evaluations.values()))
+    label = f"error, % of {first.landmarks.norm}"
+    ids, _, truth = match_records(predictions, annotations)
+    yaw, layout = head_poses(annotations)[:, 0], layout_of(ids)
+    metrics = {name: evaluation.landmarks for name, evaluation in evaluations.items()}
+    per_face = {name: figures.per_face for name, figures in metrics.items()}
+    of_landmark = {name: [figures.per_landmark[i] for i in ids] for name, figures in metrics.items()}
+    curves = {
+        f"{name}: NME {figures.nme:.2f}, AUC_{figures.threshold:g} {figures.auc:.1f}, FR {figures.fr:.2f}": errors
+        for (name, figures), errors in zip(metrics.items(), per_face.values(), strict=True)
+    }
+    pictures = {
+        "cumulative_error": cumulative_curve(curves, first.landmarks.threshold, label),
+        "error_per_landmark": error_map(mean_face(truth), of_landmark, label),
+    }
+    if layout is not None:
+        contours = {name: figures.per_contour for name, figures in metrics.items()}
+        pictures["error_per_contour"] = contour_bars(contours, label)
+        pictures["worst_faces"] = _sheet(worst, first, predictions, annotations, layout, images)
+    if np.isfinite(yaw).any():
+        pictures["error_against_yaw"] = error_against_yaw(yaw, per_face, label)
+    return pictures
 
 
 def _sheet(
@@ -122,12 +136,3 @@ def _sheet(
     truth, predicted = torch.stack(shapes).unbind(dim=1)
     captions = [f"face {face}: {evaluation.landmarks.per_face[face]:.2f} %" for face in faces]
     return face_sheet(torch.stack(crops), truth, predicted, layout, captions)
-
-
-def _legend(name: str, evaluation: Evaluation) -> str:
-    metrics = evaluation.landmarks
-    return f"{name}: NME {metrics.nme:.2f}, AUC_{metrics.threshold:g} {metrics.auc:.1f}, FR {metrics.fr:.2f}"
-
-
-def _link(name: str, pictures: Mapping[str, Figure]) -> str:
-    return f"![{name.replace('_', ' ')}]({name}.png)" if name in pictures else ""

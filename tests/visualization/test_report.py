@@ -65,7 +65,7 @@ def test_the_page_of_two_methods_on_photos(tmp_path: Path) -> None:
     assert f"NME {methods['ours'].landmarks.nme:.4f}" in text
     assert "theirs - ours" in text
     assert "| some " in text
-    worst = text[text.index("## The worst faces") :]
+    worst = text[text.index("## Worst faces") :]
     order = np.argsort(-methods["ours"].landmarks.per_face)
     assert [int(number) for number in re.findall(r"\| (\d) ", worst)] == order.tolist()
     sheet = np.asarray(Image.open(tmp_path / "out" / "worst_faces.png").convert("RGB")).reshape(-1, 3)
