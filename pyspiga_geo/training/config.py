@@ -88,6 +88,8 @@ class TrainConfig:
         synthetic_faces: how many faces are drawn where annotations says ``synthetic``.
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
+        weights: start from these, ``compact`` or a file that an earlier run wrote, instead of at random. The model is
+            then that of the weights; ``preset`` and ``model`` do not count.
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
         seed: of everything random.
@@ -115,6 +117,7 @@ class TrainConfig:
     synthetic_faces: int = 1000
     preset: str = "compact"
     model: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
     validation_fraction: float = 0.1
     skip_bad: bool = False
     seed: int = 0

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.config import TrainConfig
@@ -33,10 +34,11 @@ def run_training(config: TrainConfig) -> Path:
 
     Raises:
         pyspiga_geo.data.RecordError: when the annotations cannot be used.
-        ValueError: for an unknown preset, layout or model key.
+        ValueError: for an unknown preset, layout or model key, or weights of another layout.
+        pyspiga_geo.models.CheckpointError: when the weights to start from cannot be read.
     """
     seed_everything(config.seed)
-    model = SPIGA.from_preset(config.preset, config.layout, **config.model)
+    model = _first_model(config)
     data = FaceDataModule(config, model.config)
     stages: list[tuple[str, Callable[[SPIGA], Stage]]] = [
         ("landmarks", lambda model: BackboneStage(model, config, config.landmarks, with_pose=False)),
@@ -57,6 +59,15 @@ def run_training(config: TrainConfig) -> Path:
     rank_zero_only(model.save)(config.out / RESULT, half=True)
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())
     return config.out / RESULT
+
+
+def _first_model(config: TrainConfig) -> SPIGA:
+    if config.weights is None:
+        return SPIGA.from_preset(config.preset, config.layout, **config.model)
+    model = SPIGA.from_pretrained(config.weights)
+    if model.layout.ids != get_layout(config.layout).ids:
+        raise ValueError(f"{config.weights} has the layout {model.layout.name!r}, not {config.layout!r}")
+    return model
 
 
 def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:

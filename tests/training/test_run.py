@@ -112,6 +112,19 @@ def test_the_same_seed_trains_the_same_weights(config, tmp_path):
     assert any(not torch.equal(other[name], value) for name, value in first.items())
 
 
+def test_training_starts_from_weights(config, tmp_path, tiny_model):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    tiny_model.save(tmp_path / "first.safetensors")
+    run = replace(
+        config, out=tmp_path / "run", weights=str(tmp_path / "first.safetensors"),
+        landmarks=skip, pose=skip, cascade=skip, joint=skip,
+    )  # fmt: skip
+    for name, value in trained(run).items():
+        torch.testing.assert_close(value, tiny_model.state_dict()[name], rtol=1e-3, atol=1e-6, msg=name)
+    with pytest.raises(ValueError, match=r"first\.safetensors has the layout 'ibug68', not 'wflw98'"):
+        run_training(replace(run, out=tmp_path / "other", layout="wflw98"))
+
+
 def test_an_unknown_model_key_is_named(config, tmp_path):
     with pytest.raises(ValueError, match="unknown configuration widht"):
         run_training(replace(config, out=tmp_path, model={"widht": 3}))
