@@ -243,9 +243,7 @@ class MultitaskHourglass(nn.Module):
             maps = stack.landmarks(feature_map)
             pose = stack.estimate_pose(core)
             outputs.append(
-                StackOutput(
-                    pose, maps.landmarks, maps.points, maps.boundaries, feature_map, maps.log_density
-                )
+                StackOutput(pose, maps.landmarks, maps.points, maps.boundaries, feature_map, maps.log_density)
             )
             x = stack.merge(x, feature_map, maps.heatmaps)
         return outputs
