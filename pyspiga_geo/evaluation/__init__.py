@@ -15,6 +15,7 @@ from pyspiga_geo.evaluation.head_pose import (
     head_poses,
     yaw_bins,
 )
+from pyspiga_geo.evaluation.landmark_pose import landmark_poses, true_yaws
 from pyspiga_geo.evaluation.landmarks import (
     LandmarkMetrics,
     contour_errors,
@@ -51,6 +52,7 @@ __all__ = [
     "head_poses",
     "landmark_errors",
     "landmark_metrics",
+    "landmark_poses",
     "layout_of",
     "match_records",
     "nme",
@@ -58,5 +60,6 @@ __all__ = [
     "percentiles",
     "read_subsets",
     "record_errors",
+    "true_yaws",
     "yaw_bins",
 ]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pyspiga_geo.data.records import FaceRecord
 from pyspiga_geo.evaluation.head_pose import HeadPoseMetrics, head_pose_metrics, head_poses, yaw_bins
+from pyspiga_geo.evaluation.landmark_pose import true_yaws
 from pyspiga_geo.evaluation.landmarks import LandmarkMetrics, landmark_metrics, record_errors
 from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interval, compare_errors
@@ -26,7 +27,8 @@ class Evaluation:
         pose: Errors of the head pose, NaN where no face has a true or none a predicted one.
         subsets: The figures of each subset by name.
         by_yaw: The figures of the faces in each range of true yaw (see :func:`yaw_bins`), without those of
-            unknown yaw and without empty ranges.
+            unknown yaw and without empty ranges. A face without annotated yaw is where its true landmarks put it.
+        computed_yaws: How many faces are in ``by_yaw`` by their landmarks.
         ignored_ids: Predicted landmarks that no annotation has, and that do not count therefore.
     """
 
@@ -35,6 +37,7 @@ class Evaluation:
     pose: HeadPoseMetrics
     subsets: dict[str, "Evaluation"] = field(default_factory=dict)
     by_yaw: dict[str, "Evaluation"] = field(default_factory=dict)
+    computed_yaws: int = 0
     ignored_ids: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,7 +47,13 @@ class Evaluation:
             for kind, group in (("subsets", self.subsets), ("by_yaw", self.by_yaw))
             if group
         }
-        more = plain({"nme_interval": self.nme_interval, "ignored_ids": self.ignored_ids})
+        more = plain(
+            {
+                "nme_interval": self.nme_interval,
+                "ignored_ids": self.ignored_ids,
+                "computed_yaws": self.computed_yaws,
+            }
+        )
         return self.landmarks.to_dict() | more | self.pose.to_dict() | parts
 
 
@@ -76,6 +85,7 @@ def evaluate_faces(
     """
     ids, errors = record_errors(predictions, annotations, norm)
     found, true = head_poses(predictions), head_poses(annotations)
+    yaw, computed = true_yaws(annotations)
 
     def part(faces: npt.ArrayLike, **more: Any) -> Evaluation:
         rows = np.asarray(faces)
@@ -86,7 +96,8 @@ def evaluate_faces(
     return part(
         range(len(errors)),
         subsets={name: part(list(faces)) for name, faces in (subsets or {}).items()},
-        by_yaw={name: part(inside) for name, inside in yaw_bins(true[:, 0]).items() if inside.any()},
+        by_yaw={name: part(inside) for name, inside in yaw_bins(yaw).items() if inside.any()},
+        computed_yaws=computed,
         ignored_ids=tuple(sorted({landmark for face in predictions for landmark in face.ids} - {*ids})),
     )
 
@@ -113,4 +124,8 @@ def compare_evaluations(one: Evaluation, reference: Evaluation) -> dict[str, Pai
 
 
 def _without_faces(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if name not in ("per_face", "ignored_ids")}
+    return {
+        name: value
+        for name, value in figures.items()
+        if name not in ("per_face", "ignored_ids", "computed_yaws")
+    }

@@ -51,6 +51,10 @@ def summary(evaluation: Evaluation) -> str:
         lines.append(f"head pose, mean absolute error in degrees: {errors}")
         if pose.faces < metrics.faces:
             lines.append(f"{metrics.faces - pose.faces} faces have no true head pose and do not count there")
+    if computed := evaluation.computed_yaws:
+        lines.append(
+            f"the yaw of {computed} faces is that of their true landmarks: no head pose is annotated"
+        )
     return "\n".join(lines)
 
 

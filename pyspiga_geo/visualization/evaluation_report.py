@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data import FaceRecord, find_image, landmarks_for, read_image
-from pyspiga_geo.evaluation import Evaluation, head_poses, layout_of, match_records
+from pyspiga_geo.evaluation import Evaluation, layout_of, match_records, true_yaws
 from pyspiga_geo.evaluation.tables import (
     comparison_table,
     contour_table,
@@ -93,7 +93,7 @@ def _pictures(
     first = next(iter(evaluations.values()))
     label = f"error, % of {first.landmarks.norm}"
     ids, _, truth = match_records(predictions, annotations)
-    yaw, layout = head_poses(annotations)[:, 0], layout_of(ids)
+    (yaw, _), layout = true_yaws(annotations), layout_of(ids)
     metrics = {name: evaluation.landmarks for name, evaluation in evaluations.items()}
     per_face = {name: figures.per_face for name, figures in metrics.items()}
     of_landmark = {name: [figures.per_landmark[i] for i in ids] for name, figures in metrics.items()}

@@ -13,9 +13,9 @@ SUBSETS = {"first": [0, 1, 2], "last": [5, 3, 4]}
 
 
 def faces(noise: float, seed: int = 0) -> list[FaceRecord]:
-    """Six turned faces; the landmarks of the truth are the same for every seed."""
+    """Six heads, five said to be turned; the landmarks of all are frontal, and the truth's the same for every seed."""
     rng = np.random.default_rng(seed)
-    shape = np.random.default_rng(0).uniform(0, 100, (68, 2))
+    shape = 50 + 40 * np.stack([-IBUG68.shape3d[:, 1], IBUG68.shape3d[:, 2]], axis=1)
     return [
         FaceRecord(
             f"{number}.png",
@@ -38,12 +38,14 @@ def test_subsets_and_ranges_of_yaw_are_evaluations_of_their_faces() -> None:
         assert whole.subsets[name].nme_interval == alone.nme_interval
         assert whole.subsets[name].pose.mae == alone.pose.mae
     assert {name: part.landmarks.faces for name, part in whole.by_yaw.items()} == {
-        "0-15": 1,
+        "0-15": 2,
         "15-30": 2,
         "30-45": 1,
         "45-180": 1,
     }
     assert whole.by_yaw["15-30"].landmarks.per_face.tolist() == whole.landmarks.per_face[[0, 2]].tolist()
+    assert whole.by_yaw["0-15"].landmarks.per_face.tolist() == whole.landmarks.per_face[[1, 5]].tolist()
+    assert whole.computed_yaws == 1  # face 5, whose annotation says no head pose
     assert whole.pose.faces == 5
     assert whole.pose.mae == pytest.approx({"yaw": 1, "pitch": 1, "roll": 1, "mean": 1})
 
@@ -104,6 +106,7 @@ def test_tables_say_the_figures() -> None:
     assert f"NME {good.landmarks.nme:.4f}   P90 {good.landmarks.nme_p90:.4f}" in said
     assert f"AUC_7 {good.landmarks.auc:.3f}   FR_7 {good.landmarks.fr:.4f}" in said
     assert "yaw 1.000, pitch 1.000, roll 1.000, mean 1.000\n1 faces have no true head pose" in said
+    assert "the yaw of 1 faces is that of their true landmarks" in said
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in parts_table(good).splitlines()[2:]]
     assert [row[0] for row in rows] == ["all", "first", "last", *(f"yaw {name}" for name in good.by_yaw)]
     assert [row[2] for row in rows[:3]] == [
