@@ -168,7 +168,7 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
                     run_training(run)
         finally:
             signal.signal(signal.SIGINT, handler)  # the engine leaves it switched off
-    assert not (run.out / "cascade" / "model.safetensors").exists()
+    assert not (run.out / "joint" / "model.safetensors").exists()
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
     log = (run.out / "cascade" / "csv" / "version_1" / "metrics.csv").read_text()
