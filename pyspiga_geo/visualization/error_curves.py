@@ -56,7 +56,7 @@ def contour_bars(per_contour: Mapping[str, Mapping[str, float]], label: str) -> 
     ax.margins(x=0.1, y=0.02)
     ax.set_xlabel(label)
     if len(per_contour) > 1:
-        ax.legend()
+        figure.legend(loc="outside upper center", ncols=2)
     return figure
 
 
