@@ -16,8 +16,9 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 from ablation.cells import CELLS, QUICK_CELLS, Cell, cell_by_name
 from ablation.features import Features, annotated_faces, drawn_faces, load
@@ -57,6 +58,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def _leave_with_parent() -> None:
+    """End this process when the one that started it is gone, however that was ended."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def train_missing(tasks: dict[tuple[Cell, int], Path], jobs: int, *common: object) -> None:
     """Train the cells whose results are not there, several at once, each in a process of its own."""
     missing = {task: path for task, path in tasks.items() if not path.exists()}
@@ -69,7 +82,7 @@ def train_missing(tasks: dict[tuple[Cell, int], Path], jobs: int, *common: objec
     os.environ |= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}
     threads = max((os.cpu_count() or 1) // jobs, 1)
     start = time.perf_counter()
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _leave_with_parent) as pool:
         running = {
             pool.submit(run_cell, path, cell, seed, *common, threads): f"{cell.name}, seed {seed}"
             for (cell, seed), path in missing.items()
