@@ -55,9 +55,9 @@ def _by_last_part(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: 
     if node.get("refdomain") != "py":
         return None
     last = node["reftarget"].rpartition(".")[2]
-    found = [
-        name for name in env.domains.python_domain.objects if name.endswith(f".{last}") and _is_ours(name)
-    ]
+    entries = env.domains.python_domain.objects.items()
+    found = [name for name, entry in entries if name.endswith(f".{last}") and not entry.aliased]
+    found = [name for name in found if _is_ours(name)]
     if len(found) != 1:
         return None
     node["reftarget"] = found[0]
@@ -73,7 +73,14 @@ def _mend_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any,
         if not lines:
             logger.warning("constant without a docstring: %s", name)
     if what in ("data", "attribute", "property"):
-        lines.insert(0, "")
+        lines[:0] = ["..", ""]  # an empty comment
+
+
+def _mend_signature(
+    app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write ``...`` for a dataclass's default of ``<factory>``, which is no expression that could be parsed."""
+    return (signature.replace("<factory>", "...") if signature else signature), returns
 
 
 def _text_below(name: str) -> list[str]:
@@ -94,5 +101,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the build."""
     app.connect("env-check-consistency", _check_all_are_there)
     app.connect("missing-reference", _by_last_part)
+    app.connect("autodoc-process-signature", _mend_signature)
     app.connect("autodoc-process-docstring", _mend_docstring, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -20,7 +20,7 @@ _CURVE_BINS = 10_000
 
 
 def landmark_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, normaliser: npt.ArrayLike) -> FloatArray:
-    """Distance of each predicted landmark from the true one, in percent of the normaliser: 100 |p - t| / d.
+    """Distance of each predicted landmark from the true one, in percent of the normaliser: ``100 |p - t| / d``.
 
     Args:
         predicted: Positions [F, L, 2], pixels.

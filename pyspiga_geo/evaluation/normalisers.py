@@ -8,6 +8,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 NORMALISERS = ("corners", "pupils", "lnd_bbox", "bbox", "height", "diagonal")
+"""The lengths of a face that :func:`normaliser` knows."""
 
 # Landmarks of the right and of the left eye of the person. Ids above 24 mean different points in different
 # layouts (138 is an eyelid of ibug68 and an eyebrow of wflw98), but neither layout has all eyelids of the

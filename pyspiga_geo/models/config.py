@@ -86,6 +86,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "heatmap_windows": True,
     },
 }
+"""What each preset of :func:`make_config` changes of the defaults of :class:`SPIGAConfig`."""
 
 
 def make_config(preset: str = "paper", **overrides: Any) -> SPIGAConfig:

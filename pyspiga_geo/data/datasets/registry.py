@@ -18,6 +18,7 @@ DATASETS: dict[str, type[PublishedFaces]] = {
     "merl-rav": MERLRAV,
     "pts": PtsFolder,
 }
+"""The datasets that :func:`read_dataset` reads in the layout in which their owners distribute them, by name."""
 
 
 def read_dataset(
