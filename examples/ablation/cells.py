@@ -30,6 +30,8 @@ class Cell:
         heatmaps: whether each landmark also looks at its own heatmap.
         shared: whether all steps use the same linear maps.
         looking: one landmark in so many looks at the picture; the others see nothing.
+        visibility: whether each landmark is told if something hides it. This is the truth, which no user has: an upper
+            bound on what messages gain by it.
     """
 
     conv: str = "attention"
@@ -42,6 +44,7 @@ class Cell:
     heatmaps: bool = False
     shared: bool = False
     looking: int = 1
+    visibility: bool = False
 
     @property
     def setting(self) -> str:
@@ -56,6 +59,7 @@ class Cell:
             "heatmaps": "heatmap windows",
             "shared": "steps share weights",
             "looking": f"1 in {self.looking} looks",
+            "visibility": "visibility told",
         }
         base = Cell()
         return ", ".join(word for key, word in words.items() if getattr(self, key) != getattr(base, key))
@@ -92,6 +96,7 @@ CELLS = [
     *_with_and_without_messages(looking=4, steps=1),
     *_with_and_without_messages(heatmaps=True),
     *_with_and_without_messages(shared=True),
+    *_with_and_without_messages(visibility=True),
 ]
 QUICK_CELLS = [
     *(Cell(conv) for conv in ("attention", "none", "gcn", "gat")),
@@ -130,6 +135,8 @@ def make_cascade(
         if cell.windows == "constant":
             step.window = config.window / 2
         step.relative = _position_encoder(cell.position, len(layout), channels, step.relative)
+        if cell.visibility:
+            step.relative = Sum(step.relative, Visibility(channels))
         if cell.looking > 1:
             step.visual = SomeLook(step.visual, len(layout), cell.looking)
     if cell.shared:
@@ -186,8 +193,24 @@ class LandmarkName(nn.Module):
         return self.names.expand(len(pos), -1, -1)
 
 
+class Visibility(nn.Module):
+    """Tell each landmark whether something hides it, whatever the positions: a learned vector for each of the two."""
+
+    visible: Tensor
+    """[B, L]: 1 where nothing stands before the landmark. Set before each call, as a cascade passes positions only."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(2, channels)
+
+    def forward(self, pos: Tensor) -> Tensor:
+        """The vectors [B, L, C] for positions [B, L, 2]."""
+        found: Tensor = self.vectors(self.visible.long())
+        return found
+
+
 class Sum(nn.Module):
-    """Two encodings of positions, added."""
+    """What two encoders tell a landmark, added."""
 
     def __init__(self, *encoders: nn.Module) -> None:
         super().__init__()

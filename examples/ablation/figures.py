@@ -101,7 +101,7 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
     _name_places(ax, settings)
     ax.set_xlabel(
         "error without messages minus error with attention, % of the eye corners' distance\n"
-        "bar: 95 % interval over faces; right of the line messages help"
+        "bar: 95 % interval over faces and seeds; right of the line messages help"
     )
     ax.legend(ncols=3, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1))
     return figure

@@ -6,21 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ablation.cells import Cell, twin
+from ablation.difference import Difference, FloatArray, compare_trainings
 from ablation.features import Seen
 from ablation.train import Result, percent
 from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.evaluation import PairedComparison, compare_errors
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import pose_targets
-
-FloatArray = npt.NDArray[np.float64]
-
-RESAMPLES = 1999
 
 YAW = (10.0, 20.0)
 """Degrees of yaw that a frontal face stays below, and a turned one comes to."""
@@ -43,8 +38,8 @@ class Row:
         parameters: of the cascade.
         milliseconds: of a training step.
         per_seed: the error of each training.
-        versus_attention: compared with the same cell with attention: error minus that of the other, by faces, each
-            face's errors averaged over seeds. None where there is no such cell, or it is this one.
+        versus_attention: compared with the same cell with attention: error minus that of the other. None where there
+            is no such cell, or it is this one.
         versus_none: the same with the cell that sends no messages.
         versus_base: the same with the base, attention and nothing changed.
     """
@@ -58,9 +53,9 @@ class Row:
     parameters: int
     milliseconds: float
     per_seed: tuple[float, ...]
-    versus_attention: PairedComparison | None
-    versus_none: PairedComparison | None
-    versus_base: PairedComparison | None
+    versus_attention: Difference | None
+    versus_none: Difference | None
+    versus_base: Difference | None
 
 
 def conditions(clear: Seen, occluded: Seen, model: SPIGA) -> Conditions:
@@ -97,7 +92,7 @@ def make_rows(results: Mapping[Cell, Sequence[Result]], groups: Conditions) -> l
         def versus(cell: Cell, other: FloatArray | None, of: Mapping[Cell, FloatArray] = errors):
             if other is None or other is of[cell] or not other.size:
                 return None
-            return compare_errors(of[cell].mean(axis=0), other.mean(axis=0), resamples=RESAMPLES)
+            return compare_trainings(of[cell], other)
 
         for cell, found in results.items():
             per_seed = errors[cell].mean(axis=1) if errors[cell].size else np.full(len(found), np.nan)
@@ -128,12 +123,12 @@ def _by_seed_and_face(found: Sequence[Result], faces: str, chosen: Tensor) -> Fl
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write all rows; a comparison becomes difference, ends of its 95 % interval and p-values."""
+    """Write all rows; a comparison becomes difference, ends of its 95 % interval and p-values, see Difference."""
     comparisons = ("versus_attention", "versus_none", "versus_base")
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         plain = [name for name in Row.__dataclass_fields__ if name not in comparisons]
-        parts = ("difference", "low", "high", "p_permutation", "p_wilcoxon")
+        parts = ("difference", "low", "high", "p_welch", "p_permutation", "p_wilcoxon")
         writer.writerow([*plain, *(f"{name}_{part}" for name in comparisons for part in parts)])
         for row in rows:
             values = [getattr(row, name) for name in plain]
@@ -141,7 +136,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
             for name in comparisons:
                 found = getattr(row, name)
                 values += (
-                    [found.difference, *found.interval, found.p_permutation, found.p_wilcoxon]
+                    [found.difference, *found.interval, *(getattr(found, part) for part in parts[3:])]
                     if found
                     else [""] * len(parts)
                 )
@@ -169,7 +164,7 @@ def _names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.cell for row in rows))
 
 
-def _in_words(found: PairedComparison | None) -> str:
+def _in_words(found: Difference | None) -> str:
     if found is None:
         return ""
     low, high = found.interval

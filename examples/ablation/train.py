@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from ablation.cells import Cell, make_cascade, make_edges
+from ablation.cells import Cell, Visibility, make_cascade, make_edges
 from ablation.features import Seen, load
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.evaluation import landmark_errors, normaliser
@@ -81,6 +81,9 @@ class Refiner:
         """Positions [B, L, 2] after each step."""
         start = self.mean_shape.expand_as(seen.initial) if self.cell.start == "mean" else seen.initial
         heatmaps = seen.heatmaps if self.cell.heatmaps else None
+        for module in self.cascade.modules():
+            if isinstance(module, Visibility):
+                module.visible = seen.visible
         steps: list[Tensor] = self.cascade(
             start, seen.feature_map, self.edge_index, heatmaps=heatmaps, detach_steps=True
         ).steps

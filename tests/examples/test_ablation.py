@@ -1,4 +1,4 @@
-"""The parts of compare_gcn_gat.py, one by one."""
+"""Features, trainings and table of compare_gcn_gat.py."""
 
 import csv
 from dataclasses import replace
@@ -6,131 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from ablation.cells import CELLS, OPERATORS, QUICK_CELLS, Cell, cell_by_name, make_cascade, make_edges, twin
+from ablation.cells import Cell, twin
+from ablation.difference import compare_trainings
 from ablation.features import Features, Seen, annotated_faces, drawn_faces, load
 from ablation.table import as_text, conditions, make_rows, write_csv
 from ablation.train import Result, Settings, mean_shape, read_result, result_path, run_cell
-from torch import nn
 
 from pyspiga_geo import SPIGA, get_layout
 from pyspiga_geo.data import FaceRecord, write_records
-from pyspiga_geo.models import make_config
 
 LAYOUT = get_layout("ibug68")
-CONFIG = make_config("compact", channels=8)
-
-
-def cascade_of(
-    cell: Cell, channels: int = 64
-) -> nn.Module:  # with few channels all ReLUs may be dead at the start
-    return make_cascade(cell, LAYOUT, CONFIG, channels, num_layers=1)
-
-
-def learning(cascade: nn.Module) -> dict[str, nn.Parameter]:
-    """Its parameters but the skip that TransformerConv makes and, without root weight, never uses."""
-    return {name: value for name, value in cascade.named_parameters() if ".lin_skip." not in name}
-
-
-def refined(cascade: nn.Module, pos: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        return cascade.eval()(pos, feature_map).pos
-
-
-def test_names_tell_cells_apart_and_find_them():
-    names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names)
-    assert {"attention", "none: 1 step", "attention: 1 step, 1 in 4 looks", "gcn: nearest graph"} <= set(
-        names
-    )
-    assert all(cell in CELLS for cell in QUICK_CELLS)
-    assert cell_by_name("none: name position") == Cell("none", position="name")
-    with pytest.raises(ValueError, match=r"unknown cell 'gnc'; known: attention; none; gcn"):
-        cell_by_name("gnc")
-
-
-def test_operators_have_the_same_number_of_parameters_within_ten_percent():
-    config = make_config("compact")
-    counts = [
-        sum(value.numel() for value in learning(make_cascade(cell, LAYOUT, config, 64, 2)).values())
-        for cell in OPERATORS
-    ]
-    assert max(counts) < 1.1 * min(counts)
-
-
-@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_every_cell_learns_with_all_of_its_parameters(cell: Cell):
-    cascade = cascade_of(cell, channels=8)
-    heatmaps = torch.randn(2, 68, 8, 8) if cell.heatmaps else None
-    out = cascade(torch.rand(2, 68, 2), torch.rand(2, 8, 8, 8), make_edges(cell, LAYOUT), heatmaps=heatmaps)
-    assert len(out.steps) == cell.steps
-    out.pos.sum().backward()
-    assert {name for name, value in cascade.named_parameters() if value.grad is not None} == set(
-        learning(cascade)
-    )
-
-
-def test_windows_shrink_or_stay():
-    assert [step.window for step in cascade_of(Cell()).steps] == [0.5, 0.25, 0.125]
-    assert [step.window for step in cascade_of(Cell(windows="constant")).steps] == [0.25, 0.25, 0.25]
-
-
-def test_shared_steps_have_one_set_of_linear_maps_and_norms_of_their_own():
-    first, second, third = cascade_of(Cell(shared=True, heatmaps=True)).steps
-    linear = [name for name, _ in first.named_parameters() if ".norms." not in name]
-    assert "blocks.0.conv.lin_query.weight" in linear
-    for other in (second, third):
-        theirs = dict(other.named_parameters())
-        for name, value in first.named_parameters():
-            assert (theirs[name] is value) == (name in linear), name
-    assert first.window == 2 * second.window
-
-
-def test_only_messages_tell_what_landmarks_see_that_do_not_look():
-    pos, before, after = torch.rand(1, 68, 2), torch.rand(1, 8, 8, 8), torch.rand(1, 8, 8, 8)
-    blind = torch.arange(68) % 4 != 0
-    for conv, heard in (("none", False), ("attention", True)):
-        cascade = cascade_of(Cell(conv, steps=1, looking=4))
-        moved = (refined(cascade, pos, after) - refined(cascade, pos, before)).abs().amax(dim=2)[0] > 0
-        assert moved[~blind].all()
-        assert moved[blind].all() if heard else not moved[blind].any()
-
-
-def test_what_a_landmark_is_told_about_positions():
-    pos, feature_map = torch.rand(1, 68, 2), torch.rand(1, 8, 8, 8)
-    others = pos.clone()
-    others[:, 1:] += 0.1 * torch.rand(1, 67, 2)
-    both = pos + 0.1
-    even = torch.ones(1, 8, 8, 8)  # the picture looks the same everywhere
-    for position, of_others, of_itself in (
-        ("relative", True, False),
-        ("small", True, False),
-        ("absolute", False, True),
-        ("both", True, True),
-        ("name", False, False),
-    ):
-        cascade = cascade_of(Cell("none", steps=1, position=position))
-
-        def moved(
-            start: torch.Tensor, cascade: nn.Module = cascade, maps: torch.Tensor = even
-        ) -> torch.Tensor:
-            return (refined(cascade, start, maps) - start)[0, 0]
-
-        assert (not torch.allclose(moved(pos), moved(others), atol=1e-6)) == of_others, position
-        assert (not torch.allclose(moved(pos), moved(both), atol=1e-6)) == of_itself, position
-        assert not torch.allclose(moved(pos), moved(both, maps=feature_map), atol=1e-6)
-    names = cascade_of(Cell("none", position="name")).steps[0].relative.names
-    assert len(names.unique(dim=0)) == 68
-
-
-def test_graphs():
-    assert make_edges(Cell(), LAYOUT) is None
-    source, target = make_edges(Cell(graph="nearest"), LAYOUT)
-    assert torch.equal(target.bincount(), torch.full((68,), 6))
-    assert (source != target).all()
-    assert {36, 38} <= set(source[target == 37].tolist())  # neighbours on the eyelid
-    contour = make_edges(Cell(graph="contour"), LAYOUT)
-    assert [0, 1] in contour.T.tolist()
-    assert [0, 2] not in contour.T.tolist()
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +162,31 @@ def test_table_of_known_errors(tiny_model: SPIGA, features: Features, tmp_path):
     assert len(text) == 4
     assert text[2].startswith("none")
     assert "+1.500 [" in text[2]
+
+
+def test_an_interval_holds_the_true_difference_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    held, trials = {1: 0, 3: 0}, 200
+
+    def trainings(seeds: int) -> np.ndarray:
+        """Errors with a part of each training's own, and one of each face under each training."""
+        return generator.normal(size=(seeds, 1)) * 0.1 + generator.normal(size=(seeds, 100)) * 0.5
+
+    for seeds in held:
+        for _ in range(trials):
+            low, high = compare_trainings(trainings(seeds) + 1, trainings(3)).interval
+            held[seeds] += low <= 1 <= high
+    assert 0.9 < held[3] / trials <= 1
+    assert held[1] < held[3]  # a single training tells nothing of its spread
+
+
+def test_a_difference_is_told_with_its_probabilities():
+    generator = np.random.default_rng(0)
+    faces = generator.normal(size=(1, 50))
+    noise = [0.01 * generator.normal(size=(3, 50)) for _ in range(2)]
+    found = compare_trainings(2 + faces + noise[0], 1.9 + faces + noise[1])
+    assert found.difference == pytest.approx(0.1, abs=0.01)
+    assert found.interval[0] < found.difference < found.interval[1]
+    assert max(found.p_welch, found.p_permutation, found.p_wilcoxon) < 0.01
+    same = compare_trainings(faces, faces)
+    assert (same.difference, same.p_welch) == (0, 1)
