@@ -34,9 +34,8 @@ math_renderer = html_math_renderer = "mathml"
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = "bysource"
-autodoc_default_options = {
-    "exclude-members": "edge_updater, propagate"
-}  # PyG writes them for each MessagePassing
+# PyG writes these for each MessagePassing.
+autodoc_default_options = {"exclude-members": "edge_updater, propagate"}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
@@ -48,9 +47,9 @@ napoleon_custom_sections = ["Shapes"]
 
 # Names of ours must resolve; those of others have their documentation elsewhere, and nothing is fetched.
 nitpicky = True
-_OTHERS = r"(collections|jsonargparse|lightning|matplotlib|np|npt|numpy|os|pathlib|torch|torch_geometric|torchmetrics|typing)\."
+_OTHERS = "collections jsonargparse lightning matplotlib np npt numpy os pathlib torch torch_geometric torchmetrics typing"
 _PRIVATE = r"pyspiga_geo\..*\._"
-nitpick_ignore_regex = [("py:.*", _OTHERS + ".*"), ("py:.*", _PRIVATE + ".*")]
+nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_OTHERS.split())})\..*"), ("py:.*", _PRIVATE + ".*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
