@@ -47,9 +47,11 @@ napoleon_custom_sections = ["Shapes"]
 
 # Names of ours must resolve; those of others have their documentation elsewhere, and nothing is fetched.
 nitpicky = True
-_OTHERS = "collections jsonargparse lightning matplotlib np npt numpy os pathlib torch torch_geometric torchmetrics typing"
+_OTHERS = (
+    "collections|jsonargparse|lightning|matplotlib|np|npt|numpy|os|pathlib|torch(_geometric|metrics)?|typing"
+)
 _PRIVATE = r"pyspiga_geo\..*\._"
-nitpick_ignore_regex = [("py:.*", rf"({'|'.join(_OTHERS.split())})\..*"), ("py:.*", _PRIVATE + ".*")]
+nitpick_ignore_regex = [("py:.*", rf"({_OTHERS})\..*"), ("py:.*", rf"{_PRIVATE}.*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
