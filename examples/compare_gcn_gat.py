@@ -7,8 +7,9 @@
 
 The backbone is that of the compact model. What it sees of the faces is computed once and kept in OUT/features; every
 cell of the table is trained from several seeds, and each finished training is kept in OUT/cells: a run that was stopped
-goes on where it was. Then come the table (on the screen and as table.csv, with 95 % confidence intervals and paired
-tests over faces against the same cell with attention and with no messages) and the figures.
+goes on where it was, and where one cell is to be known better than others, a run with more --seeds of these --cells can
+come first. Then come the table (on the screen and as table.csv, with 95 % confidence intervals over faces and seeds and
+paired tests over faces against the same cell with attention and with no messages) and the figures.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from ablation.cells import CELLS, QUICK_CELLS, Cell, cell_by_name
 from ablation.features import Features, annotated_faces, drawn_faces, load
 from ablation.figures import save_figures
 from ablation.table import as_text, conditions, make_rows, write_csv
-from ablation.train import Settings, read_result, result_path, run_cell
+from ablation.train import Settings, read_results, result_path, run_cell
 
 from pyspiga_geo import SPIGA
 
@@ -41,7 +42,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--test", action="store_true", help="measure on DIR/test.json")
     parser.add_argument("--drawn", type=int, metavar="N", help="drawn faces to train on, without --faces")
     parser.add_argument("--cells", nargs="+", metavar="NAME", help="only these cells, by their names")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="least trainings a cell (default: %(default)s)")
     parser.add_argument("--epochs", type=int, help="passes over the training faces")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="cells at once")
     options = parser.parse_args(arguments)
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     seen = {name: load(file) for name, file in evaluation_files.items()}
     groups = conditions(seen["clear"], seen["occluded"], model)
     results = {
-        cell: [read_result(tasks[cell, seed]) for seed in range(options.seeds)] for cell in options.cells
+        cell: read_results(options.out / "cells", cell, settings, features.key) for cell in options.cells
     }
     rows = make_rows(results, groups)
     write_csv(options.out / "table.csv", rows)

@@ -94,7 +94,9 @@ CELLS = [
     *_with_and_without_messages(position="both"),
     *_with_and_without_messages(looking=4),
     *_with_and_without_messages(looking=4, steps=1),
+    *_with_and_without_messages(looking=4, position="name"),
     *_with_and_without_messages(heatmaps=True),
+    *_with_and_without_messages(heatmaps=True, position="name"),
     *_with_and_without_messages(shared=True),
     *_with_and_without_messages(visibility=True),
 ]

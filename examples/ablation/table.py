@@ -148,14 +148,14 @@ def as_text(rows: Sequence[Row]) -> str:
     shown = ("all", "far start", "occluded", "occluded: hidden")
     of_cell = {name: {row.condition: row for row in rows if row.cell == name} for name in _names(rows)}
     width = max(len(name) for name in of_cell)
-    head = f"{'cell':{width}}  parameters  ms/step  " + "  ".join(f"{name:>16}" for name in shown)
+    head = f"{'cell':{width}}  seeds  parameters  ms/step  " + "  ".join(f"{name:>16}" for name in shown)
     lines = [f"{head}  {'minus attention':>26}  {'minus none':>26}"]
     for name, found in of_cell.items():
         everything = found["all"]
         errors = "  ".join(f"{f'{found[key].nme:.3f} ± {found[key].spread:.3f}':>16}" for key in shown)
         lines.append(
-            f"{name:{width}}  {everything.parameters:10,}  {everything.milliseconds:7.0f}  {errors}  "
-            f"{_in_words(everything.versus_attention):>26}  {_in_words(everything.versus_none):>26}"
+            f"{name:{width}}  {everything.seeds:5}  {everything.parameters:10,}  {everything.milliseconds:7.0f}  "
+            f"{errors}  {_in_words(everything.versus_attention):>26}  {_in_words(everything.versus_none):>26}"
         )
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,12 @@ def read_result(path: Path) -> Result:
         about = file.metadata()
         errors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a dict
     return Result(int(about["parameters"]), float(about["milliseconds"]), errors)
+
+
+def read_results(folder: Path, cell: Cell, settings: Settings, features: str) -> list[Result]:
+    """All results of a cell that are there, from seed 0 on without a gap."""
+    paths = (result_path(folder, cell, seed, settings, features) for seed in count())
+    return [read_result(path) for path in takewhile(Path.exists, paths)]
 
 
 def result_path(folder: Path, cell: Cell, seed: int, settings: Settings, features: str) -> Path:

@@ -10,7 +10,8 @@ from ablation.cells import Cell, twin
 from ablation.difference import compare_trainings
 from ablation.features import Features, Seen, annotated_faces, drawn_faces, load
 from ablation.table import as_text, conditions, make_rows, write_csv
-from ablation.train import Result, Settings, mean_shape, read_result, result_path, run_cell
+from ablation.train import Result, Settings, mean_shape, read_result, read_results, result_path, run_cell
+from safetensors.torch import save_file
 
 from pyspiga_geo import SPIGA, get_layout
 from pyspiga_geo.data import FaceRecord, write_records
@@ -118,6 +119,14 @@ def test_results_are_named_after_what_they_depend_on(tmp_path):
         for key in ("a", "b")
     }
     assert len(paths) == 24
+
+
+def test_all_trainings_without_a_gap_count(tmp_path):
+    for seed in (0, 1, 3):
+        path = result_path(tmp_path, Cell(), seed, SETTINGS, "key")
+        save_file({"clear": torch.full((1, 68), float(seed))}, path, {"parameters": "1", "milliseconds": "1"})
+    found = read_results(tmp_path, Cell(), SETTINGS, "key")
+    assert [result.errors["clear"][0, 0].item() for result in found] == [0, 1]
 
 
 def test_table_of_known_errors(tiny_model: SPIGA, features: Features, tmp_path):
