@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from ablation.cells import Cell, Visibility, make_cascade, make_edges
+from ablation.cascades import Visibility, make_cascade, make_edges
+from ablation.cells import Cell
 from ablation.features import Seen, load
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.evaluation import landmark_errors, normaliser

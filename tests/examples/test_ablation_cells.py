@@ -2,16 +2,8 @@
 
 import pytest
 import torch
-from ablation.cells import (
-    CELLS,
-    OPERATORS,
-    QUICK_CELLS,
-    Cell,
-    Visibility,
-    cell_by_name,
-    make_cascade,
-    make_edges,
-)
+from ablation.cascades import Visibility, make_cascade, make_edges
+from ablation.cells import CELLS, OPERATORS, QUICK_CELLS, Cell, cell_by_name
 from torch import nn
 
 from pyspiga_geo import get_layout
