@@ -59,13 +59,13 @@ def make_edges(cell: Cell, layout: Layout, neighbours: int = 6) -> Tensor | None
 
 
 def _position_encoder(kind: str, num_landmarks: int, channels: int, relative: nn.Module) -> nn.Module:
-    if kind == "small":
+    if kind == "bottleneck":
         return RelativePositionEncoder(num_landmarks, channels, hidden_channels=(8,))
     if kind == "absolute":
         return AbsolutePosition(channels)
     if kind == "both":
         return Sum(relative, AbsolutePosition(channels))
-    if kind == "name":
+    if kind == "unknown":
         return LandmarkName(num_landmarks, channels)
     return relative
 

@@ -2,6 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+_POSITION_WORDS = {
+    "bottleneck": "positions through a bottleneck",
+    "absolute": "absolute position",
+    "both": "relative and absolute position",
+    "unknown": "no positions",
+}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -13,8 +20,8 @@ class Cell:
         start: x_0 is the projected rigid face (``pose``) or the mean of all training faces (``mean``).
         windows: halved from step to step (``shrinking``), or the second step's all along (``constant``).
         position: what a landmark is told besides what it sees: where all others lie (``relative``, as in the paper),
-            the same through a bottleneck (``small``), where itself lies (``absolute``), both relative and absolute
-            (``both``), or only which landmark it is (``name``).
+            the same through a bottleneck (``bottleneck``), where itself lies (``absolute``), both relative and
+            absolute (``both``), or only which landmark it is (``unknown``).
         include_self: whether a landmark attends to itself.
         graph: ``complete``, ``contour`` (anatomical neighbours) or ``nearest`` (in the rigid face).
         heatmaps: whether each landmark also looks at its own heatmap.
@@ -43,7 +50,7 @@ class Cell:
             "steps": f"{self.steps} step{'s' if self.steps > 1 else ''}",
             "start": f"{self.start} shape",
             "windows": f"{self.windows} windows",
-            "position": f"{self.position} position",
+            "position": _POSITION_WORDS.get(self.position, ""),
             "include_self": "self included",
             "graph": f"{self.graph} graph",
             "heatmaps": "heatmap windows",
@@ -79,21 +86,21 @@ CELLS = [
     Cell(graph="nearest"),
     Cell("gcn", graph="nearest"),
     # what might make messages matter
-    *_with_and_without_messages(position="name"),
-    *_with_and_without_messages(position="small"),
+    *_with_and_without_messages(position="unknown"),
+    *_with_and_without_messages(position="bottleneck"),
     *_with_and_without_messages(position="both"),
     *_with_and_without_messages(looking=4),
     *_with_and_without_messages(looking=4, steps=1),
-    *_with_and_without_messages(looking=4, position="name"),
+    *_with_and_without_messages(looking=4, position="unknown"),
     *_with_and_without_messages(heatmaps=True),
-    *_with_and_without_messages(heatmaps=True, position="name"),
+    *_with_and_without_messages(heatmaps=True, position="unknown"),
     *_with_and_without_messages(shared=True),
     *_with_and_without_messages(visibility=True),
 ]
 QUICK_CELLS = [
     *(Cell(conv) for conv in ("attention", "none", "gcn", "gat")),
     *_with_and_without_messages(steps=1),
-    *_with_and_without_messages(position="name"),
+    *_with_and_without_messages(position="unknown"),
 ]
 """Few enough for a first look."""
 

@@ -48,7 +48,7 @@ def _cells(rows: Sequence[Row]) -> Figure:
         ax.axvline(rows[0].nme, color="black", linewidth=0.7, linestyle=":")
     _name_places(ax, [row.cell for row in rows])
     ax.set_xlabel(
-        f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation; strokes: each training"
+        f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation\nstrokes: each training"
     )
     ax.set_title(f"{rows[0].faces} faces")
     return figure
@@ -100,7 +100,7 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
     ax.axvline(0, color="black", linewidth=0.7, linestyle=":")
     _name_places(ax, settings)
     ax.set_xlabel(
-        "error without messages minus error with attention, % of the eye corners' distance\n"
+        "error without messages minus error with attention,\n% of the distance of the outer eye corners\n"
         "bar: 95 % interval over faces and seeds; right of the line messages help"
     )
     ax.legend(ncols=3, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1))

@@ -41,7 +41,7 @@ def test_names_tell_cells_apart_and_find_them():
         names
     )
     assert all(cell in CELLS for cell in QUICK_CELLS)
-    assert cell_by_name("none: name position") == Cell("none", position="name")
+    assert cell_by_name("none: no positions") == Cell("none", position="unknown")
     with pytest.raises(ValueError, match=r"unknown cell 'gnc'; known: attention; none; gcn"):
         cell_by_name("gnc")
 
@@ -102,10 +102,10 @@ def test_what_a_landmark_is_told_about_positions():
     even = torch.ones(1, 8, 8, 8)  # the picture looks the same everywhere
     for position, of_others, of_itself in (
         ("relative", True, False),
-        ("small", True, False),
+        ("bottleneck", True, False),
         ("absolute", False, True),
         ("both", True, True),
-        ("name", False, False),
+        ("unknown", False, False),
     ):
         cascade = cascade_of(Cell("none", steps=1, position=position))
 
@@ -117,7 +117,7 @@ def test_what_a_landmark_is_told_about_positions():
         assert (not torch.allclose(moved(pos), moved(others), atol=1e-6)) == of_others, position
         assert (not torch.allclose(moved(pos), moved(both), atol=1e-6)) == of_itself, position
         assert not torch.allclose(moved(pos), moved(both, maps=feature_map), atol=1e-6)
-    names = cascade_of(Cell("none", position="name")).steps[0].relative.names
+    names = cascade_of(Cell("none", position="unknown")).steps[0].relative.names
     assert len(names.unique(dim=0)) == 68
 
 
