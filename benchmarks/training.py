@@ -5,8 +5,8 @@
 
 One step is stage 2 of the recipe: augmentation of the batch, forward, losses, backward, AdamW. `cached` repeats one
 batch, `loader` reads each from pictures on disk with worker processes. A step has the configuration's 24 faces, for the
-reference network two, of which 24 at once need more memory than most machines without a GPU have. What is compared is
-crops a second.
+reference network two: with 24 the run was killed for want of memory on a machine of 24 GiB. What is compared is crops
+a second.
 """
 
 import argparse

@@ -55,9 +55,11 @@ def _by_last_part(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: 
     if node.get("refdomain") != "py":
         return None
     last = node["reftarget"].rpartition(".")[2]
-    entries = env.domains.python_domain.objects.items()
-    found = [name for name, entry in entries if name.endswith(f".{last}") and not entry.aliased]
-    found = [name for name in found if _is_ours(name)]
+    found = [
+        name
+        for name, entry in env.domains.python_domain.objects.items()
+        if name.endswith(f".{last}") and _is_ours(name) and not entry.aliased
+    ]
     if len(found) != 1:
         return None
     node["reftarget"] = found[0]

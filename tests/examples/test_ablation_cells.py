@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from ablation.cascades import Visibility, make_cascade, make_edges
+from ablation.cascades import HEADS, Visibility, make_cascade, make_edges
 from ablation.cells import CELLS, OPERATORS, QUICK_CELLS, Cell, cell_by_name
 from torch import nn
 
 from pyspiga_geo import get_layout
 from pyspiga_geo.models import make_config
+from pyspiga_geo.nn import make_conv
 
 LAYOUT = get_layout("ibug68")
 CONFIG = make_config("compact", channels=8)
@@ -53,6 +54,28 @@ def test_operators_have_the_same_number_of_parameters_within_ten_percent():
         for cell in OPERATORS
     ]
     assert max(counts) < 1.1 * min(counts)
+
+
+def test_attention_and_transformer_are_one_function_in_these_cells():
+    dense, by_edges = (
+        make_conv(conv, 64, 64, heads=HEADS, scale=True).double() for conv in ("attention", "transformer")
+    )
+    maps = [
+        (getattr(dense, name), getattr(by_edges.conv, name)) for name in ("lin_query", "lin_key", "lin_value")
+    ]
+    for ours, theirs in maps:
+        theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(3, 68, 64, dtype=torch.double)
+    towards = torch.randn_like(x)
+    messages, gradients = [], []
+    for conv, weights in zip((dense, by_edges), zip(*maps, strict=True), strict=True):
+        nodes = x.clone().requires_grad_()
+        messages.append(conv(nodes))
+        learning = [nodes, *(value for lin in weights for value in (lin.weight, lin.bias))]
+        gradients.append(torch.autograd.grad((messages[-1] * towards).sum(), learning))
+    assert torch.allclose(*messages, rtol=0, atol=1e-12)
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
