@@ -159,7 +159,7 @@ def look(model: SPIGA, faces: SeededFaces, copy: int, name: str, batch_size: int
 
 
 def _look_at(model: SPIGA, batch: Batch) -> Seen:
-    pose, feature_map, heatmaps = model.backbone(model.to_network_channels(batch.image), True)
+    pose, (feature_map,), heatmaps = model.backbone(model.to_network_channels(batch.image), True)
     shape = (len(batch.image), len(model.layout))
     return Seen(
         feature_map.half(),

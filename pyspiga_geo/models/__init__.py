@@ -1,6 +1,6 @@
 """SPIGA: backbone, pose initialisation and cascade, with presets, checkpoints and the authors' weights."""
 
-from pyspiga_geo.models.backbone import BackboneOutput, MultitaskHourglass, StackOutput, soft_argmax
+from pyspiga_geo.models.backbones import BackboneOutput, MultitaskHourglass, StackOutput, soft_argmax
 from pyspiga_geo.models.checkpoint import CheckpointError
 from pyspiga_geo.models.config import PRESETS, SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from pyspiga_geo.layouts import Layout, available_layouts, get_layout
-from pyspiga_geo.models.hourglass import Residual
+from pyspiga_geo.models.backbones.hourglass import Residual
 from pyspiga_geo.nn import LandmarkAttention
 
 _CONSTANTS = re.compile(

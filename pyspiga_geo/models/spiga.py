@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from pyspiga_geo.geometry import camera_matrix, project
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.backbone import MultitaskHourglass
+from pyspiga_geo.models.backbones import MultitaskHourglass
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput
 from pyspiga_geo.nn import SPIGACascade
@@ -107,7 +107,7 @@ class SPIGA(nn.Module):
             ValueError: when images have a wrong shape or are not float.
         """
         images = self.to_network_channels(images)
-        pose, feature_map, heatmaps = self.backbone(images, self.config.heatmap_windows)
+        pose, (feature_map,), heatmaps = self.backbone(images, self.config.heatmap_windows)
         initial = self.initial_shape(pose)  # x_0: the rigid face, seen from that pose
         pos, steps, attention = self.cascade(
             initial, feature_map, edge_index, return_attention, heatmaps

@@ -14,7 +14,7 @@ from torch_geometric.data import Batch
 
 from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
 from pyspiga_geo.models import SPIGA
-from pyspiga_geo.models.backbone import BackboneOutput, StackOutput
+from pyspiga_geo.models.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
@@ -156,7 +156,7 @@ class Stage(LightningModule):
         with self._in_full_precision():
             initial = self.model.initial_shape(seen.pose)
             heatmaps = seen.heatmaps if self.model.config.heatmap_windows else None
-            feature_map = seen.feature_map.to(initial.dtype)
+            feature_map = seen.maps[-1].to(initial.dtype)
             out = self.model.cascade(initial, feature_map, heatmaps=heatmaps, detach_steps=True)
         return initial, out.steps
 

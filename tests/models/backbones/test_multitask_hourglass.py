@@ -3,8 +3,9 @@ import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.models import MultitaskHourglass, soft_argmax
-from pyspiga_geo.models.backbone import CoordinateChannels, LandmarkHead, LandmarkMaps
-from pyspiga_geo.models.hourglass import Hourglass, Residual
+from pyspiga_geo.models.backbones import LandmarkHead, LandmarkMaps
+from pyspiga_geo.models.backbones.hourglass import Hourglass, Residual
+from pyspiga_geo.models.backbones.multitask_hourglass import CoordinateChannels
 
 # Five landmarks in three boundaries: the second belongs to two, the last to none.
 BOUNDARIES = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
@@ -23,7 +24,7 @@ def make(num_stacks: int = 3, **sizes: int) -> MultitaskHourglass:
 def test_shapes() -> None:
     backbone = make()
     images = torch.rand(2, 3, 32, 32)
-    pose, feature_map, _ = backbone(images)
+    pose, (feature_map,), _ = backbone(images)
     assert pose.shape == (2, 6)
     assert feature_map.shape == (2, 16, 8, 8)
     stacks = backbone.forward_stacks(images)
@@ -33,7 +34,7 @@ def test_shapes() -> None:
         assert out.landmarks.shape == (2, 5, 2)
         assert out.points.shape == (2, 5, 8, 8)
         assert out.boundaries.shape == (2, 3, 8, 8)
-        assert out.feature_map.shape == (2, 16, 8, 8)
+        assert out.maps[-1].shape == (2, 16, 8, 8)
         assert 0 <= out.points.min() <= out.points.max() <= 1
         assert 0 <= out.boundaries.min() <= out.boundaries.max() <= 1
         assert 0 <= out.landmarks.min() <= out.landmarks.max() < 1
@@ -43,12 +44,12 @@ def test_shapes() -> None:
 def test_forward_is_the_last_of_the_stacks(num_stacks: int) -> None:
     backbone = make(num_stacks).eval()
     images = torch.rand(2, 3, 32, 32)
-    pose, feature_map, _ = backbone(images)
+    pose, (feature_map,), _ = backbone(images)
     stacks = backbone.forward_stacks(images)
     assert torch.equal(pose, stacks[-1].pose)
-    assert torch.equal(feature_map, stacks[-1].feature_map)
+    assert torch.equal(feature_map, stacks[-1].maps[-1])
     if num_stacks > 1:
-        assert not torch.allclose(feature_map, stacks[0].feature_map)
+        assert not torch.allclose(feature_map, stacks[0].maps[-1])
 
 
 def used_parameters(backbone: MultitaskHourglass, *outputs: Tensor) -> set[str]:
@@ -60,7 +61,8 @@ def used_parameters(backbone: MultitaskHourglass, *outputs: Tensor) -> set[str]:
 def test_forward_leaves_out_what_only_training_needs() -> None:
     backbone = make()
     everything = {name for name, _ in backbone.named_parameters()}
-    unused = everything - used_parameters(backbone, *backbone(torch.rand(2, 3, 32, 32))[:2])
+    pose, maps, _ = backbone(torch.rand(2, 3, 32, 32))
+    unused = everything - used_parameters(backbone, pose, *maps)
     heads = ("stacks.0.pose.", "stacks.0.core.", "stacks.1.pose.", "stacks.1.core.", "stacks.2.landmarks.")
     assert unused == {name for name in everything if name.startswith(heads)}
     assert sum(name.startswith("stacks.2.landmarks.") for name in unused) == 3
@@ -68,7 +70,10 @@ def test_forward_leaves_out_what_only_training_needs() -> None:
 
 def test_training_reaches_every_parameter() -> None:
     backbone = make()
-    outputs = [tensor for out in backbone.forward_stacks(torch.rand(2, 3, 32, 32)) for tensor in out]
+    stacks = backbone.forward_stacks(torch.rand(2, 3, 32, 32))
+    outputs = [
+        tensor for out in stacks for tensor in (*out.maps, *(part for part in out if part is not out.maps))
+    ]
     assert used_parameters(backbone, *outputs) == {name for name, _ in backbone.named_parameters()}
 
 
@@ -105,7 +110,7 @@ def test_sizes_that_do_not_fit(image_size: int, depth: int) -> None:
 @pytest.mark.parametrize(("image_size", "depth", "core"), [(32, 3, 1), (32, 1, 4), (64, 2, 4)])
 def test_sizes_that_fit(image_size: int, depth: int, core: int) -> None:
     backbone = make(1, image_size=image_size, depth=depth).eval()
-    pose, feature_map, _ = backbone(torch.rand(1, 3, image_size, image_size))
+    pose, (feature_map,), _ = backbone(torch.rand(1, 3, image_size, image_size))
     assert feature_map.shape[-2:] == (image_size // 4, image_size // 4)
     assert pose.shape == (1, 6)
     assert len(backbone.stacks[0].core) == 2 * core.bit_length() - 2  # a residual and a halving each

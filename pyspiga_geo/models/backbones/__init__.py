@@ -1,0 +1,15 @@
+"""Backbones: image to head pose, feature maps and heatmaps. One backbone per file, all of one protocol."""
+
+from pyspiga_geo.models.backbones.heads import LandmarkHead, LandmarkMaps, soft_argmax
+from pyspiga_geo.models.backbones.multitask_hourglass import MultitaskHourglass
+from pyspiga_geo.models.backbones.protocol import Backbone, BackboneOutput, StackOutput
+
+__all__ = [
+    "Backbone",
+    "BackboneOutput",
+    "LandmarkHead",
+    "LandmarkMaps",
+    "MultitaskHourglass",
+    "StackOutput",
+    "soft_argmax",
+]
