@@ -109,8 +109,8 @@ class SPIGA(nn.Module):
         images = self.to_network_channels(images)
         pose, (feature_map,), heatmaps = self.backbone(images, self.config.heatmap_windows)
         initial = self.initial_shape(pose)  # x_0: the rigid face, seen from that pose
-        pos, steps, attention = self.cascade(
-            initial, feature_map, edge_index, return_attention, heatmaps
+        pos, steps, attention, _ = self.cascade(
+            initial, feature_map, edge_index, heatmaps=heatmaps, return_attention=return_attention
         )  # x_1 ... x_K
         return SPIGAOutput(pos, steps, initial, pose, feature_map, attention)
 
