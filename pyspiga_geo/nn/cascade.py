@@ -199,7 +199,7 @@ class SPIGACascade(nn.Module):
         """
         maps = self._maps(feature_map)
         pos = pos.to(torch.promote_types(pos.dtype, torch.float32))
-        batch_size = len(maps[0]) if maps else len(pos)
+        batch_size = maps[0].size(0) if maps else pos.size(0)
         nodes = as_node_batch(
             pos,
             edge_index,
@@ -250,7 +250,7 @@ class SPIGACascade(nn.Module):
         for number, (each, channels) in enumerate(zip(maps, self.feature_channels, strict=True)):
             name = "feature_map" if one else f"feature_map[{number}]"
             check_shape(name, each, [items, channels, *space])
-            items = len(each)
+            items = each.size(0)
         return maps
 
     def _check_heatmaps(self, heatmaps: Tensor | None, pos: Tensor, batch: Tensor | None) -> None:

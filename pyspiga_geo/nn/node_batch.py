@@ -71,11 +71,11 @@ def as_node_batch(
     if not flat:
         pos = pos.expand(batch_size, -1, -1)
         x = None if x is None else x.expand(batch_size, -1, -1)
-        mask = mask if mask is None or len(mask) == batch_size else mask.expand(batch_size, -1)
+        mask = mask if mask is None or mask.size(0) == batch_size else mask.expand(batch_size, -1)
     check_mask("mask", mask, pos.shape[:-1])
     if flat and edge_index is not None:
         if batch is None:
-            each = len(pos) // batch_size
+            each = pos.size(0) // batch_size
             _check_own_edges(edge_index, each, batch_size)
             batch = torch.arange(batch_size, device=pos.device).repeat_interleave(each)
     elif flat and batch is None:
@@ -112,7 +112,7 @@ def _check(pos: Tensor, batch_size: int, num_landmarks: int | None, dim: int, ba
     several = [] if batch_size == 1 else [[1, wanted, dim]]
     rows = "B L" if num_landmarks is None else batch_size * num_landmarks
     check_shape("pos", pos, [batch_size, wanted, dim], [rows, dim], *several)
-    if pos.dim() == 2 and len(pos) % batch_size:
+    if pos.dim() == 2 and pos.size(0) % batch_size:
         raise ValueError(f"pos [N, {dim}] of {batch_size} items of different sizes needs batch [N]")
 
 

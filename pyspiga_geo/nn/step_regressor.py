@@ -117,7 +117,7 @@ class StepRegressor(nn.Module):
         """Windows on the map and on the heatmaps; the nodes of one batch look at the maps of their items."""
         exists = None
         if batch is not None:
-            pos, exists = to_dense_batch(pos, batch, batch_size=len(feature_map))
+            pos, exists = to_dense_batch(pos, batch, batch_size=feature_map.size(0))
         seen: Tensor = self.visual(feature_map, pos, window)
         if self.own is not None:
             seen = seen + self.own(heatmaps, pos, window)

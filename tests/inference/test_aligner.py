@@ -25,7 +25,7 @@ def test_faces_come_back_in_photo_pixels(tiny_model, photo):
     corners = transform_points(torch.tensor([[7.0, 2.0], [103.0, 98.0]]), face.crop)
     assert torch.allclose(corners, torch.tensor([[0.0, 0], [64, 64]]), atol=1e-4)
     # The photo's camera sees the rigid face where x_0 is.
-    assert torch.allclose(project(tiny_model.shape3d, face.pose, face.camera), face.initial, atol=1e-3)
+    assert torch.allclose(project(tiny_model.start.shape3d, face.pose, face.camera), face.initial, atol=1e-3)
 
 
 def test_the_picture_moved_moves_the_landmarks(tiny_model, photo):

@@ -1,6 +1,6 @@
 """Backbones: image to head pose, feature maps and heatmaps. One backbone per file, all of one protocol."""
 
-from pyspiga_geo.models.backbones.heads import LandmarkHead, LandmarkMaps, soft_argmax
+from pyspiga_geo.models.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead, soft_argmax
 from pyspiga_geo.models.backbones.multitask_hourglass import MultitaskHourglass
 from pyspiga_geo.models.backbones.protocol import Backbone, BackboneOutput, StackOutput
 
@@ -10,6 +10,7 @@ __all__ = [
     "LandmarkHead",
     "LandmarkMaps",
     "MultitaskHourglass",
+    "PoseHead",
     "StackOutput",
     "soft_argmax",
 ]
