@@ -21,9 +21,7 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
         [B, C, L, samples^d], the last axis in the order of the maps' axes (x fastest).
     """
     dim = pos.size(-1)
-    steps = torch.arange(samples, device=pos.device) * 2 - (
-        samples - 1
-    )  # whole numbers, exact in every precision
+    steps = torch.arange(samples, device=pos.device, dtype=pos.dtype) * 2 - (samples - 1)
     offsets = torch.meshgrid(*[steps] * dim, indexing="ij")
     axes = []
     # Sizes stay numbers, not tensors: an exported program can then have them vary.
@@ -118,7 +116,7 @@ class HeatmapWindow(nn.Module):
         """Look at windows of side ``window`` (fraction of the map) around ``pos``."""
         each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
-        seen = seen.reshape(*pos.shape[:2], -1)  # [B, L, samples^d]
+        seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]
         total = heatmaps.flatten(2).to(seen.dtype).logsumexp(dim=2).unsqueeze(2)
         told = torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2)
         out: Tensor = self.lin(told.to(self.lin.weight.dtype))

@@ -34,7 +34,9 @@ def test_displacements_are_laid_side_by_side_in_order(num_landmarks: int) -> Non
 
 def test_three_landmarks_by_hand() -> None:
     pos = torch.tensor([[[0.0, 0], [1, 10], [3, 30]]])
-    assert given_to_the_mlp(RelativePositionEncoder(3, 8), pos).tolist() == [[[-1, -10, -3, -30], [1, 10, -2, -20], [3, 30, 2, 20]]]
+    assert given_to_the_mlp(RelativePositionEncoder(3, 8), pos).tolist() == [
+        [[-1, -10, -3, -30], [1, 10, -2, -20], [3, 30, 2, 20]]
+    ]
 
 
 def test_embedding_is_an_mlp_of_the_displacements() -> None:
