@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,13 @@ from pyspiga_geo.nn.checks import check_shape
 from pyspiga_geo.nn.convs import ConvFactory, make_conv
 from pyspiga_geo.nn.graph_block import GraphBlock
 from pyspiga_geo.nn.mlp import NodeMLP
-from pyspiga_geo.nn.node_batch import as_node_batch
+from pyspiga_geo.nn.node_batch import NodeBatch, as_node_batch
 from pyspiga_geo.nn.position import PositionFactory, make_position
 from pyspiga_geo.nn.step_regressor import StepRegressor
 from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
 
-T = TypeVar("T")
+SPACE = ("D", "H", "W")
+"""Axes of a volume; a map has the last two."""
 
 
 class CascadeOutput(NamedTuple):
@@ -123,11 +124,11 @@ class SPIGACascade(nn.Module):
         heatmap_windows: bool = False,
     ) -> None:
         super().__init__()
-        for name, size in (
-            ("num_steps", num_steps),
-            ("num_layers", num_layers),
-            ("in_channels", in_channels),
-        ):
+        for name, size in {
+            "num_steps": num_steps,
+            "num_layers": num_layers,
+            "in_channels": in_channels,
+        }.items():
             if size < 0:
                 raise ValueError(f"{name} must be 0 or more, got {size}")
         if dim not in (2, 3):
@@ -148,16 +149,17 @@ class SPIGACascade(nn.Module):
         if share_steps and (len(set(convs)) > 1 or len(set(self.feature_channels)) > 1):
             raise ValueError("share_steps needs the same conv and the same feature_channels in every step")
 
+        options: dict[str, Any] = {
+            "heads": heads,
+            "include_self": include_self,
+            "scale": scale,
+            "out_proj": out_proj,
+            "edge_dim": edge_dim,
+            "dropout": dropout,
+        }
+
         def step(channels: int, operator: str | ConvFactory) -> StepRegressor:
-            factory = make_conv(
-                operator,
-                heads=heads,
-                include_self=include_self,
-                scale=scale,
-                out_proj=out_proj,
-                edge_dim=edge_dim,
-                dropout=dropout,
-            )
+            factory = make_conv(operator, **options)
             widths = [node_channels] + [hidden_channels] * num_layers
             narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
             return StepRegressor(
@@ -197,29 +199,26 @@ class SPIGACascade(nn.Module):
         With ``detach_steps`` no gradient runs from a step into the one before, nor into ``pos``: each step learns
         to correct what it is given. Positions are counted in single precision or better, whatever that of the layers.
         """
-        maps = self._maps(feature_map)
-        pos = pos.to(torch.promote_types(pos.dtype, torch.float32))
-        batch_size = maps[0].size(0) if maps else pos.size(0)
+        maps, batch_size = self._maps(feature_map)
         nodes = as_node_batch(
-            pos,
+            pos.to(torch.promote_types(pos.dtype, torch.float32)),
             edge_index,
             batch_size,
-            self.num_landmarks,
-            self.dim,
+            num_landmarks=self.num_landmarks,
+            dim=self.dim,
+            in_channels=self.in_channels,
             batch=batch,
             x=x,
-            in_channels=self.in_channels,
             mask=mask,
         )
-        self._check_heatmaps(heatmaps, nodes.pos, nodes.batch)
+        heatmaps = self._heatmaps(heatmaps, nodes, batch_size)
         pos, features = nodes.pos, None
         steps: list[Tensor] = []
         attention: list[Any] = []
         for number, (feature, window) in enumerate(zip(maps, self.windows, strict=True)):
-            if detach_steps:
-                pos = pos.detach()
             step = self.steps[min(number, len(self.steps) - 1)]
-            moved, features, alphas = step(
+            pos = pos.detach() if detach_steps else pos
+            move, features, alphas = step(
                 pos,
                 feature,
                 window,
@@ -231,38 +230,41 @@ class SPIGACascade(nn.Module):
                 heatmaps=heatmaps,
                 return_attention=return_attention,
             )
-            pos = pos + moved  # x_t = x_{t-1} + dx_t
+            pos = pos + move  # x_t = x_{t-1} + dx_t
             attention += alphas
             steps.append(nodes.moved(pos))
         last = None if features is None else nodes.features(features)
         return CascadeOutput(nodes.moved(pos), steps, attention if return_attention else None, last)
 
-    def _maps(self, feature_map: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        """One map per step."""
-        one = isinstance(feature_map, Tensor)
-        maps = [feature_map] * self.num_steps if isinstance(feature_map, Tensor) else list(feature_map)
+    def _maps(self, feature_map: Tensor | Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        """One map per step, and the number of items."""
+        if isinstance(feature_map, Tensor):
+            names, maps = ["feature_map"] * self.num_steps, [feature_map] * self.num_steps
+        else:
+            names, maps = [f"feature_map[{t}]" for t in range(len(feature_map))], list(feature_map)
         if len(maps) != self.num_steps:
             raise ValueError(
                 f"feature_map must be one map or {self.num_steps}, one per step, got {len(maps)}"
             )
-        space = ["H", "W"] if self.dim == 2 else ["D", "H", "W"]
         items: int | str = "B"
-        for number, (each, channels) in enumerate(zip(maps, self.feature_channels, strict=True)):
-            name = "feature_map" if one else f"feature_map[{number}]"
-            check_shape(name, each, [items, channels, *space])
+        for name, each, channels in zip(names, maps, self.feature_channels, strict=True):
+            check_shape(name, each, [items, channels, *SPACE[-self.dim :]])
             items = each.size(0)
-        return maps
+        return maps, len(feature_map if isinstance(feature_map, Tensor) else maps[0])
 
-    def _check_heatmaps(self, heatmaps: Tensor | None, pos: Tensor, batch: Tensor | None) -> None:
+    def _heatmaps(self, heatmaps: Tensor | None, nodes: NodeBatch, batch_size: int) -> Tensor | None:
+        """Check heatmaps; those of landmarks that do not exist are blank."""
         if (heatmaps is not None) != self.heatmap_windows:
             wanted = "needs" if self.heatmap_windows else "has no windows on"
             raise ValueError(f"this cascade {wanted} heatmaps (heatmap_windows={self.heatmap_windows})")
         if heatmaps is not None:
-            space = ["H", "W"] if self.dim == 2 else ["D", "H", "W"]
-            check_shape("heatmaps", heatmaps, [*(pos.shape[:2] if batch is None else ["B", "L"]), *space])
+            present = nodes.present(batch_size)
+            check_shape("heatmaps", heatmaps, [*present.shape, *SPACE[-self.dim :]])
+            heatmaps = heatmaps.masked_fill(~present[(...,) + (None,) * self.dim], 0)
+        return heatmaps
 
 
-def _per_step(name: str, value: T | Sequence[T], num_steps: int) -> list[T]:
+def _per_step(name: str, value: Any, num_steps: int) -> list[Any]:
     """One value per step; a single one serves all."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * num_steps

@@ -55,25 +55,24 @@ class GraphBlock(nn.Module):
         x: Tensor,
         edge_index: Tensor | None = None,
         *,
-        edge_attr: Tensor | None = None,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
         return_attention_weights: bool = False,
+        **options: Tensor | None,
     ) -> Any:
-        """Return the updated features; with ``return_attention_weights`` also the attention of the layer."""
-        given = {"edge_attr": edge_attr, "mask": mask, "batch": batch}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if not return_attention_weights:
-            return self._updated(x, self.conv(x, edge_index, **options), mask)
-        message, attention = self.conv(x, edge_index, **options, return_attention_weights=True)
-        return self._updated(x, message, mask), attention
+        """Return the updated features; with ``return_attention_weights`` also the attention of the layer.
 
-    def _updated(self, x: Tensor, message: Tensor, mask: Tensor | None) -> Tensor:
+        The operator is handed the options that are not None: ``edge_attr``, ``mask`` and ``batch`` as in
+        :class:`LandmarkAttention`.
+        """
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if return_attention_weights:
+            message, attention = self.conv(x, edge_index, **given, return_attention_weights=True)
+        else:
+            message, attention = self.conv(x, edge_index, **given), None
         if message.shape != x.shape:
             name = type(getattr(self.conv, "conv", self.conv)).__name__
             raise ValueError(
                 f"{name} must return messages of {x.size(-1)} channels, got {message.size(-1)}: a convolution whose "
                 "heads multiply its channels needs out_channels / heads"
             )
-        out: Tensor = self.skip(x) + self.update(torch.cat([x, message], dim=-1), mask)
-        return out
+        x = self.skip(x) + self.update(torch.cat([x, message], dim=-1), given.get("mask"))
+        return (x, attention) if return_attention_weights else x

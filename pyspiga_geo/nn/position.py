@@ -1,17 +1,18 @@
 """What a landmark is told of its place among the others: encodings of positions, chosen by name.
 
-All are called as ``module(pos, edge_index, mask=mask, batch=batch)`` with positions ``[B, L, d]`` (or ``[N, d]`` with
-``batch``) and return ``[B, L, channels]`` (or ``[N, channels]``).
+All are called as ``module(pos, edge_index, mask=mask, batch=batch)`` with positions ``[B, L, d]``, or ``[N, d]`` with
+edges of their own and ``batch`` [N], and return as many vectors.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from pyspiga_geo.graph import batch_edges, complete_edges
-from pyspiga_geo.nn.checks import check_shape
+from pyspiga_geo.nn.checks import as_edges, check_shape
 from pyspiga_geo.nn.mlp import NodeMLP
 
 POSITIONS = ("ordered", "learned", "pooled", "none")
@@ -35,9 +36,9 @@ class RelativePositionEncoder(nn.Module):
         norm: of the MLP (:class:`NodeMLP`).
 
     Shapes:
-        - **pos**: ``[B, L, dim]``
-        - **mask**: ``[B, L]`` bool; displacements to landmarks that do not exist are 0
-        - **output**: ``[B, L, out_channels]``
+        - **pos**: ``[B, L, dim]`` or ``[B * L, dim]``
+        - **mask**: bool, the landmarks that exist; displacements to the others are 0
+        - **output**: like pos, with ``out_channels``
 
     Raises:
         ValueError: for fewer than two landmarks, or positions of another number of them.
@@ -63,23 +64,17 @@ class RelativePositionEncoder(nn.Module):
         self.mlp = NodeMLP([dim * (num_landmarks - 1), *hidden_channels, out_channels], norm)
 
     def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
+        self, pos: Tensor, edge_index: Tensor | None = None, *, mask: Tensor | None = None, **_: Any
     ) -> Tensor:
         """Embed positions; the edges do not matter."""
-        static = pos.unflatten(0, (-1, self.num_landmarks)) if pos.dim() == 2 else pos
-        check_shape("pos", static, ["B", self.num_landmarks, "d"])
+        static = _by_items(pos, self.num_landmarks)
         row = torch.arange(self.num_landmarks, device=pos.device)
         others = row[:-1] + (row[:-1] >= row[:, None])  # [L, L - 1]: all but itself
         displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
         if mask is not None:
-            displacement = displacement.masked_fill(~mask[:, others, None], 0)
-        out: Tensor = self.mlp(displacement.flatten(2), mask)
-        return out.flatten(0, 1) if pos.dim() == 2 else out
+            present = mask.view(static.shape[:2])
+            displacement = displacement.masked_fill(~present[:, others, None], 0)
+        return self.mlp(displacement.flatten(2).view(*pos.shape[:-1], -1), mask)
 
 
 class LearnedPosition(nn.Module):
@@ -93,8 +88,8 @@ class LearnedPosition(nn.Module):
         out_channels: size of the vectors.
 
     Shapes:
-        - **pos**: ``[B, L, d]``, of which only the shape matters
-        - **output**: ``[B, L, out_channels]``
+        - **pos**: ``[B, L, d]`` or ``[B * L, d]``, of which only the shape matters
+        - **output**: like pos, with ``out_channels``
 
     Raises:
         ValueError: for positions of another number of landmarks.
@@ -109,19 +104,10 @@ class LearnedPosition(nn.Module):
         self.vectors = nn.Parameter(torch.empty(num_landmarks, out_channels))
         nn.init.normal_(self.vectors, std=0.02)
 
-    def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        static = pos.unflatten(0, (-1, len(self.vectors))) if pos.dim() == 2 else pos
-        check_shape("pos", static, ["B", len(self.vectors), "d"])
-        out = self.vectors.expand(len(static), -1, -1)
-        return out.flatten(0, 1) if pos.dim() == 2 else out
+        items = len(_by_items(pos, len(self.vectors)))
+        return self.vectors.expand(items, -1, -1).reshape(*pos.shape[:-1], -1)
 
 
 class PooledPositionEncoder(nn.Module):
@@ -133,13 +119,14 @@ class PooledPositionEncoder(nn.Module):
         out_channels: size of the embedding.
         hidden_channels: sizes of the layers between.
         dim: coordinates of a position.
-        norm: of the MLP (:class:`NodeMLP`).
+        norm: of the MLP (:class:`NodeMLP`), over all displacements.
 
     Shapes:
-        - **pos**: ``[B, L, dim]``, or ``[N, dim]`` with ``batch`` [N]
-        - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph
-        - **mask**: ``[B, L]`` bool, the landmarks that exist
-        - **output**: ``[B, L, out_channels]`` or ``[N, out_channels]``
+        - **pos**: ``[B, L, dim]``, or ``[N, dim]``
+        - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph, within each
+          item where ``batch`` [N] is given
+        - **mask**: bool, the landmarks that exist
+        - **output**: like pos, with ``out_channels``
 
     Example:
         >>> PooledPositionEncoder(32)(torch.rand(4, 68, 2)).shape
@@ -166,20 +153,22 @@ class PooledPositionEncoder(nn.Module):
         batch: Tensor | None = None,
     ) -> Tensor:
         """Embed positions."""
-        edges = complete_edges(pos.size(-2), pos.device) if edge_index is None else edge_index
-        nodes = pos
-        if pos.dim() == 3:
-            nodes, edges = pos.flatten(0, 1), batch_edges(edges, pos.size(1), len(pos))
-        elif edge_index is None and batch is not None:
-            edges = edges[:, batch[edges[0]] == batch[edges[1]]]
+        num_nodes = pos.size(-2)
         if edge_index is not None:
+            edges = as_edges(edge_index, num_nodes, num_nodes)
             edges = edges[:, edges[0] != edges[1]]  # a displacement to itself says nothing
+        else:
+            edges = complete_edges(num_nodes, pos.device)
+            edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
+        nodes = pos.reshape(-1, pos.size(-1))
+        edges = batch_edges(edges, num_nodes, len(nodes) // num_nodes)
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
         source, target = edges
-        embedded = self.mlp(nodes[target] - nodes[source])
-        out: Tensor = scatter(embedded, target, dim_size=len(nodes), reduce="mean")
-        return out.unflatten(0, pos.shape[:2]) if pos.dim() == 3 else out
+        out: Tensor = scatter(
+            self.mlp(nodes[target] - nodes[source]), target, dim_size=len(nodes), reduce="mean"
+        )
+        return out.view(*pos.shape[:-1], -1)
 
 
 class NoPosition(nn.Module):
@@ -193,7 +182,7 @@ class NoPosition(nn.Module):
         super().__init__()
         self.out_channels = out_channels
 
-    def forward(self, pos: Tensor, *_: Tensor | None, **__: Tensor | None) -> Tensor:
+    def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """Zeros [..., out_channels]."""
         return pos.new_zeros(*pos.shape[:-1], self.out_channels)
 
@@ -230,3 +219,10 @@ def make_position(
     if position == "learned":
         return LearnedPosition(num_landmarks, channels)
     return RelativePositionEncoder(num_landmarks, channels, dim=dim, norm=norm)
+
+
+def _by_items(pos: Tensor, num_landmarks: int) -> Tensor:
+    whole = pos.dim() == 2 and len(pos) % num_landmarks == 0
+    static = pos.unflatten(0, (-1, num_landmarks)) if whole else pos
+    check_shape("pos", static, ["B", num_landmarks, "d"])
+    return static

@@ -45,7 +45,7 @@ class StepRegressor(nn.Module):
         extra: map of the caller's features to [..., C].
 
     Shapes:
-        - **pos**: ``[B, L, d]``, pixel index divided by resolution; or ``[N, d]`` with ``batch`` [N]
+        - **pos**: ``[B, L, d]``, pixel index divided by resolution; or ``[N, d]`` with ``batch`` [N] and edges
         - **feature_map**: ``[B, C, H, W]``, or ``[B, C, D, H, W]`` where d is 3
         - **window**: side of the visual window as a fraction of the map; displacements stay within [-w/2, w/2]
         - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph
@@ -92,42 +92,38 @@ class StepRegressor(nn.Module):
         return_attention: bool = False,
     ) -> StepOutput:
         """Return displacement and node features; with ``return_attention`` also the layers' attention."""
-        given = x
-        x = self._look(pos, feature_map, window, heatmaps, batch)
-        x = x + self.relative(pos, edge_index, mask=mask, batch=batch)  # f = v + r
-        if self.extra is not None:
-            x = x + self.extra(given)
-        attention = []
+        f = self._look(pos, feature_map, window, heatmaps, batch)
+        f = f + self.relative(pos, edge_index, mask=mask, batch=batch).to(f.dtype)  # f = v + r
+        if self.extra is not None and x is not None:
+            f = f + self.extra(x.to(f.dtype))
+        attention: list[Any] = []
         for block in self.blocks:  # f <- f + MLP([f || m])
             out = block(
-                x,
+                f,
                 edge_index,
                 edge_attr=edge_attr,
                 mask=mask,
                 batch=batch,
                 return_attention_weights=return_attention,
             )
-            x, *alpha = out if return_attention else (out,)
+            f, *alpha = out if return_attention else (out,)
             attention += alpha
-        return StepOutput(self.bound(self.decoder(x, mask), window).to(pos.dtype), x, attention)
+        return StepOutput(self.bound(self.decoder(f, mask), window).to(pos.dtype), f, attention)
 
     def _look(
         self, pos: Tensor, feature_map: Tensor, window: float, heatmaps: Tensor | None, batch: Tensor | None
     ) -> Tensor:
         """Windows on the map and on the heatmaps; the nodes of one batch look at the maps of their items."""
-        exists = None
+        rows = None
         if batch is not None:
-            pos, exists = to_dense_batch(pos, batch, batch_size=feature_map.size(0))
+            pos, rows = to_dense_batch(pos, batch, batch_size=feature_map.size(0))
         seen: Tensor = self.visual(feature_map, pos, window)
         if self.own is not None:
             seen = seen + self.own(heatmaps, pos, window)
-        return seen if exists is None else seen[exists]
+        return seen if rows is None else seen[rows]
 
     def bound(self, offset: Tensor, window: float) -> Tensor:
         """Squeeze an unbounded offset into [-w/2, w/2], in single precision or better."""
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
-        if self.bound_kind == "arctan":
-            unit = torch.atan(offset) * (2 / math.pi)
-        else:
-            unit = F.hardtanh(offset)
+        unit = torch.atan(offset) * (2 / math.pi) if self.bound_kind == "arctan" else F.hardtanh(offset)
         return unit * (window / 2)
