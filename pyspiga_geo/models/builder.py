@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.models.backbones import MultitaskHourglass, PoseHead
+from pyspiga_geo.models.backbones import EncoderDecoder, MultitaskHourglass, PoseHead, load_imagenet_weights
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
 from pyspiga_geo.nn import SPIGACascade
@@ -27,11 +27,20 @@ def _hourglass(config: SPIGAConfig, layout: Layout) -> nn.Module:
     )
 
 
+def _encoder_decoder(config: SPIGAConfig, layout: Layout) -> nn.Module:
+    options = dict(config.backbone_options)
+    imagenet = options.pop("imagenet", False)
+    backbone = EncoderDecoder(_boundaries(layout), pose=layout.shape3d is not None, **options)
+    if imagenet:
+        load_imagenet_weights(backbone.encoder)
+    return backbone
+
+
 def _boundaries(layout: Layout) -> Tensor:
     return torch.tensor(layout.boundary_matrix, dtype=torch.get_default_dtype())
 
 
-_BACKBONES: dict[str, BackboneFactory] = {"hourglass": _hourglass}
+_BACKBONES: dict[str, BackboneFactory] = {"hourglass": _hourglass, "encoder_decoder": _encoder_decoder}
 
 
 def register_backbone(name: str, factory: BackboneFactory) -> None:

@@ -250,7 +250,7 @@ class SPIGACascade(nn.Module):
         for name, each, channels in zip(names, maps, self.feature_channels, strict=True):
             check_shape(name, each, [items, channels, *SPACE[-self.dim :]])
             items = each.size(0)
-        return maps, len(feature_map if isinstance(feature_map, Tensor) else maps[0])
+        return maps, (feature_map if isinstance(feature_map, Tensor) else maps[0]).size(0)
 
     def _heatmaps(self, heatmaps: Tensor | None, nodes: NodeBatch, batch_size: int) -> Tensor | None:
         """Check heatmaps; those of landmarks that do not exist are blank."""
