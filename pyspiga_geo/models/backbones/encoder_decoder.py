@@ -68,11 +68,9 @@ class InvertedResidual(nn.Module):
 class LiteEncoder(nn.Module):
     """EfficientNet-Lite0 up to 1/16 of the side: its stem and its first eleven blocks.
 
-    Args:
-        images: (of the call) [B, 3, H, W] in 0..1, sides multiples of 16.
-
-    Returns:
-        Four maps with ``channels`` 16, 24, 40, 112 and 1/2, 1/4, 1/8, 1/16 of the side.
+    Shapes:
+        - **images**: ``[B, 3, H, W]``, float RGB in 0..1, H and W multiples of 16
+        - **output**: four maps of 16, 24, 40 and 112 channels and 1/2, 1/4, 1/8 and 1/16 of the sides
     """
 
     channels = (16, 24, 40, 112)
@@ -90,7 +88,7 @@ class LiteEncoder(nn.Module):
                 width = channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Maps, fine to coarse."""
+        """Return the maps, fine to coarse; they are not bounded by an activation."""
         x = self.stem((255 * images - 127) / 128)
         maps = []
         for index, block in enumerate(self.blocks):
@@ -174,14 +172,14 @@ class EncoderDecoder(nn.Module):
         shallow, quarter, eighth, core = self.encoder.channels
         self.up16 = Up(core, eighth, coarse)
         self.up8 = Up(coarse, quarter, coarse)
-        self.details = ConvBlock(3 * 4 * 4, fine, 3)
+        self.details = ConvBlock(3, fine, 7, 4)
         self.up4 = Up(coarse, shallow + fine, fine)
         self.core = ConvBlock(core, 128, 3, 2) if pose else None
         self.pose = PoseHead(128) if pose else None
         self.landmarks = LandmarkHead(channels[self.strides.index(heatmap_stride)], boundary_matrix)
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor, return_heatmaps: bool = False) -> BackboneOutput:
         """Return pose and feature maps, and heatmaps on request."""
@@ -201,8 +199,7 @@ class EncoderDecoder(nn.Module):
         seen = self.encoder(F.avg_pool2d(images, 2))  # unbounded, each map of a scale of its own
         shallow, quarter, eighth, core = (norm(x) for norm, x in zip(self.norms, seen, strict=True))
         coarse = self.up8(self.up16(core, eighth), quarter)
-        details = self.details(F.pixel_unshuffle(2 * images - 1, 4))
-        fine = self.up4(coarse, torch.cat([shallow, details], dim=1))
+        fine = self.up4(coarse, torch.cat([shallow, self.details(2 * images - 1)], dim=1))
         return self._estimate_pose(core), [coarse, fine]
 
     def _estimate_pose(self, core: Tensor) -> Tensor | None:
