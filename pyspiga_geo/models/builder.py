@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.models.backbones import EncoderDecoder, MultitaskHourglass, PoseHead, load_imagenet_weights
+from pyspiga_geo.models.backbones import EncoderDecoder, MultitaskHourglass, PoseHead
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
 from pyspiga_geo.nn import SPIGACascade
@@ -28,12 +28,7 @@ def _hourglass(config: SPIGAConfig, layout: Layout) -> nn.Module:
 
 
 def _encoder_decoder(config: SPIGAConfig, layout: Layout) -> nn.Module:
-    options = dict(config.backbone_options)
-    imagenet = options.pop("imagenet", False)
-    backbone = EncoderDecoder(_boundaries(layout), pose=layout.shape3d is not None, **options)
-    if imagenet:
-        load_imagenet_weights(backbone.encoder)
-    return backbone
+    return EncoderDecoder(_boundaries(layout), pose=layout.shape3d is not None, **config.backbone_options)
 
 
 def _boundaries(layout: Layout) -> Tensor:
