@@ -188,9 +188,8 @@ class BackboneStage(Stage):
         self.with_pose = with_pose
         model.backbone.requires_grad_(True)
         model.cascade.requires_grad_(False)
-        for stack in model.backbone.stacks:
-            stack.pose.requires_grad_(with_pose)
-            stack.core.requires_grad_(with_pose)
+        for module in model.backbone.pose_modules():
+            module.requires_grad_(with_pose)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates, attention and pose, summed over hourglasses."""
@@ -201,7 +200,7 @@ class BackboneStage(Stage):
 
     def stack_losses(self, outputs: list[StackOutput], pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """The same of what the hourglasses said."""
-        loss, layout, size = self.config.loss, self.model.layout, self.model.config.map_size
+        loss, layout, size = self.config.loss, self.model.layout, outputs[-1].points.size(-1)
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)

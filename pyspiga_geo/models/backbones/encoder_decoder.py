@@ -186,6 +186,10 @@ class EncoderDecoder(nn.Module):
         pose, maps = self._features(images)
         return BackboneOutput(pose, maps, self._read(maps).log_density if return_heatmaps else None)
 
+    def pose_modules(self) -> list[nn.Module]:
+        """The pose head, with what leads to it from the encoder."""
+        return [module for module in (self.core, self.pose) if module is not None]
+
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
         """Return the one output, all that training supervises."""
         pose, maps = self._features(images)

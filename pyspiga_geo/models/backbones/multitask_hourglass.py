@@ -135,6 +135,10 @@ class MultitaskHourglass(nn.Module):
         heatmaps = last.landmarks(feature_map).log_density if return_heatmaps else None
         return BackboneOutput(last.estimate_pose(core), [feature_map], heatmaps)
 
+    def pose_modules(self) -> list[nn.Module]:
+        """The pose heads of all stacks, with what leads to them from the core."""
+        return [module for stack in self.stacks for module in (stack.core, stack.pose)]
+
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
         """Return the outputs of every stack, first to last."""
         x = self.stem(self.coordinates(images))
