@@ -164,7 +164,7 @@ def _look_at(model: SPIGA, batch: Batch) -> Seen:
     return Seen(
         feature_map.half(),
         heatmaps.half(),
-        model.initial_shape(pose),
+        model.start(seen),
         batch.pos.view(*shape, 2),
         batch.mask.view(shape),
         batch.visible.view(shape),

@@ -1,22 +1,45 @@
 """The cascade: a landmark graph walks over a feature map to where it belongs."""
 
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
-from pyspiga_geo.nn.convs import ConvFactory
+from pyspiga_geo.keywords import keyword_hint
+from pyspiga_geo.nn.checks import check_shape
+from pyspiga_geo.nn.convs import ConvFactory, make_conv
+from pyspiga_geo.nn.graph_block import GraphBlock
+from pyspiga_geo.nn.mlp import NodeMLP
+from pyspiga_geo.nn.node_batch import NodeBatch, as_node_batch
+from pyspiga_geo.nn.position import PositionFactory, make_position
 from pyspiga_geo.nn.step_regressor import StepRegressor
+from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
+
+SPACE = ("D", "H", "W")
+"""Axes of a volume; a map has the last two."""
 
 
 class CascadeOutput(NamedTuple):
-    """What a cascade returns. Positions are in the units and shape of the ``pos`` it was given."""
+    """What a cascade returns. Positions are in the units and the form of the ``pos`` it was given."""
 
     pos: Tensor
     """Final positions."""
     steps: list[Tensor]
     """Positions after each step; the last is ``pos``."""
-    attention: list[Tensor] | None
-    """On request, the attention [B, heads, L, L] of every layer of every step, in order: the dynamic adjacency."""
+    attention: list[Any] | None
+    """On request, the attention of every layer of every step, in order: the dynamic adjacency. [B, heads, L, L], or
+    (edge_index, alpha [E, heads]) where the nodes came with edges of their own."""
+    x: Tensor | None
+    """Node features [..., hidden_channels] of the last step, for a head of one's own; None without steps."""
+
+
+_pytree._register_namedtuple(
+    CascadeOutput, serialized_type_name="pyspiga_geo.nn.CascadeOutput"
+)  # for torch.export.save
 
 
 class SPIGACascade(nn.Module):
@@ -25,14 +48,25 @@ class SPIGACascade(nn.Module):
     The layer needs nothing but positions and a feature map, of faces or of anything else.
 
     Args:
-        num_landmarks: L, two or more.
-        feature_channels: channels C of the feature map.
+        num_landmarks: L, two or more; None for any number (position ``"pooled"`` or ``"none"``).
+        feature_channels: channels C of the feature map; a sequence where each step has a map of its own.
         num_steps: K.
         num_layers: graph layers of a step.
         heads: attention heads.
         conv: graph operator: a name (``"attention"``, ``"gcn"``, ``"gat"``, ``"gatv2"``, ``"sage"``, ``"gin"``,
-            ``"transformer"``, ``"none"``) or a function (in_channels, out_channels) -> module.
-        window: w of the first step as a fraction of the map; step t uses w / 2^t and moves at most half of it.
+            ``"transformer"``, ``"none"``) or a function (in_channels, out_channels) -> module; or a sequence, one per
+            step.
+        dim: 2 for maps, 3 for volumes.
+        window: w of the first step as a fraction of the map; step t uses w / 2^t and moves at most half of it. A
+            sequence gives each step its own.
+        position: what a landmark is told of its place among the others: ``"ordered"`` (paper,
+            :class:`RelativePositionEncoder`), ``"learned"`` (:class:`LearnedPosition`), ``"pooled"``
+            (:class:`PooledPositionEncoder`), ``"none"``, a function (channels) -> module, or a module.
+        in_channels: size of extra node features ``x``, 0 for none.
+        edge_dim: size of edge features, for operators that take them.
+        norm: of the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.
+        dropout: of attention weights.
+        share_steps: one set of weights for all steps.
         node_channels: size of the node features f = v + r.
         hidden_channels: size of the node features after the first layer.
         samples: points along each side of the visual window.
@@ -43,22 +77,43 @@ class SPIGACascade(nn.Module):
         heatmap_windows: whether each landmark also looks at a heatmap of its own (neither paper nor reference).
 
     Shapes:
-        - **pos**: ``[B, L, 2]`` or ``[B * L, 2]``, (x, y) over the map, 0..1 (pixel index / resolution)
-        - **feature_map**: ``[B, C, H, W]``
-        - **edge_index**: ``[2, E]`` over the L landmarks, the same graph for every item, or None (complete)
+        - **pos**: (x, y) or (x, y, z) over the map, 0..1 (pixel index / resolution): ``[B, L, d]``; ``[1, L, d]``, one
+          start for all; ``[B * L, d]``; or ``[N, d]`` with ``batch`` [N] where graphs differ in size
+        - **feature_map**: ``[B, C, H, W]`` (``[B, C, D, H, W]`` where dim is 3), or a sequence of K such maps
+        - **edge_index**: None (complete graphs); with pos ``[B, L, d]`` ``[2, E]`` over the L landmarks, the same graph
+          for every item; with ``[N, d]`` over the N nodes, as in a PyG ``Batch``
+        - **x**: extra node features, one row per row of pos
+        - **edge_attr**: as the graph operator takes it (:class:`LandmarkAttention`)
+        - **mask**: bool, one per row of pos: landmarks that exist. Of the others nothing reaches these; they stay
         - **heatmaps**: ``[B, L, H, W]``, logarithm of a density for each landmark, where heatmap_windows is set
+
+    Raises:
+        ValueError: when settings or shapes do not fit; the message names the argument.
+
+    Example:
+        >>> cascade = SPIGACascade(5, feature_channels=8, heads=1, node_channels=16, hidden_channels=16)
+        >>> cascade(torch.rand(2, 5, 2), torch.rand(2, 8, 16, 16)).pos.shape
+        torch.Size([2, 5, 2])
     """
 
+    @keyword_hint
     def __init__(
         self,
-        num_landmarks: int,
-        feature_channels: int,
+        num_landmarks: int | None,
+        feature_channels: int | Sequence[int],
         num_steps: int = 3,
         num_layers: int = 4,
         heads: int = 4,
-        conv: str | ConvFactory = "attention",
+        conv: str | ConvFactory | Sequence[str | ConvFactory] = "attention",
         *,
-        window: float = 0.25,
+        dim: int = 2,
+        window: float | Sequence[float] = 0.25,
+        position: str | PositionFactory = "ordered",
+        in_channels: int = 0,
+        edge_dim: int | None = None,
+        norm: str = "batch_norm",
+        dropout: float = 0.0,
+        share_steps: bool = False,
         node_channels: int = 512,
         hidden_channels: int = 256,
         samples: int = 7,
@@ -69,81 +124,150 @@ class SPIGACascade(nn.Module):
         heatmap_windows: bool = False,
     ) -> None:
         super().__init__()
+        for name, size in {
+            "num_steps": num_steps,
+            "num_layers": num_layers,
+            "in_channels": in_channels,
+        }.items():
+            if size < 0:
+                raise ValueError(f"{name} must be 0 or more, got {size}")
+        if dim not in (2, 3):
+            raise ValueError(f"dim must be 2 or 3, got {dim}")
         self.num_landmarks = num_landmarks
-        self.feature_channels = feature_channels
+        self.dim = dim
+        self.in_channels = in_channels
         self.heatmap_windows = heatmap_windows
-        self.steps = nn.ModuleList(
-            StepRegressor(
-                num_landmarks,
-                feature_channels,
-                window / 2**step,
-                node_channels=node_channels,
-                hidden_channels=hidden_channels,
-                num_layers=num_layers,
-                samples=samples,
-                conv=conv,
+        self.num_steps = num_steps
+        self.feature_channels = _per_step("feature_channels", feature_channels, num_steps)
+        halving = isinstance(window, int | float)
+        self.windows = [
+            w / 2**t if halving else w for t, w in enumerate(_per_step("window", window, num_steps))
+        ]
+        if not all(math.isfinite(w) and w > 0 for w in self.windows):
+            raise ValueError(f"window must be positive, got {window}")
+        convs = _per_step("conv", conv, num_steps)
+        if share_steps and (len(set(convs)) > 1 or len(set(self.feature_channels)) > 1):
+            raise ValueError("share_steps needs the same conv and the same feature_channels in every step")
+
+        options: dict[str, Any] = {
+            "heads": heads,
+            "include_self": include_self,
+            "scale": scale,
+            "out_proj": out_proj,
+            "edge_dim": edge_dim,
+            "dropout": dropout,
+        }
+
+        def step(channels: int, operator: str | ConvFactory) -> StepRegressor:
+            factory = make_conv(operator, **options)
+            widths = [node_channels] + [hidden_channels] * num_layers
+            narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
+            return StepRegressor(
+                VisualWindow(channels, node_channels, samples, dim=dim),
+                make_position(position, num_landmarks, node_channels, dim, norm),
+                [GraphBlock(before, after, factory, norm) for before, after in pairwise(widths)],
+                NodeMLP([widths[-1], *narrowing, dim], norm),
                 bound=bound,
-                heads=heads,
-                include_self=include_self,
-                scale=scale,
-                out_proj=out_proj,
-                heatmap_windows=heatmap_windows,
+                # Heatmaps are narrower than features are smooth: twice as dense a grid.
+                own=HeatmapWindow(node_channels, 2 * samples - 1, dim=dim) if heatmap_windows else None,
+                extra=nn.Linear(in_channels, node_channels) if in_channels else None,
             )
-            for step in range(num_steps)
+
+        made = 1 if share_steps and num_steps else num_steps
+        self.steps = nn.ModuleList(
+            step(channels, operator)
+            for channels, operator in zip(self.feature_channels[:made], convs[:made], strict=True)
         )
 
+    @keyword_hint
     def forward(
         self,
         pos: Tensor,
-        feature_map: Tensor,
+        feature_map: Tensor | Sequence[Tensor],
         edge_index: Tensor | None = None,
-        return_attention: bool = False,
+        *,
+        batch: Tensor | None = None,
+        x: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        mask: Tensor | None = None,
         heatmaps: Tensor | None = None,
         detach_steps: bool = False,
+        return_attention: bool = False,
     ) -> CascadeOutput:
         """Refine ``pos`` over ``feature_map``.
 
         With ``detach_steps`` no gradient runs from a step into the one before, nor into ``pos``: each step learns
-        to correct what it is given.
-
-        Raises:
-            ValueError: when the shapes do not fit, or attention is asked of an operator without.
+        to correct what it is given. Positions are counted in single precision or better, whatever that of the layers.
         """
-        shape = pos.shape
-        pos = self._as_static(pos, feature_map)
-        self._check_heatmaps(heatmaps, feature_map.size(0))
+        maps, batch_size = self._maps(feature_map)
+        nodes = as_node_batch(
+            pos.to(torch.promote_types(pos.dtype, torch.float32)),
+            edge_index,
+            batch_size,
+            num_landmarks=self.num_landmarks,
+            dim=self.dim,
+            in_channels=self.in_channels,
+            batch=batch,
+            x=x,
+            mask=mask,
+        )
+        heatmaps = self._heatmaps(heatmaps, nodes, batch_size)
+        pos, features = nodes.pos, None
         steps: list[Tensor] = []
-        attention: list[Tensor] = []
-        for step in self.steps:
-            if detach_steps:
-                pos = pos.detach()
-            moved: Any = step(pos, feature_map, edge_index, return_attention, heatmaps)
-            if return_attention:
-                moved, alphas = moved
-                attention.extend(alphas)
-            pos = pos + moved  # x_t = x_{t-1} + dx_t
-            steps.append(pos.reshape(shape))
-        return CascadeOutput(pos.reshape(shape), steps, attention if return_attention else None)
-
-    def _as_static(self, pos: Tensor, feature_map: Tensor) -> Tensor:
-        if feature_map.dim() != 4 or feature_map.size(1) != self.feature_channels:
-            raise ValueError(
-                f"feature_map must be [B, {self.feature_channels}, H, W], got {list(feature_map.shape)}"
+        attention: list[Any] = []
+        for number, (feature, window) in enumerate(zip(maps, self.windows, strict=True)):
+            step = self.steps[min(number, len(self.steps) - 1)]
+            pos = pos.detach() if detach_steps else pos
+            move, features, alphas = step(
+                pos,
+                feature,
+                window,
+                nodes.edge_index,
+                batch=nodes.batch,
+                x=nodes.x,
+                edge_attr=edge_attr,
+                mask=nodes.mask,
+                heatmaps=heatmaps,
+                return_attention=return_attention,
             )
-        expected = (feature_map.size(0), self.num_landmarks, 2)
-        flat = (expected[0] * expected[1], 2)
-        if tuple(pos.shape) not in (expected, flat):
-            raise ValueError(
-                f"pos must be {list(expected)} or {list(flat)} for this feature map, got {list(pos.shape)}"
-            )
-        return pos.reshape(expected)
+            pos = pos + move  # x_t = x_{t-1} + dx_t
+            attention += alphas
+            steps.append(nodes.moved(pos))
+        last = None if features is None else nodes.features(features)
+        return CascadeOutput(nodes.moved(pos), steps, attention if return_attention else None, last)
 
-    def _check_heatmaps(self, heatmaps: Tensor | None, batch_size: int) -> None:
+    def _maps(self, feature_map: Tensor | Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        """One map per step, and the number of items."""
+        if isinstance(feature_map, Tensor):
+            names, maps = ["feature_map"] * self.num_steps, [feature_map] * self.num_steps
+        else:
+            names, maps = [f"feature_map[{t}]" for t in range(len(feature_map))], list(feature_map)
+        if len(maps) != self.num_steps:
+            raise ValueError(
+                f"feature_map must be one map or {self.num_steps}, one per step, got {len(maps)}"
+            )
+        items: int | str = "B"
+        for name, each, channels in zip(names, maps, self.feature_channels, strict=True):
+            check_shape(name, each, [items, channels, *SPACE[-self.dim :]])
+            items = each.size(0)
+        return maps, (feature_map if isinstance(feature_map, Tensor) else maps[0]).size(0)
+
+    def _heatmaps(self, heatmaps: Tensor | None, nodes: NodeBatch, batch_size: int) -> Tensor | None:
+        """Check heatmaps; those of landmarks that do not exist are blank."""
         if (heatmaps is not None) != self.heatmap_windows:
             wanted = "needs" if self.heatmap_windows else "has no windows on"
             raise ValueError(f"this cascade {wanted} heatmaps (heatmap_windows={self.heatmap_windows})")
-        expected = (batch_size, self.num_landmarks)
-        if heatmaps is not None and (heatmaps.dim() != 4 or tuple(heatmaps.shape[:2]) != expected):
-            raise ValueError(
-                f"heatmaps must be [{batch_size}, {self.num_landmarks}, H, W], got {list(heatmaps.shape)}"
-            )
+        if heatmaps is not None:
+            present = nodes.present(batch_size)
+            check_shape("heatmaps", heatmaps, [*present.shape, *SPACE[-self.dim :]])
+            heatmaps = heatmaps.masked_fill(~present[(...,) + (None,) * self.dim], 0)
+        return heatmaps
+
+
+def _per_step(name: str, value: Any, num_steps: int) -> list[Any]:
+    """One value per step; a single one serves all."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return [value] * num_steps
+    if len(value) != num_steps:
+        raise ValueError(f"{name} must be one or {num_steps}, one per step, got {len(value)}")
+    return list(value)

@@ -1,12 +1,14 @@
-"""Graph operators by name, and any PyG convolution on a static graph."""
+"""Graph operators by name."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, GINConv, SAGEConv, TransformerConv
 
-from pyspiga_geo.graph import batch_edges, complete_edges
+from pyspiga_geo.keywords import keyword_hint
 from pyspiga_geo.nn.landmark_attention import LandmarkAttention
+from pyspiga_geo.nn.static_graph_conv import StaticGraphConv
 
 ConvFactory = Callable[[int, int], nn.Module]
 """A function (in_channels, out_channels) -> module, which is called as ``module(x, edge_index)`` with x [N, C]."""
@@ -15,84 +17,103 @@ CONVS = ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "none
 """Graph operators that :func:`make_conv` knows by name."""
 
 
-class StaticGraphConv(nn.Module):
-    """Run a PyG convolution on ``[B, L, C]`` by handing it the batch as one graph of B x L nodes.
-
-    PyG's convolutions differ in what they do with static graphs: some refuse them, some are silently wrong.
-    With ``[N, C]`` the convolution is called as it is. Without ``edge_index`` the graph is complete.
-    """
-
-    def __init__(self, conv: nn.Module) -> None:
-        super().__init__()
-        self.conv = conv
-
-    def forward(self, x: Tensor, edge_index: Tensor | None = None) -> Tensor:
-        """Map [N, C] or [B, L, C] to the same with the convolution's output channels."""
-        if edge_index is None:
-            edge_index = complete_edges(x.size(-2), x.device)
-        if x.dim() == 2:
-            out: Tensor = self.conv(x, edge_index)
-            return out
-        batch, num_nodes, _ = x.shape
-        out = self.conv(x.flatten(0, 1), batch_edges(edge_index, num_nodes, batch))
-        return out.unflatten(0, (batch, num_nodes))
-
-
 class NoMessage(nn.Module):
     """The control of every ablation: all messages are zero, each node is left to itself."""
+
+    static_graphs = True
 
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
 
-    def forward(self, x: Tensor, edge_index: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, edge_index: Tensor | None = None, *, return_attention_weights: bool = False, **_: Any
+    ) -> Tensor:
         """Zeros of the shape of x with the output channels."""
+        if return_attention_weights:
+            raise ValueError("NoMessage has no attention weights to return")
         return x.new_zeros(*x.shape[:-1], self.out_channels)
 
 
+@keyword_hint
 def make_conv(
-    conv: str | ConvFactory,
-    in_channels: int,
-    out_channels: int,
+    conv: str | ConvFactory = "attention",
+    *,
     heads: int = 1,
     include_self: bool = False,
     scale: bool = False,
     out_proj: bool = False,
-) -> nn.Module:
-    """Build the graph operator of a :class:`~pyspiga_geo.nn.GraphBlock`.
+    edge_dim: int | None = None,
+    dropout: float = 0.0,
+) -> ConvFactory:
+    """Turn the name of a graph operator into a function (in_channels, out_channels) -> module.
+
+    The modules are called as ``module(x, edge_index)`` with x ``[N, C]`` or ``[B, L, C]``. Self-loops in
+    ``edge_index`` mean the same to all operators with a name: nothing; ``include_self`` decides.
 
     Args:
         conv: one of ``CONVS``, or a function (in_channels, out_channels) -> module that is called as
-            ``module(x, edge_index)`` with x [N, C].
-        in_channels: node features in.
-        out_channels: node features out, over all heads.
+            ``module(x, edge_index)`` with x [N, C]; the options are then its own business.
         heads: heads of the operators that have heads.
-        include_self: whether a node's own features are part of its message, where the operator has a choice.
+        include_self: whether a node's own features are part of its message, where the operator has a choice (gin
+            always counts them).
         scale: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
         out_proj: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
+        edge_dim: size of the edge features of attention, gat, gatv2 and transformer. gcn takes weights [E].
+        dropout: of the attention weights of the operators that have some.
 
     Raises:
-        ValueError: for an unknown name, or heads that do not divide the channels of an operator with heads.
+        ValueError: for an unknown name or option; from the function returned, for heads that do not divide the
+            channels.
+
+    Example:
+        >>> make_conv("gcn")(16, 32)
+        StaticGraphConv(
+          (conv): GCNConv(16, 32)
+        )
     """
-    if callable(conv):
-        return StaticGraphConv(conv(in_channels, out_channels))
-    if conv == "attention":
-        return LandmarkAttention(in_channels, out_channels, heads, include_self, scale, out_proj)
-    if conv == "none":
-        return NoMessage(out_channels)
-    if conv in ("gat", "gatv2", "transformer") and out_channels % heads:
-        raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
-    per_head = out_channels // heads
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "gcn": lambda: GCNConv(in_channels, out_channels, add_self_loops=include_self),
-        "gat": lambda: GATConv(in_channels, per_head, heads, add_self_loops=include_self),
-        "gatv2": lambda: GATv2Conv(in_channels, per_head, heads, add_self_loops=include_self),
-        "sage": lambda: SAGEConv(in_channels, out_channels, root_weight=include_self),
-        "gin": lambda: GINConv(nn.Linear(in_channels, out_channels)),
-        "transformer": lambda: TransformerConv(in_channels, per_head, heads, root_weight=include_self),
-    }
-    if conv not in makers:
+    if heads < 1:
+        raise ValueError(f"heads must be 1 or more, got {heads}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
+    if not callable(conv) and conv not in CONVS:
         raise ValueError(
             f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module"
         )
-    return StaticGraphConv(makers[conv]())
+    options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
+
+    def make(in_channels: int, out_channels: int) -> nn.Module:
+        if callable(conv):
+            operator = conv(in_channels, out_channels)
+            return operator if getattr(operator, "static_graphs", False) else StaticGraphConv(operator)
+        if conv == "none":
+            return NoMessage(out_channels)
+        if conv == "attention":
+            return LandmarkAttention(
+                in_channels,
+                out_channels,
+                include_self=include_self,
+                scale=scale,
+                out_proj=out_proj,
+                **options,
+            )
+        layer: nn.Module
+        if conv == "gcn":
+            layer = GCNConv(in_channels, out_channels, add_self_loops=include_self)
+        elif conv == "sage":
+            layer = SAGEConv(in_channels, out_channels, root_weight=include_self)
+        elif conv == "gin":
+            layer = GINConv(nn.Linear(in_channels, out_channels))
+        elif out_channels % heads:
+            raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
+        elif conv == "transformer":
+            layer = TransformerConv(in_channels, out_channels // heads, root_weight=include_self, **options)
+            layer.lin_skip.requires_grad_(
+                include_self
+            )  # PyG makes it in any case, DDP waits for its gradient
+        else:
+            kind = GATConv if conv == "gat" else GATv2Conv
+            layer = kind(in_channels, out_channels // heads, add_self_loops=include_self, **options)
+        return StaticGraphConv(layer, ignore_self_loops=True)
+
+    return make

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.nn.convs import ConvFactory, make_conv
-from pyspiga_geo.nn.landmark_attention import LandmarkAttention
 from pyspiga_geo.nn.mlp import NodeMLP
 
 
@@ -21,39 +20,59 @@ class GraphBlock(nn.Module):
     Args:
         in_channels: node features in; messages have the same size.
         out_channels: node features out.
-        conv: graph operator, see :func:`pyspiga_geo.nn.make_conv`.
-        **conv_options: ``heads``, ``include_self``, ``scale``, ``out_proj`` of the same function.
+        conv: graph operator: a name, or a function (in_channels, out_channels) -> module; :func:`make_conv` gives one
+            with options.
+        norm: of the MLP (:class:`NodeMLP`).
 
     Shapes:
         - **x**: ``[N, in_channels]`` or static ``[B, L, in_channels]``
         - **edge_index**: ``[2, E]`` or None (complete graph)
         - **output**: like x, with ``out_channels``
+
+    Raises:
+        ValueError: when attention is asked of an operator that has none, or messages have a wrong size.
+
+    Example:
+        >>> GraphBlock(16, 32, make_conv("attention", heads=4))(torch.rand(2, 68, 16)).shape
+        torch.Size([2, 68, 32])
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, conv: str | ConvFactory = "attention", **conv_options: Any
+        self,
+        in_channels: int,
+        out_channels: int,
+        conv: str | ConvFactory = "attention",
+        norm: str = "batch_norm",
     ) -> None:
         super().__init__()
-        self.conv = make_conv(conv, in_channels, in_channels, **conv_options)
-        self.update = NodeMLP([2 * in_channels, 2 * in_channels, out_channels])
+        self.conv = make_conv(conv)(in_channels, in_channels)
+        self.update = NodeMLP([2 * in_channels, 2 * in_channels, out_channels], norm)
         same = in_channels == out_channels
         self.skip: nn.Module = nn.Identity() if same else nn.Linear(in_channels, out_channels)
 
     def forward(
-        self, x: Tensor, edge_index: Tensor | None = None, return_attention_weights: bool = False
+        self,
+        x: Tensor,
+        edge_index: Tensor | None = None,
+        *,
+        return_attention_weights: bool = False,
+        **options: Tensor | None,
     ) -> Any:
         """Return the updated features; with ``return_attention_weights`` also the attention of the layer.
 
-        Raises:
-            ValueError: when attention is asked of an operator that has none to show.
+        The operator is handed the options that are not None: ``edge_attr``, ``mask`` and ``batch`` as in
+        :class:`LandmarkAttention`.
         """
-        if not return_attention_weights:
-            return self._updated(x, self.conv(x, edge_index))
-        if not isinstance(self.conv, LandmarkAttention):
-            raise ValueError("only conv='attention' returns attention weights")
-        message, attention = self.conv(x, edge_index, return_attention_weights=True)
-        return self._updated(x, message), attention
-
-    def _updated(self, x: Tensor, message: Tensor) -> Tensor:
-        out: Tensor = self.skip(x) + self.update(torch.cat([x, message], dim=-1))
-        return out
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if return_attention_weights:
+            message, attention = self.conv(x, edge_index, **given, return_attention_weights=True)
+        else:
+            message, attention = self.conv(x, edge_index, **given), None
+        if message.shape != x.shape:
+            name = type(getattr(self.conv, "conv", self.conv)).__name__
+            raise ValueError(
+                f"{name} must return messages of {x.size(-1)} channels, got {message.size(-1)}: a convolution whose "
+                "heads multiply its channels needs out_channels / heads"
+            )
+        x = self.skip(x) + self.update(torch.cat([x, message], dim=-1), given.get("mask"))
+        return (x, attention) if return_attention_weights else x

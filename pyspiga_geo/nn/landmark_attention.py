@@ -7,192 +7,314 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense.linear import Linear
-from torch_geometric.utils import add_self_loops, is_torch_sparse_tensor, remove_self_loops, softmax
-from torch_geometric.utils.sparse import to_edge_index
+from torch_geometric.utils import softmax
 
-from pyspiga_geo.graph import batch_edges, complete_edges
+from pyspiga_geo.graph import complete_edges
+from pyspiga_geo.keywords import keyword_hint
+from pyspiga_geo.nn.attention_bias import attention_bias, dense_attention
+from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
+from pyspiga_geo.nn.node_batch import pad_items
+
+DENSE_PAIRS_PER_EDGE = 16
+"""A static graph goes by its edges where it has fewer than one in so many pairs: ``benchmarks/cascade.py``."""
+
+Masks = tuple[Tensor, Tensor]
+"""Which sources and which targets exist."""
 
 
 class LandmarkAttention(MessagePassing):
-    r"""The attention operator of `"Shape Preserving Facial Landmarks with Graph Attention Networks"
-    <https://arxiv.org/abs/2210.07233>`_.
+    r"""Dot-product attention with ``out_channels`` in total over all heads (PyG's attention layers count per head).
+
+    The operator of `"Shape Preserving Facial Landmarks with Graph Attention Networks"
+    <https://arxiv.org/abs/2210.07233>`_:
 
     .. math::
         \mathbf{m}_i = \sum_{j \neq i} \alpha_{ij} \mathbf{h}^v_j, \qquad
-        \alpha_{ij} = \mathrm{softmax}_j \left( \mathbf{h}^q_i \cdot \mathbf{h}^k_j \right)
+        \alpha_{ij} = \mathrm{softmax}_j \left( \mathbf{h}^q_i \cdot \mathbf{h}^k_j + b(\mathbf{e}_{ij}) \right)
 
-    with query, key and value :math:`\mathbf{h}^{q,k,v}` affine maps of the node features. With several heads
-    the channels are split into contiguous groups, one a head, and the messages are concatenated.
+    with query, key and value :math:`\mathbf{h}^{q,k,v}` affine maps of the node features and, with ``edge_dim``,
+    :math:`b` a linear map of the edge features to one number per head. The channels are split into contiguous
+    groups, one per head, and the messages are concatenated.
 
-    Without ``edge_index`` the graph is complete and computed densely by
-    :func:`torch.nn.functional.scaled_dot_product_attention`; a graph shared by a batch ``[B, L, C]`` becomes a
-    mask for the same call; edges over ``[N, C]`` are propagated as everywhere in PyG. All paths agree.
+    Without edges the graph is complete and computed densely by
+    :func:`torch.nn.functional.scaled_dot_product_attention`; a graph shared by a batch ``[B, L, C]`` becomes a bias
+    of the same call, or is propagated where it has few edges; edges over ``[N, C]`` are propagated as everywhere
+    in PyG. All paths agree. Hooks of :class:`~torch_geometric.nn.MessagePassing` and explainers see ``[N, C]`` with
+    edges. For gradients of gradients, run the dense paths under
+    ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``: the fused kernels have none.
 
     Args:
-        in_channels: size of each node's features.
+        in_channels: size of each node's features, or (source, target) for attention between two sets.
         out_channels: size of each node's message, over all heads together.
         heads: number of heads; must divide ``out_channels``.
-        include_self: whether a landmark attends to itself too. Self-loops in ``edge_index`` are ignored:
-            this argument decides.
+        include_self: whether a landmark attends to itself too. Self-loops in ``edge_index`` are ignored: this
+            argument decides. Two sets have no self-loops: there it has no effect.
         scale: divide the similarity by :math:`\sqrt{d}`, d the channels of a head (reference: yes; paper: no).
         out_proj: follow the concatenated messages by a linear map (reference: yes; paper: no).
+        edge_dim: size of the edge features. A node's attention to itself has none.
+        dropout: probability with which an attention weight is dropped in training.
 
     Shapes:
-        - **x**: ``[N, C]``, or a static graph ``[B, L, C]``: the same graph for every item of the batch
-        - **edge_index**: ``[2, E]`` (source, target), or a sparse ``adj_t``, or None: the complete graph
-        - **output**: like x, with ``out_channels``. Nodes without a neighbour receive a zero message
-        - **attention**: ``[heads, N, N]`` or ``[B, heads, L, L]``, row i over the sources j; for ``[N, C]`` with
-          edges ``(edge_index, alpha [E, heads])`` as PyG returns it
+        - **x**: ``[N, C]``; a static graph ``[B, L, C]``, the same for every item of the batch; or a pair
+          ``(x_src, x_dst)`` of either kind
+        - **edge_index**: ``[2, E]`` (source, target), or a sparse ``adj_t``, whose values are ignored; None: the
+          complete graph
+        - **edge_attr**: ``[E, edge_dim]``, of a static graph also ``[B, E, edge_dim]``; of the complete graph
+          ``[L, L, edge_dim]`` or ``[B, L, L, edge_dim]`` (target, source)
+        - **mask**: ``[B, L]`` (of ``[N, C]``: ``[N]``) bool, the nodes that exist; of a pair, a pair of masks or Nones
+        - **batch**: ``[N]`` sorted, the item of each node of ``[N, C]``: without edges, a complete graph within each
+          item. Of a pair, a pair of them. With edges it is not needed
+        - **output**: like x (of a pair: like x_dst) with ``out_channels``. Nodes without a neighbour, and those that
+          do not exist, receive a zero message
+        - **attention**: ``[heads, N, N]`` or ``[B, heads, L, L]``, row i over the sources j; with ``batch``
+          ``[B, heads, L_max, L_max]``; for ``[N, C]`` with edges ``(edge_index, alpha [E, heads])`` as in PyG
 
     Raises:
-        ValueError: when ``heads`` does not divide ``out_channels``, x has a wrong shape, or an explainer asks for
-            more than edges over ``[N, C]``, or for self-loops that include_self switches off.
+        ValueError: when ``heads`` does not divide ``out_channels``, a shape does not fit, an edge leaves the graph,
+            or an explainer asks for more than edges over ``[N, C]``, or for self-loops that include_self switches off.
+
+    Example:
+        >>> attention = LandmarkAttention(16, 32, heads=4)
+        >>> attention(torch.rand(8, 68, 16)).shape
+        torch.Size([8, 68, 32])
     """
 
+    static_graphs = True
+    """Takes [B, L, C] itself: :func:`~pyspiga_geo.nn.make_conv` does not wrap it."""
+
+    @keyword_hint
     def __init__(
         self,
-        in_channels: int,
+        in_channels: int | tuple[int, int],
         out_channels: int,
         heads: int = 1,
+        *,
         include_self: bool = False,
         scale: bool = False,
         out_proj: bool = False,
+        edge_dim: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
-        if out_channels % heads:
+        if heads < 1 or out_channels % heads:
             raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
         super().__init__(aggr="add", node_dim=0)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.heads = heads
         self.include_self = include_self
         self.scale = (out_channels // heads) ** -0.5 if scale else 1.0
-        self.lin_query = Linear(in_channels, out_channels)
-        self.lin_key = Linear(in_channels, out_channels)
-        self.lin_value = Linear(in_channels, out_channels)
+        self.edge_dim = edge_dim
+        self.dropout = dropout
+        source, target = in_channels if isinstance(in_channels, tuple) else (in_channels, in_channels)
+        self.lin_query = Linear(target, out_channels)
+        self.lin_key = Linear(source, out_channels)
+        self.lin_value = Linear(source, out_channels)
         self.lin_out = Linear(out_channels, out_channels) if out_proj else None
+        self.lin_edge = None if edge_dim is None else Linear(edge_dim, heads, bias=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all learnable parameters anew."""
         super().reset_parameters()
-        for lin in (self.lin_query, self.lin_key, self.lin_value, self.lin_out):
+        for lin in (self.lin_query, self.lin_key, self.lin_value, self.lin_out, self.lin_edge):
             if lin is not None:
                 lin.reset_parameters()
 
+    @keyword_hint
     def forward(
-        self, x: Tensor, edge_index: Tensor | None = None, return_attention_weights: bool = False
+        self,
+        x: Tensor | tuple[Tensor, Tensor],
+        edge_index: Tensor | None = None,
+        *,
+        edge_attr: Tensor | None = None,
+        mask: Tensor | tuple[Tensor | None, Tensor | None] | None = None,
+        batch: Tensor | tuple[Tensor, Tensor] | None = None,
+        return_attention_weights: bool = False,
     ) -> Any:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
-        if x.dim() not in (2, 3) or x.size(-1) != self.in_channels:
-            raise ValueError(
-                f"x must be [N, {self.in_channels}] or [B, L, {self.in_channels}], got {list(x.shape)}"
+        if batch is not None and edge_index is None:
+            return self._within_items(x, edge_attr, mask, batch, return_attention_weights)
+        self_loops = None if isinstance(x, tuple) else self.include_self
+        source, target = x if isinstance(x, tuple) else (x, x)
+        masks = self._check(source, target, mask)
+        sources, targets = source.size(-2), target.size(-2)
+        edges = None if edge_index is None else as_edges(edge_index, sources, targets)
+        bias = self._edge_bias(edge_attr, edges, source, target, masks)
+        if masks is not None:  # nothing of a node that does not exist may pass, not even NaN
+            source, target = (
+                nodes.masked_fill(~exists[..., None], 0)
+                for nodes, exists in zip((source, target), masks, strict=True)
             )
-        edges = None if edge_index is None else self._as_edge_index(edge_index)
-        if self.explain or (x.dim() == 2 and edges is not None):
-            out, alpha = self._propagate(x, edges)
+        query, key, value = (
+            lin(nodes).unflatten(-1, (self.heads, -1))  # [..., L, heads, d]
+            for lin, nodes in ((self.lin_query, target), (self.lin_key, source), (self.lin_value, source))
+        )
+        if self.explain or (edges is not None and self._goes_by_edges(edges, query, key)):
+            edges = complete_edges(sources, source.device) if edges is None else edges
+            out, alpha = self._propagate(query, key, value, edges, bias, self_loops, masks)
         else:
-            out, alpha = self._attend(x, edges, return_attention_weights)
+            like = query.new_empty(targets, sources)
+            bias, isolated = attention_bias(like, edges, bias, self_loops, masks)
+            out, alpha = self._attend(query, key, value, bias, isolated, return_attention_weights)
+        out = out.flatten(-2)
         if self.lin_out is not None:
             out = self.lin_out(out)
+        if masks is not None:
+            out = out.masked_fill(~masks[1][..., None], 0)
         return (out, alpha) if return_attention_weights else out
 
-    def _heads(self, x: Tensor, lin: Linear) -> Tensor:
-        return lin(x).unflatten(-1, (self.heads, -1))  # [..., N, heads, d]
+    def _check(self, source: Tensor, target: Tensor, mask: Any) -> Masks | None:
+        """Check nodes, and bring masks into one form."""
+        sizes = self.in_channels if isinstance(self.in_channels, tuple) else [self.in_channels] * 2
+        for nodes, size in zip((source, target), sizes, strict=True):
+            check_shape("x", nodes, ["N", size], ["B", "L", size])
+        if source.shape[:-2] != target.shape[:-2]:
+            shapes = f"{list(source.shape)} and {list(target.shape)}"
+            raise ValueError(f"x_src and x_dst must be of one batch, got {shapes}")
+        if mask is None:
+            return None
+        there, here = _exist(mask, source, target)
+        check_mask("mask", there, source.shape[:-1])
+        check_mask("mask", here, target.shape[:-1])
+        return there, here
 
-    def _attend(self, x: Tensor, edges: Tensor | None, need_weights: bool) -> tuple[Tensor, Tensor | None]:
-        """Dense path: every pair at once, edges as a mask."""
-        query, key, value = (
-            self._heads(x, lin).transpose(-3, -2)  # [..., heads, L, d]
-            for lin in (self.lin_query, self.lin_key, self.lin_value)
-        )
-        mask, lonely = self._mask(x.size(-2), edges, query)
-        if need_weights:
+    def _within_items(self, x: Any, edge_attr: Any, mask: Any, batch: Any, need_weights: bool) -> Any:
+        """A complete graph within each item: a static graph, filled up with nodes that do not exist."""
+        if edge_attr is not None:
+            raise ValueError("edge_attr needs edge_index where batch says what belongs together")
+        source, target = x if isinstance(x, tuple) else (x, x)
+        first, second = batch if isinstance(batch, tuple) else (batch, batch)
+        check_batch(first, len(source))
+        check_batch(second, len(target))
+        self._check(source, target, mask)
+        size = int(torch.maximum(first.max(), second.max())) + 1
+        there, here = _exist(mask, source, target)
+        _, source, there = pad_items(first, size, source, there)
+        rows, target, here = pad_items(second, size, target, here)
+        x = (source, target) if isinstance(x, tuple) else target
+        out, alpha = self.forward(x, mask=(there, here), return_attention_weights=True)
+        return (out[rows], alpha) if need_weights else out[rows]
+
+    def _edge_bias(
+        self,
+        edge_attr: Tensor | None,
+        edges: Tensor | None,
+        source: Tensor,
+        target: Tensor,
+        masks: Masks | None,
+    ) -> Tensor | None:
+        """A number per edge and head."""
+        if edge_attr is None and self.lin_edge is None:
+            return None
+        if edge_attr is None or self.lin_edge is None:
+            raise ValueError(f"edge_attr goes with edge_dim, which is {self.edge_dim}")
+        count = [target.size(-2), source.size(-2)] if edges is None else [edges.size(1)]
+        shape = [*count, self.lin_edge.in_channels]
+        check_shape("edge_attr", edge_attr, shape, *([] if source.dim() == 2 else [[len(source), *shape]]))
+        if masks is not None:
+            there, here = masks
+            pairs = here[..., None] & there[..., None, :]
+            exist = pairs if edges is None else pairs[..., edges[1], edges[0]]
+            edge_attr = torch.where(exist[..., None], edge_attr, 0)
+        return self.lin_edge(edge_attr.to(self.lin_edge.weight.dtype))
+
+    def _goes_by_edges(self, edges: Tensor, query: Tensor, key: Tensor) -> bool:
+        pairs = query.size(-3) * key.size(-3)
+        few = pairs > DENSE_PAIRS_PER_EDGE * max(edges.size(1), 512)
+        return query.dim() == 3 or (few and not torch.compiler.is_compiling())
+
+    def _attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        isolated: Tensor | None,
+        need: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Dense path: every pair at once, edges and masks as a bias."""
+        query, key, value = (each.transpose(-3, -2) for each in (query, key, value))  # [..., heads, L, d]
+        alpha = None
+        if need:
             scores = query @ key.mT * self.scale
-            alpha = (scores if mask is None else scores + mask).softmax(dim=-1)
-            out = alpha @ value
+            alpha = (scores if bias is None else scores + bias).softmax(dim=-1)
+            alpha = alpha if isolated is None else alpha.masked_fill(isolated, 0)
+            out = F.dropout(alpha, self.dropout, self.training) @ value
         else:
-            alpha = None
-            out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
-        if lonely is not None:
-            out = out.masked_fill(lonely, 0)
-            alpha = None if alpha is None else alpha.masked_fill(lonely, 0)
-        return out.transpose(-3, -2).flatten(-2), alpha
+            dropout = self.dropout if self.training else 0.0
+            out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=self.scale)
+            out = out if isolated is None else out.masked_fill(isolated, 0)
+        return out.transpose(-3, -2), alpha
 
-    def _mask(
-        self, num_nodes: int, edges: Tensor | None, like: Tensor
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Additive mask [L, L] (target, source): 0 for an edge, log(n) for n parallel edges, -inf for none.
-
-        With it, where there may be any, the nodes without a neighbour [L, 1]. Their rows are left open, since
-        a softmax over nothing is not a number; what they hear is set to zero afterwards.
-        """
-        self_loops = torch.eye(num_nodes, dtype=torch.bool, device=like.device)
-        if edges is None and self.include_self:
-            return None, None
-        if edges is None:
-            mask = torch.zeros_like(self_loops, dtype=like.dtype).masked_fill(self_loops, -torch.inf)
-        else:
-            count = like.new_zeros(num_nodes, num_nodes)
-            count = count.index_put((edges[1], edges[0]), count.new_ones(()), accumulate=True)
-            mask = count.masked_fill(self_loops, float(self.include_self)).log()
-        if edges is None and num_nodes > 1:
-            return mask, None
-        lonely = mask.isneginf().all(dim=-1, keepdim=True)
-        return mask.masked_fill(lonely, 0), lonely
-
-    def _propagate(self, x: Tensor, edges: Tensor | None) -> tuple[Tensor, Any]:
-        """Edge path: the definition. A static graph is flattened to a batch of B graphs."""
-        batch, num_nodes = (x.size(0), x.size(1)) if x.dim() == 3 else (1, x.size(0))
-        if edges is None:
-            edges = complete_edges(num_nodes, x.device)
-        given = edges.size(1)
-        edges, _ = remove_self_loops(edges)
-        if self.explain and (batch > 1 or (edges.size(1) < given and not self.include_self)):
+    def _propagate(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        edges: Tensor,
+        bias: Tensor | None,
+        self_loops: bool | None,
+        masks: Masks | None,
+    ) -> tuple[Tensor, Any]:
+        """Edge path: the definition. A static graph becomes one graph of the nodes of all items."""
+        targets, sources = query.size(-3), key.size(-3)
+        batch_size = len(query) if query.dim() == 4 else 1
+        bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
+        lost = False
+        if self_loops is not None:  # as include_self has them: each node's, or none
+            kept = edges[0] != edges[1]
+            edges, bias, lost = edges[:, kept], bias[..., kept, :], not self_loops and not bool(kept.all())
+        if self_loops:
+            edges = torch.cat([edges, torch.arange(targets, device=edges.device).expand(2, -1)], dim=1)
+            bias = F.pad(bias, (0, 0, 0, targets))
+        if self.explain and (batch_size > 1 or self_loops is None or lost or masks is not None):
             raise ValueError(
                 "an explanation needs edges over [N, C], and include_self where there are self-loops"
             )
-        if self.include_self:
-            edges, _ = add_self_loops(edges, num_nodes=num_nodes)
-        flat = batch_edges(edges, num_nodes, batch) if batch > 1 else edges
-        nodes = x.reshape(-1, self.in_channels)
-        query, key, value = (
-            self._heads(nodes, lin) for lin in (self.lin_query, self.lin_key, self.lin_value)
-        )
-        alpha = self.edge_updater(flat, query=query, key=key)
-        out = self.propagate(flat, value=value, alpha=alpha, size=None).flatten(1)
-        if x.dim() == 2:
-            return out, (edges, alpha)
-        dense = alpha.new_zeros(batch, self.heads, num_nodes, num_nodes)
-        per_graph = alpha.unflatten(0, (batch, -1)).permute(0, 2, 1)
-        dense = dense.index_put(
-            (torch.arange(batch)[:, None, None], torch.arange(self.heads)[:, None], edges[1], edges[0]),
-            per_graph,
-            accumulate=True,
-        )
-        return out.unflatten(0, (batch, num_nodes)), dense
+        item = torch.arange(batch_size, device=edges.device)[:, None]
+        flat = torch.stack([(edges[0] + item * sources).flatten(), (edges[1] + item * targets).flatten()])
+        bias = bias.expand(batch_size, -1, -1).flatten(0, 1)
+        if masks is not None:
+            there, here = masks
+            exist = there.flatten()[flat[0]] & here.flatten()[flat[1]]
+            flat, bias = flat[:, exist], bias[exist]
+        size = (batch_size * sources, batch_size * targets)
+        nodes = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value)]
+        alpha = self.edge_updater(flat, query=nodes[0], key=nodes[1], bias=bias, size=size)
+        weight = F.dropout(alpha, self.dropout, self.training)
+        out = self.propagate(flat, value=nodes[2], alpha=weight, size=size).view_as(query)
+        static = query.dim() == 4
+        return out, dense_attention(flat, alpha, batch_size, targets, sources) if static else (flat, alpha)
 
     def edge_update(  # PyG's inspector does not read `X | None`
         self,
         query_i: Tensor,
         key_j: Tensor,
+        bias: Tensor,
         index: Tensor,
         ptr: Optional[Tensor],  # noqa: UP045
         size_i: Optional[int],  # noqa: UP045
     ) -> Tensor:
         """Attention of each edge [E, heads]."""
-        return softmax((query_i * key_j).sum(dim=-1) * self.scale, index, ptr, size_i)
+        return softmax((query_i * key_j).sum(dim=-1) * self.scale + bias, index, ptr, size_i)
 
     def message(self, value_j: Tensor, alpha: Tensor) -> Tensor:
         """The source's value, weighted."""
         return alpha.unsqueeze(-1) * value_j
 
-    @staticmethod
-    def _as_edge_index(edge_index: Tensor) -> Tensor:
-        if not isinstance(edge_index, Tensor) or is_torch_sparse_tensor(edge_index):
-            target_source, _ = to_edge_index(edge_index)  # adj_t: rows are targets
-            return target_source.flip(0)
-        return edge_index
-
     def __repr__(self) -> str:
         """Name, channels and heads, as PyG's layers show themselves."""
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads})"
+
+
+def _exist(mask: Any, source: Tensor, target: Tensor) -> Masks:
+    """A mask for each of the two sets."""
+    there, here = (
+        nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exists is None else exists
+        for nodes, exists in zip(
+            (source, target), mask if isinstance(mask, tuple) else (mask, mask), strict=True
+        )
+    )
+    return there, here

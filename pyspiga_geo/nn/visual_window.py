@@ -5,61 +5,73 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class WindowGrid(nn.Module):
-    """Where the samples of square windows lie on a map.
+def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Tensor:
+    """Read square (or cubic) windows of maps around positions, multilinear, the border repeated outside.
 
-    A window of side w (a fraction of the map) is read at ``samples`` x ``samples`` points, spread evenly from the
+    A window of side w (a fraction of the map) is read at ``samples`` points along each axis, spread evenly from the
     centre of its first map pixel to the centre of its last.
+
+    Args:
+        maps: [B, C, H, W], or volumes [B, C, D, H, W].
+        pos: [B, L, d], (x, y) or (x, y, z) over the map, pixel index divided by resolution; d = 2 or 3.
+        window: w.
+        samples: points along each axis.
+
+    Returns:
+        [B, C, L, samples^d], the last axis in the order of the maps' axes (x fastest).
     """
-
-    grid: Tensor
-
-    def __init__(self, samples: int) -> None:
-        super().__init__()
-        steps = torch.arange(samples) * 2 - (samples - 1)  # whole numbers, exact in every precision
-        grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
-        self.register_buffer("grid", grid.reshape(-1, 2), persistent=False)
-        self.samples = samples
-
-    def forward(self, maps: Tensor, pos: Tensor, window: float) -> Tensor:
-        """Points [B, L, samples^2, 2] around pos [B, L, 2] on maps [..., H, W], as grid_sample counts them."""
-        height, width = maps.shape[-2:]
-        size = pos.new_tensor([width, height])
-        reach = (window - 1 / size).clamp(min=0) / 2  # from the landmark to the outermost samples
-        points = pos.unsqueeze(2) + reach * self.grid / max(self.samples - 1, 1)
+    dim = pos.size(-1)
+    steps = torch.arange(samples, device=pos.device, dtype=pos.dtype) * 2 - (samples - 1)
+    offsets = torch.meshgrid(*[steps] * dim, indexing="ij")
+    axes = []
+    # Sizes stay numbers, not tensors: an exported program can then have them vary.
+    for axis, (offset, size) in enumerate(zip(reversed(offsets), reversed(maps.shape[2:]), strict=True)):
+        reach = torch.sym_max(window - 1 / size, 0.0) / 2  # from the landmark to the outermost samples
+        point = pos[..., axis, None] + reach * offset.flatten() / max(samples - 1, 1)
         # grid_sample counts -1..1 from edge to edge of the map, pos from the centre of its first pixel.
-        return 2 * (points + 0.5 / size) - 1
+        axes.append(2 * (point + 0.5 / size) - 1)
+    points = torch.stack(axes, dim=-1)  # [B, L, samples^d, d]
+    grid = points if dim == 2 else points.unsqueeze(3)
+    precise = torch.promote_types(maps.dtype, points.dtype)  # bfloat16 would be off by pixels
+    seen = F.grid_sample(maps.to(precise), grid.to(precise), padding_mode="border", align_corners=False)
+    return seen.flatten(3)
 
 
 class VisualWindow(nn.Module):
     """Sample a square window of the feature map around each landmark and map it to one vector.
 
-    Bilinear, the map's border repeated outside of it. The samples are spread evenly from the centre of the window's
-    first map pixel to the centre of its last; all together go through one linear map.
+    :func:`sample_windows`, then one linear map of all samples together.
 
     Args:
         in_channels: channels C of the feature map.
         out_channels: size of a landmark's vector.
-        samples: points along each side of the window.
+        samples: points along each side of the window, one or more.
+        dim: 2 for maps, 3 for volumes.
 
     Shapes:
-        - **feature_map**: ``[B, C, H, W]``
-        - **pos**: ``[B, L, 2]``, (x, y) over the crop, pixel index divided by resolution
+        - **feature_map**: ``[B, C, H, W]``, or ``[B, C, D, H, W]`` where dim is 3
+        - **pos**: ``[B, L, dim]``, (x, y) or (x, y, z) over the map, pixel index divided by resolution
         - **output**: ``[B, L, out_channels]``
+
+    Raises:
+        ValueError: for less than one sample.
+
+    Example:
+        >>> VisualWindow(8, 32)(torch.rand(2, 8, 16, 16), torch.rand(2, 68, 2), 0.25).shape
+        torch.Size([2, 68, 32])
     """
 
-    def __init__(self, in_channels: int, out_channels: int, samples: int = 7) -> None:
+    def __init__(self, in_channels: int, out_channels: int, samples: int = 7, *, dim: int = 2) -> None:
         super().__init__()
-        self.lin = nn.Linear(in_channels * samples**2, out_channels)
-        self.grid = WindowGrid(samples)
+        if samples < 1:
+            raise ValueError(f"samples must be 1 or more, got {samples}")
+        self.samples = samples
+        self.lin = nn.Linear(in_channels * samples**dim, out_channels)
 
     def forward(self, feature_map: Tensor, pos: Tensor, window: float) -> Tensor:
         """Look at windows of side ``window`` (fraction of the map) around ``pos``."""
-        points = self.grid(feature_map, pos, window)
-        seen = F.grid_sample(
-            feature_map, points, padding_mode="border", align_corners=False
-        )  # [B, C, L, samples^2]
-        out: Tensor = self.lin(seen.transpose(1, 2).flatten(2))
+        seen = sample_windows(feature_map, pos, window, self.samples)  # [B, C, L, samples^d]
+        out: Tensor = self.lin(seen.transpose(1, 2).flatten(2).to(self.lin.weight.dtype))
         return out
 
 
@@ -77,28 +89,35 @@ class HeatmapWindow(nn.Module):
 
     Args:
         out_channels: size of a landmark's vector.
-        samples: points along each side of the window.
+        samples: points along each side of the window, one or more.
+        dim: 2 for maps, 3 for volumes.
 
     Shapes:
-        - **heatmaps**: ``[B, L, H, W]``, logarithm of a density, up to a constant
-        - **pos**: ``[B, L, 2]``, (x, y) over the crop, pixel index divided by resolution
+        - **heatmaps**: ``[B, L, H, W]``, or ``[B, L, D, H, W]``, logarithm of a density, up to a constant
+        - **pos**: ``[B, L, dim]``, (x, y) or (x, y, z) over the map, pixel index divided by resolution
         - **output**: ``[B, L, out_channels]``
+
+    Raises:
+        ValueError: for less than one sample.
+
+    Example:
+        >>> HeatmapWindow(32)(torch.rand(2, 68, 16, 16), torch.rand(2, 68, 2), 0.25).shape
+        torch.Size([2, 68, 32])
     """
 
-    def __init__(self, out_channels: int, samples: int = 7) -> None:
+    def __init__(self, out_channels: int, samples: int = 7, *, dim: int = 2) -> None:
         super().__init__()
-        self.lin = nn.Linear(2 * samples**2, out_channels)
-        self.grid = WindowGrid(samples)
+        if samples < 1:
+            raise ValueError(f"samples must be 1 or more, got {samples}")
+        self.samples = samples
+        self.lin = nn.Linear(2 * samples**dim, out_channels)
 
     def forward(self, heatmaps: Tensor, pos: Tensor, window: float) -> Tensor:
         """Look at windows of side ``window`` (fraction of the map) around ``pos``."""
-        points = self.grid(heatmaps, pos, window)
-        total = heatmaps.flatten(2).logsumexp(dim=2).unsqueeze(2)
-        seen = F.grid_sample(
-            heatmaps.flatten(0, 1).unsqueeze(1),
-            points.flatten(0, 1).unsqueeze(1),
-            padding_mode="border",
-            align_corners=False,
-        ).view(*points.shape[:3])  # [B, L, samples^2]
-        out: Tensor = self.lin(torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2))
+        each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
+        seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
+        seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]
+        total = heatmaps.flatten(2).to(seen.dtype).logsumexp(dim=2).unsqueeze(2)
+        told = torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2)
+        out: Tensor = self.lin(told.to(self.lin.weight.dtype))
         return out

@@ -31,6 +31,11 @@ def numbered(steps: list[Tensor]) -> dict[str, Tensor]:
     return {f"step{number}": pos for number, pos in enumerate(steps, start=1)}
 
 
+def _known(pose: Tensor | None, like: Tensor) -> Tensor:
+    """Poses [B, 6], not numbers where the backbone estimates none."""
+    return like.new_full((len(like), 6), torch.nan) if pose is None else pose
+
+
 class Stage(LightningModule):
     """What the stages share: augmentation, optimiser, validation.
 
@@ -158,10 +163,8 @@ class Stage(LightningModule):
         Each step learns from its own loss alone, and no loss of the cascade bends the pose.
         """
         with self._in_full_precision():
-            initial = self.model.initial_shape(seen.pose)
-            heatmaps = seen.heatmaps if self.model.config.heatmap_windows else None
-            feature_map = seen.maps[-1].to(initial.dtype)
-            out = self.model.cascade(initial, feature_map, heatmaps=heatmaps, detach_steps=True)
+            maps = [each.to(self.dtype) for each in seen.maps]
+            initial, out = self.model.refine(seen._replace(maps=maps), detach_steps=True)
         return initial, out.steps
 
     @property
@@ -189,9 +192,8 @@ class BackboneStage(Stage):
         self.with_pose = with_pose
         model.backbone.requires_grad_(True)
         model.cascade.requires_grad_(False)
-        for stack in model.backbone.stacks:
-            stack.pose.requires_grad_(with_pose)
-            stack.core.requires_grad_(with_pose)
+        for module in model.backbone.pose_modules():
+            module.requires_grad_(with_pose)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates, attention and pose, summed over hourglasses."""
@@ -202,7 +204,7 @@ class BackboneStage(Stage):
 
     def stack_losses(self, outputs: list[StackOutput], pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """The same of what the hourglasses said."""
-        loss, layout, size = self.config.loss, self.model.layout, self.model.config.map_size
+        loss, layout, size = self.config.loss, self.model.layout, outputs[-1].points.size(-1)
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)
@@ -217,7 +219,7 @@ class BackboneStage(Stage):
             )
             parts["coordinates"] += weight * loss.coordinates * coordinate_loss(out.landmarks, pos, mask)
             parts["attention"] += weight * loss.attention * attention
-            if pose is not None:
+            if pose is not None and out.pose is not None:
                 parts["pose"] += weight * loss.pose * pose_loss(out.pose, pose)
         return parts
 
@@ -225,8 +227,8 @@ class BackboneStage(Stage):
         """The last hourglass's coordinates, and the shape x_0 of its pose."""
         last = self._stacks(images)[-1]
         with self._in_full_precision():
-            initial = self.model.initial_shape(last.pose)
-        return {"pose": last.pose, "initial": initial, "heatmaps": last.landmarks}
+            initial = self.model.start(last).expand(len(images), -1, -1)
+        return {"pose": _known(last.pose, initial), "initial": initial, "heatmaps": last.landmarks}
 
 
 class CascadeStage(Stage):
@@ -253,13 +255,13 @@ class CascadeStage(Stage):
         """x_0 and the positions after each step."""
         seen = self._look(images)
         initial, steps = self.refine(seen)
-        return {"pose": seen.pose, "initial": initial, **numbered(steps)}
+        return {"pose": _known(seen.pose, initial), "initial": initial, **numbered(steps)}
 
     def _look(self, images: Tensor) -> BackboneOutput:
         model = self.model
         with self._in_full_precision(), torch.no_grad():
             out: BackboneOutput = model.backbone(
-                model.to_network_channels(images), model.config.heatmap_windows
+                model.to_network_channels(images), model.cascade.heatmap_windows
             )
         return out
 
@@ -286,4 +288,9 @@ class JointStage(BackboneStage):
         """What the last hourglass and the cascade say."""
         last = self._stacks(images)[-1]
         initial, steps = self.refine(last)
-        return {"pose": last.pose, "initial": initial, "heatmaps": last.landmarks, **numbered(steps)}
+        return {
+            "pose": _known(last.pose, initial),
+            "initial": initial,
+            "heatmaps": last.landmarks,
+            **numbered(steps),
+        }

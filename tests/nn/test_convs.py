@@ -38,7 +38,7 @@ def features(*shape: int) -> Tensor:
 def test_batch_equals_each_graph_alone(
     name: str | ConvFactory, include_self: bool, edges: Tensor | None
 ) -> None:
-    conv = make_conv(name, C, 6, heads=2, include_self=include_self).double()
+    conv = make_conv(name, heads=2, include_self=include_self)(C, 6).double()
     x = features(B, L)
     out = conv(x, edges)
     assert out.shape == (B, L, 6)
@@ -51,7 +51,7 @@ def test_batch_equals_each_graph_alone(
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_edges_given_means_all_edges(name: str | ConvFactory) -> None:
-    conv = make_conv(name, C, 6, heads=2).double()
+    conv = make_conv(name, heads=2)(C, 6).double()
     complete = torch.tensor([[j, i] for i in range(L) for j in range(L) if i != j]).T
     for x in (features(L), features(B, L)):
         torch.testing.assert_close(conv(x), conv(x, complete), rtol=0, atol=1e-10)
@@ -61,7 +61,7 @@ def test_no_edges_given_means_all_edges(name: str | ConvFactory) -> None:
 @pytest.mark.parametrize("name", ["attention", "gcn", "gat", "gatv2", "sage", "transformer"])
 def test_own_features_count_only_on_request(name: str, include_self: bool) -> None:
     # Nobody speaks to node 3: what comes out there can only be its own, or a constant.
-    conv = make_conv(name, C, 6, heads=2, include_self=include_self).double()
+    conv = make_conv(name, heads=2, include_self=include_self)(C, 6).double()
     x, other = features(L), features(L)
     same = torch.allclose(conv(x, EDGES)[3], conv(other, EDGES)[3])
     assert same is not include_self
@@ -69,7 +69,7 @@ def test_own_features_count_only_on_request(name: str, include_self: bool) -> No
 
 @pytest.mark.parametrize("name", sorted(set(CONVS) - {"none"}))
 def test_messages_follow_the_edges(name: str) -> None:
-    conv = make_conv(name, C, 6, heads=2).double()
+    conv = make_conv(name, heads=2)(C, 6).double()
     x = features(B, L)
     changed = x.clone()
     changed[:, 4] += 1  # 4 speaks to 2, and to nobody else
@@ -79,7 +79,7 @@ def test_messages_follow_the_edges(name: str) -> None:
 
 
 def test_none_sends_nothing() -> None:
-    conv = make_conv("none", C, 6)
+    conv = make_conv("none")(C, 6)
     assert isinstance(conv, NoMessage)
     for x in (features(L), features(B, L)):
         out = conv(x)
@@ -89,7 +89,7 @@ def test_none_sends_nothing() -> None:
 
 
 def test_attention_gets_its_options() -> None:
-    conv = make_conv("attention", 8, 12, heads=3, include_self=True, scale=True, out_proj=True)
+    conv = make_conv("attention", heads=3, include_self=True, scale=True, out_proj=True)(8, 12)
     assert isinstance(conv, LandmarkAttention)
     assert (conv.in_channels, conv.out_channels, conv.heads, conv.include_self) == (8, 12, 3, True)
     assert conv.scale == 0.5
@@ -105,7 +105,7 @@ def test_own_operator_is_called_with_nodes_and_edges_as_pyg_does() -> None:
             return x[:, :2]
 
     sizes = []
-    conv = make_conv(lambda *channels: sizes.append(channels) or Spy(), C, 2)
+    conv = make_conv(lambda *channels: sizes.append(channels) or Spy())(C, 2)
     assert isinstance(conv, StaticGraphConv)
     assert conv(features(2, L), torch.tensor([[0], [3]])).shape == (2, L, 2)
     assert conv(features(L), torch.tensor([[0], [3]])).shape == (L, 2)
@@ -116,11 +116,11 @@ def test_own_operator_is_called_with_nodes_and_edges_as_pyg_does() -> None:
 
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(ValueError, match=r"'gcnn'.*attention, gcn, gat, gatv2, sage, gin, transformer, none"):
-        make_conv("gcnn", C, 6)
+        make_conv("gcnn")(C, 6)
 
 
 @pytest.mark.parametrize("name", ["attention", "gat", "gatv2", "transformer"])
 def test_heads_that_do_not_divide_the_channels_are_refused(name: str) -> None:
     # Not answered with fewer channels than were asked for.
     with pytest.raises(ValueError, match="heads"):
-        make_conv(name, C, 6, heads=4)
+        make_conv(name, heads=4)(C, 6)

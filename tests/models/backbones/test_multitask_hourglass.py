@@ -91,9 +91,9 @@ def test_last_landmark_head_is_not_run_by_forward() -> None:
 def test_heatmaps_reach_the_next_stack() -> None:
     backbone = make(2).eval()
     images = torch.rand(1, 3, 32, 32)
-    _, before, _ = backbone(images)
+    _, (before,), _ = backbone(images)
     nn.init.zeros_(backbone.stacks[0].merge_heatmaps.weight)
-    _, after, _ = backbone(images)
+    _, (after,), _ = backbone(images)
     assert not torch.allclose(before, after)
 
 

@@ -1,0 +1,228 @@
+"""What a landmark is told of its place among the others: encodings of positions, chosen by name.
+
+All are called as ``module(pos, edge_index, mask=mask, batch=batch)`` with positions ``[B, L, d]``, or ``[N, d]`` with
+edges of their own and ``batch`` [N], and return as many vectors.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from pyspiga_geo.graph import batch_edges, complete_edges
+from pyspiga_geo.nn.checks import as_edges, check_shape
+from pyspiga_geo.nn.mlp import NodeMLP
+
+POSITIONS = ("ordered", "learned", "pooled", "none")
+"""Position encodings that :func:`make_position` knows by name."""
+
+PositionFactory = Callable[[int], nn.Module]
+"""A function (channels) -> module, which is called as ``module(pos, edge_index, mask=mask, batch=batch)``."""
+
+
+class RelativePositionEncoder(nn.Module):
+    r"""Embed the displacements of each landmark to all others: r_i = MLP(p_i - p_j for j != i, in order).
+
+    The L - 1 displacements are laid side by side, so that the encoding knows which landmark is which; it
+    needs a fixed, ordered set of landmarks.
+
+    Args:
+        num_landmarks: L, two or more.
+        out_channels: size of the embedding.
+        hidden_channels: sizes of the layers between.
+        dim: coordinates of a position.
+        norm: of the MLP (:class:`NodeMLP`).
+
+    Shapes:
+        - **pos**: ``[B, L, dim]`` or ``[B * L, dim]``
+        - **mask**: bool, the landmarks that exist; displacements to the others are 0
+        - **output**: like pos, with ``out_channels``
+
+    Raises:
+        ValueError: for fewer than two landmarks, or positions of another number of them.
+
+    Example:
+        >>> RelativePositionEncoder(68, 32)(torch.rand(4, 68, 2)).shape
+        torch.Size([4, 68, 32])
+    """
+
+    def __init__(
+        self,
+        num_landmarks: int,
+        out_channels: int,
+        hidden_channels: Sequence[int] = (256, 256),
+        *,
+        dim: int = 2,
+        norm: str = "batch_norm",
+    ) -> None:
+        super().__init__()
+        if num_landmarks < 2:
+            raise ValueError(f"num_landmarks must be at least 2, got {num_landmarks}")
+        self.num_landmarks = num_landmarks
+        self.mlp = NodeMLP([dim * (num_landmarks - 1), *hidden_channels, out_channels], norm)
+
+    def forward(
+        self, pos: Tensor, edge_index: Tensor | None = None, *, mask: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        """Embed positions; the edges do not matter."""
+        static = _by_items(pos, self.num_landmarks)
+        row = torch.arange(self.num_landmarks, device=pos.device)
+        others = row[:-1] + (row[:-1] >= row[:, None])  # [L, L - 1]: all but itself
+        displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
+        if mask is not None:
+            present = mask.view(static.shape[:2])
+            displacement = displacement.masked_fill(~present[:, others, None], 0)
+        return self.mlp(displacement.flatten(2).view(*pos.shape[:-1], -1), mask)
+
+
+class LearnedPosition(nn.Module):
+    """A vector for each landmark, the same wherever it is; as sparse local patch transformers have it.
+
+    Xia et al., `"Sparse Local Patch Transformer for Robust Face Alignment and Landmarks Inherent Relation Learning"
+    <https://arxiv.org/abs/2203.06541>`_, CVPR 2022.
+
+    Args:
+        num_landmarks: L.
+        out_channels: size of the vectors.
+
+    Shapes:
+        - **pos**: ``[B, L, d]`` or ``[B * L, d]``, of which only the shape matters
+        - **output**: like pos, with ``out_channels``
+
+    Raises:
+        ValueError: for positions of another number of landmarks.
+
+    Example:
+        >>> LearnedPosition(68, 32)(torch.rand(4, 68, 2)).shape
+        torch.Size([4, 68, 32])
+    """
+
+    def __init__(self, num_landmarks: int, out_channels: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(num_landmarks, out_channels))
+        nn.init.normal_(self.vectors, std=0.02)
+
+    def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
+        """The vectors, once per item."""
+        items = len(_by_items(pos, len(self.vectors)))
+        return self.vectors.expand(items, -1, -1).reshape(*pos.shape[:-1], -1)
+
+
+class PooledPositionEncoder(nn.Module):
+    r"""Embed the displacements to the neighbours in any order: r_i = mean over j of MLP(p_i - p_j).
+
+    Permutation-equivariant, and for any number of landmarks. Nodes without a neighbour get zero.
+
+    Args:
+        out_channels: size of the embedding.
+        hidden_channels: sizes of the layers between.
+        dim: coordinates of a position.
+        norm: of the MLP (:class:`NodeMLP`), over all displacements.
+
+    Shapes:
+        - **pos**: ``[B, L, dim]``, or ``[N, dim]``
+        - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph, within each
+          item where ``batch`` [N] is given
+        - **mask**: bool, the landmarks that exist
+        - **output**: like pos, with ``out_channels``
+
+    Example:
+        >>> PooledPositionEncoder(32)(torch.rand(4, 68, 2)).shape
+        torch.Size([4, 68, 32])
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        hidden_channels: Sequence[int] = (64, 64),
+        *,
+        dim: int = 2,
+        norm: str = "batch_norm",
+    ) -> None:
+        super().__init__()
+        self.mlp = NodeMLP([dim, *hidden_channels, out_channels], norm)
+
+    def forward(
+        self,
+        pos: Tensor,
+        edge_index: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        batch: Tensor | None = None,
+    ) -> Tensor:
+        """Embed positions."""
+        num_nodes = pos.size(-2)
+        if edge_index is not None:
+            edges = as_edges(edge_index, num_nodes, num_nodes)
+            edges = edges[:, edges[0] != edges[1]]  # a displacement to itself says nothing
+        else:
+            edges = complete_edges(num_nodes, pos.device)
+            edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
+        nodes = pos.reshape(-1, pos.size(-1))
+        edges = batch_edges(edges, num_nodes, len(nodes) // num_nodes)
+        if mask is not None:
+            edges = edges[:, mask.flatten()[edges].all(dim=0)]
+        source, target = edges
+        out: Tensor = scatter(
+            self.mlp(nodes[target] - nodes[source]), target, dim_size=len(nodes), reduce="mean"
+        )
+        return out.view(*pos.shape[:-1], -1)
+
+
+class NoPosition(nn.Module):
+    """Tell the landmarks nothing of their places.
+
+    Args:
+        out_channels: size of the zeros.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+
+    def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
+        """Zeros [..., out_channels]."""
+        return pos.new_zeros(*pos.shape[:-1], self.out_channels)
+
+
+def make_position(
+    position: str | PositionFactory, num_landmarks: int | None, channels: int, dim: int, norm: str
+) -> nn.Module:
+    """Build the position encoding of a step.
+
+    Args:
+        position: one of ``POSITIONS``, a function (channels) -> module, or a module, which all steps then share.
+        num_landmarks: L, or None for any number.
+        channels: size of the encoding.
+        dim: coordinates of a position.
+        norm: of the MLPs (:class:`NodeMLP`).
+
+    Raises:
+        ValueError: for an unknown name, or an encoding that needs to know the number of landmarks.
+    """
+    if isinstance(position, nn.Module):
+        return position
+    if callable(position):
+        return position(channels)
+    if position not in POSITIONS:
+        raise ValueError(
+            f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function"
+        )
+    if position == "none":
+        return NoPosition(channels)
+    if position == "pooled":
+        return PooledPositionEncoder(channels, dim=dim, norm=norm)
+    if num_landmarks is None:
+        raise ValueError(f"position {position!r} needs num_landmarks; 'pooled' and 'none' do without")
+    if position == "learned":
+        return LearnedPosition(num_landmarks, channels)
+    return RelativePositionEncoder(num_landmarks, channels, dim=dim, norm=norm)
+
+
+def _by_items(pos: Tensor, num_landmarks: int) -> Tensor:
+    whole = pos.dim() == 2 and len(pos) % num_landmarks == 0
+    static = pos.unflatten(0, (-1, num_landmarks)) if whole else pos
+    check_shape("pos", static, ["B", num_landmarks, "d"])
+    return static
