@@ -1,6 +1,7 @@
 """Landmarks of one's own train as the documentation says: other ids, few points, no contours, no rigid shape."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,20 @@ from PIL import Image
 from torch_geometric.loader import DataLoader
 
 from pyspiga_geo import SPIGA, FaceAligner, FaceData, Layout, register_layout
-from pyspiga_geo.data import FaceRecord, read_records, write_records
+from pyspiga_geo.data import FaceRecord, write_records
 from pyspiga_geo.geometry import camera_matrix, project
 from pyspiga_geo.layouts import registry
 from pyspiga_geo.training import AugmentationConfig, StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
+from pyspiga_geo.training import run
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.run import run_training
 from pyspiga_geo.training.stages import CascadeStage
 
 SIZE = 48
 SHAPE = np.array([(0.0, 0.5, -0.5), (0, -0.5, -0.5), (0.6, 0, 0), (0.2, 0.3, 0.5), (0.2, -0.3, 0.5)])
-FIVE: dict[str, Any] = {
-    "ids": (201, 202, 203, 204, 205),
-    "flip": (1, 0, 2, 4, 3),
-    "contours": {"eyes": (0, 2, 1), "mouth": (3, 4)},
-    "shape3d": SHAPE,
-}
+FIVE: dict[str, Any] = {"ids": (201, 202, 203, 204, 205), "shape3d": SHAPE, "normaliser": (201, 202)}
 THREE: dict[str, Any] = {
     "ids": (1, 2, 3), "flip": (1, 0, 2), "contours": {"all": (0, 1, 2)}, "shape3d": SHAPE[:3]
 }  # fmt: skip
@@ -59,24 +56,27 @@ def write_faces(folder: Path, ids: tuple[int, ...]) -> Path:
     return folder / "train.json"
 
 
-def train(folder: Path, layout: Layout, **more: Any) -> tuple[SPIGA, str, set[str]]:
-    """The model, the report and what the last stage has measured, of one epoch a stage."""
-    annotations = write_faces(folder, tuple(layout.ids))
-    once = StageConfig(epochs=1, lr=1e-3)
-    config = TrainConfig(
-        annotations,
-        folder / "run",
-        layout=layout.name,
-        model={**TINY, **more},
+def short(config: TrainConfig) -> TrainConfig:
+    """The same with a tiny model and one epoch of all parts together."""
+    none = StageConfig(epochs=0, lr=1e-3)
+    return replace(
+        config,
+        model=TINY | config.model,
         validation_fraction=0.3,
         batch_size=7,
         workers=0,
-        landmarks=replace(once, epochs=0),
-        pose=replace(once, epochs=0),
-        cascade=replace(once, epochs=0),
-        joint=once,
+        landmarks=none,
+        pose=none,
+        cascade=none,
+        joint=replace(none, epochs=1),
         augmentation=AugmentationConfig(degrees=10, occlusion=0, blur=0),
     )
+
+
+def train(folder: Path, layout: Layout, **more: Any) -> tuple[SPIGA, str, set[str]]:
+    """The model, the report and what the last stage has measured, of one epoch a stage."""
+    annotations = write_faces(folder, tuple(layout.ids))
+    config = short(TrainConfig(annotations, folder / "run", layout=layout.name, model=more))
     weights = run_training(config)
     with (config.out / "joint" / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
         measured = {name for row in csv.DictReader(file) for name, value in row.items() if value}
@@ -95,7 +95,7 @@ def _own_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("parts", "model", "pose", "unit"),
     [
-        (FIVE | {"contours": {}, "flip": None, "normaliser": (201, 202)}, {}, True, LANDMARKS),
+        (FIVE | {"contours": {}}, {}, True, LANDMARKS),
         (THREE, {}, False, BOX),
         (THREE | {"shape3d": None, "mean_shape": SHAPE[:3, 1:]}, {"start": "mean"}, False, BOX),
     ],
@@ -113,13 +113,26 @@ def test_own_landmarks_train(
     assert ("val/pose_mae" in measured) == ("Head pose" in report) == pose
 
 
-def test_landmarks_whose_shape_is_estimated_train(tmp_path: Path) -> None:
-    (tmp_path / "first").mkdir()
-    records = read_records(write_faces(tmp_path / "first", FIVE["ids"]))
-    layout = Layout.from_annotations("mine", records, flip=FIVE["flip"], contours=FIVE["contours"])
-    trained, _, measured = train(tmp_path, register_layout(layout))
-    assert trained.layout.ids == FIVE["ids"]
-    assert "val/pose_mae" in measured
+def programs(page: str) -> list[str]:
+    """The Python programs of a page of the documentation."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_documented_programs_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the size of the model and the number of epochs, on a folder of five points."""
+    (tmp_path / "mine").mkdir()
+    write_faces(tmp_path / "mine", (201, 202, 203, 204, 205))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "run_training", lambda config: run_training(short(config)))
+    (program,) = (text for text in programs("training.md") if "run_training" in text)
+    exec(program, {})
+    trained = SPIGA.from_pretrained("runs/mine/model.safetensors")
+    assert trained.layout.ids == (201, 202, 203, 204, 205)
+    assert "Head pose" in Path("runs/mine/report.md").read_text()
+    for program in programs("layouts.md"):
+        exec(program, {})
+    assert registry.get_layout("mine") == trained.layout
 
 
 def test_what_cannot_be_measured_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
