@@ -124,13 +124,11 @@ class SPIGACascade(nn.Module):
         heatmap_windows: bool = False,
     ) -> None:
         super().__init__()
-        for name, size in {
-            "num_steps": num_steps,
-            "num_layers": num_layers,
-            "in_channels": in_channels,
-        }.items():
-            if size < 0:
-                raise ValueError(f"{name} must be 0 or more, got {size}")
+        least = {"num_steps": 0, "num_layers": 0, "in_channels": 0, "node_channels": 1, "hidden_channels": 1}
+        sizes = (num_steps, num_layers, in_channels, node_channels, hidden_channels)
+        for (name, smallest), size in zip(least.items(), sizes, strict=True):
+            if size < smallest:
+                raise ValueError(f"{name} must be {smallest} or more, got {size}")
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 or 3, got {dim}")
         self.num_landmarks = num_landmarks
@@ -250,7 +248,7 @@ class SPIGACascade(nn.Module):
         for name, each, channels in zip(names, maps, self.feature_channels, strict=True):
             check_shape(name, each, [items, channels, *SPACE[-self.dim :]])
             items = each.size(0)
-        return maps, len(feature_map if isinstance(feature_map, Tensor) else maps[0])
+        return maps, (feature_map if isinstance(feature_map, Tensor) else maps[0]).size(0)
 
     def _heatmaps(self, heatmaps: Tensor | None, nodes: NodeBatch, batch_size: int) -> Tensor | None:
         """Check heatmaps; those of landmarks that do not exist are blank."""

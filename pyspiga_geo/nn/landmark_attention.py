@@ -186,8 +186,8 @@ class LandmarkAttention(MessagePassing):
             raise ValueError("edge_attr needs edge_index where batch says what belongs together")
         source, target = x if isinstance(x, tuple) else (x, x)
         first, second = batch if isinstance(batch, tuple) else (batch, batch)
-        check_batch(first, len(source))
-        check_batch(second, len(target))
+        check_batch(first, source.size(0))
+        check_batch(second, target.size(0))
         self._check(source, target, mask)
         size = int(torch.maximum(first.max(), second.max())) + 1
         there, here = _exist(mask, source, target)
@@ -212,7 +212,7 @@ class LandmarkAttention(MessagePassing):
             raise ValueError(f"edge_attr goes with edge_dim, which is {self.edge_dim}")
         count = [target.size(-2), source.size(-2)] if edges is None else [edges.size(1)]
         shape = [*count, self.lin_edge.in_channels]
-        check_shape("edge_attr", edge_attr, shape, *([] if source.dim() == 2 else [[len(source), *shape]]))
+        check_shape("edge_attr", edge_attr, shape, *([] if source.dim() == 2 else [[source.size(0), *shape]]))
         if masks is not None:
             there, here = masks
             pairs = here[..., None] & there[..., None, :]
@@ -260,7 +260,7 @@ class LandmarkAttention(MessagePassing):
     ) -> tuple[Tensor, Any]:
         """Edge path: the definition. A static graph becomes one graph of the nodes of all items."""
         targets, sources = query.size(-3), key.size(-3)
-        batch_size = len(query) if query.dim() == 4 else 1
+        batch_size = query.size(0) if query.dim() == 4 else 1
         bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
         lost = False
         if self_loops is not None:  # as include_self has them: each node's, or none

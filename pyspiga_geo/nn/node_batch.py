@@ -85,7 +85,7 @@ def as_node_batch(
     if not flat:
         values = [each.expand(batch_size, *each.shape[1:]) for each in values]
     elif edges is not None and batch is None:
-        each = len(pos) // batch_size
+        each = pos.size(0) // batch_size
         if batch_size > 1 and has_values(edges) and edges.max() < each:
             raise ValueError(
                 "edge_index over pos [N, d] counts the nodes of all items, and these edges are of the first item "
@@ -118,7 +118,7 @@ def _check_pos(
             raise ValueError(f"pos [N, {dim}] of {batch_size} items of different sizes needs batch [N]")
         return
     check_shape("pos", pos, ["N", dim])
-    check_batch(batch, len(pos), batch_size)
+    check_batch(batch, pos.size(0), batch_size)
     counts = torch.bincount(batch, minlength=batch_size)
     if num_landmarks is not None and (counts != num_landmarks).any():
         raise ValueError(

@@ -106,7 +106,7 @@ class LearnedPosition(nn.Module):
 
     def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        items = len(_by_items(pos, len(self.vectors)))
+        items = _by_items(pos, self.vectors.size(0)).size(0)
         return self.vectors.expand(items, -1, -1).reshape(*pos.shape[:-1], -1)
 
 
@@ -161,12 +161,12 @@ class PooledPositionEncoder(nn.Module):
             edges = complete_edges(num_nodes, pos.device)
             edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
         nodes = pos.reshape(-1, pos.size(-1))
-        edges = batch_edges(edges, num_nodes, len(nodes) // num_nodes)
+        edges = batch_edges(edges, num_nodes, nodes.size(0) // num_nodes)
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
         source, target = edges
         out: Tensor = scatter(
-            self.mlp(nodes[target] - nodes[source]), target, dim_size=len(nodes), reduce="mean"
+            self.mlp(nodes[target] - nodes[source]), target, dim_size=nodes.size(0), reduce="mean"
         )
         return out.view(*pos.shape[:-1], -1)
 
@@ -222,7 +222,7 @@ def make_position(
 
 
 def _by_items(pos: Tensor, num_landmarks: int) -> Tensor:
-    whole = pos.dim() == 2 and len(pos) % num_landmarks == 0
+    whole = pos.dim() == 2 and pos.size(0) % num_landmarks == 0
     static = pos.unflatten(0, (-1, num_landmarks)) if whole else pos
     check_shape("pos", static, ["B", num_landmarks, "d"])
     return static
