@@ -10,7 +10,7 @@ from pyspiga_geo.graph import batch_edges, complete_edges
 from pyspiga_geo.keywords import keyword_hint
 from pyspiga_geo.nn.attention_bias import dense_attention
 from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
-from pyspiga_geo.nn.node_batch import pad_items
+from pyspiga_geo.nn.node_batch import within_items
 
 
 class StaticGraphConv(nn.Module):
@@ -74,14 +74,12 @@ class StaticGraphConv(nn.Module):
         check_shape("x", x, ["N", "C"], ["B", "L", "C"])
         if mask is not None:
             check_mask("mask", mask, x.shape[:-1])
+        if batch is not None and edge_index is None:
+            if edge_attr is not None:
+                raise ValueError("edge_attr needs edge_index where batch says what belongs together")
+            return within_items(self.forward, x, batch, mask, return_attention_weights)
         if batch is not None:
             check_batch(batch, x.size(0))
-        if batch is not None and edge_index is None:  # a static graph, filled up with nodes that do not exist
-            present = batch.new_ones(x.size(0), dtype=torch.bool) if mask is None else mask
-            rows, x, mask = pad_items(batch, int(batch.max()) + 1, x, present)
-            out = self.forward(x, mask=mask, **options)
-            return (out[0][rows], out[1]) if return_attention_weights else out[rows]
-
         static, num_nodes = x.dim() == 3, x.size(-2)
         size = x.size(0) if static else 1
         edges = (
