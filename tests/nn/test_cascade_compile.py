@@ -12,6 +12,7 @@ from pyspiga_geo.nn import CONVS, POSITIONS, SPIGACascade
 
 L, C = 5, 3
 EDGES = torch.tensor([[0, 1, 2, 4, 3, 3], [1, 0, 0, 2, 2, 4]])
+KINDS = [(conv, "ordered") for conv in CONVS] + [("attention", position) for position in POSITIONS[1:]]
 
 
 def cascade(num_landmarks: int | None = L, **options: Any) -> SPIGACascade:
@@ -36,8 +37,7 @@ def _fresh() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-@pytest.mark.parametrize("conv", CONVS)
-@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize(("conv", "position"), KINDS)
 def test_meta_device(conv: str, position: str) -> None:
     with torch.device("meta"):
         model = cascade(conv=conv, position=position, include_self=True, edge_dim=None, in_channels=2)
@@ -126,8 +126,7 @@ def test_export_for_maps_of_any_size(dim: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
-@pytest.mark.parametrize("position", POSITIONS)
-@pytest.mark.parametrize("conv", CONVS)
+@pytest.mark.parametrize(("conv", "position"), KINDS)
 def test_other_precisions(conv: str, position: str, dtype: torch.dtype) -> None:
     options = {"conv": conv, "position": position, "in_channels": 2, "heatmap_windows": True}
     model, (pos, maps) = cascade(num_steps=1, **options), inputs()
@@ -163,18 +162,13 @@ def test_autocast_leaves_positions_precise(conv: str, edge_dim: int | None) -> N
 # What distributed training asks for.
 
 
-@pytest.mark.parametrize("edge_dim", [None, 2])
 @pytest.mark.parametrize("include_self", [False, True])
-@pytest.mark.parametrize("conv", CONVS)
-def test_every_trainable_parameter_gets_a_gradient(
-    conv: str, include_self: bool, edge_dim: int | None
-) -> None:
-    if edge_dim and conv not in ("attention", "gat", "gatv2", "transformer"):
-        pytest.skip("takes no edge features")
-    options = {"conv": conv, "include_self": include_self, "edge_dim": edge_dim, "in_channels": 2}
-    attr = None if edge_dim is None else torch.rand(EDGES.size(1), 2)
-    for position in POSITIONS:
-        model = cascade(**options, position=position, out_proj=True).train()
-        model(*inputs(), EDGES, x=torch.rand(2, L, 2), edge_attr=attr).pos.sum().backward()
-        lacking = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
-        assert lacking == []
+@pytest.mark.parametrize(("conv", "position"), KINDS)
+def test_every_trainable_parameter_gets_a_gradient(conv: str, position: str, include_self: bool) -> None:
+    edge_dim = 2 if conv in ("attention", "gat", "gatv2", "transformer") else None
+    attr = None if edge_dim is None else torch.rand(EDGES.size(1), edge_dim)
+    options = {"include_self": include_self, "edge_dim": edge_dim, "in_channels": 2, "out_proj": True}
+    model = cascade(conv=conv, position=position, **options).train()
+    model(*inputs(), EDGES, x=torch.rand(2, L, 2), edge_attr=attr).pos.sum().backward()
+    lacking = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert lacking == []
