@@ -84,7 +84,8 @@ def _reduce(image: Tensor, to_picture: Tensor, resolution: int) -> tuple[Tensor,
     )  # how far crop pixels lie apart in the picture's x and y
     if max(factors) <= 1:
         return image, to_picture
-    corners = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]) * (resolution - 1)
+    # A mirrored crop (x to r - x) has the same corners, so it is made of the same blocks and mirrored exactly.
+    corners = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]) * resolution
     seen = transform_points(corners.to(to_picture), to_picture)
     low, high = seen.amin(dim=0).tolist(), seen.amax(dim=0).tolist()
     x, y = (_plan(*seen) for seen in zip(factors, low, high, (width, height), strict=True))

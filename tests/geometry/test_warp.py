@@ -100,6 +100,14 @@ def test_an_axis_that_does_not_shrink_is_not_blurred() -> None:
     torch.testing.assert_close(warp_image(waves(y, 2), matrix, 32)[:, :, 2:-2], waves(y, 2)[:, :32, :28])
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.3, 2.5, 5])
+def test_mirrored_crop_is_mirrored_exactly(factor: float) -> None:
+    image, matrix = torch.rand(1, 150, 150, dtype=torch.float64), centred(2 * factor, 20, 24)
+    mirror = torch.tensor([[-1.0, 0, 24], [0, 1, 0], [0, 0, 1]]).double()
+    plain, mirrored = warp_image(image, matrix, 24), warp_image(image, mirror @ matrix, 24)
+    torch.testing.assert_close(mirrored[:, :, 1:], plain[:, :, 1:].flip(2), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("factor", [0.8, 1, 1.3, 2])
 def test_crop_of_the_mirrored_picture_is_the_mirrored_crop(factor: float) -> None:
     """Also at the picture's border."""
