@@ -124,13 +124,11 @@ class SPIGACascade(nn.Module):
         heatmap_windows: bool = False,
     ) -> None:
         super().__init__()
-        for name, size in {
-            "num_steps": num_steps,
-            "num_layers": num_layers,
-            "in_channels": in_channels,
-        }.items():
-            if size < 0:
-                raise ValueError(f"{name} must be 0 or more, got {size}")
+        least = {"num_steps": 0, "num_layers": 0, "in_channels": 0, "node_channels": 1, "hidden_channels": 1}
+        sizes = (num_steps, num_layers, in_channels, node_channels, hidden_channels)
+        for (name, smallest), size in zip(least.items(), sizes, strict=True):
+            if size < smallest:
+                raise ValueError(f"{name} must be {smallest} or more, got {size}")
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 or 3, got {dim}")
         self.num_landmarks = num_landmarks
@@ -149,19 +147,13 @@ class SPIGACascade(nn.Module):
         if share_steps and (len(set(convs)) > 1 or len(set(self.feature_channels)) > 1):
             raise ValueError("share_steps needs the same conv and the same feature_channels in every step")
 
-        options: dict[str, Any] = {
-            "heads": heads,
-            "include_self": include_self,
-            "scale": scale,
-            "out_proj": out_proj,
-            "edge_dim": edge_dim,
-            "dropout": dropout,
-        }
+        options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
+        options |= {"include_self": include_self, "scale": scale, "out_proj": out_proj}
+        widths = [node_channels] + [hidden_channels] * num_layers
+        narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
 
         def step(channels: int, operator: str | ConvFactory) -> StepRegressor:
             factory = make_conv(operator, **options)
-            widths = [node_channels] + [hidden_channels] * num_layers
-            narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
             return StepRegressor(
                 VisualWindow(channels, node_channels, samples, dim=dim),
                 make_position(position, num_landmarks, node_channels, dim, norm),
@@ -200,36 +192,19 @@ class SPIGACascade(nn.Module):
         to correct what it is given. Positions are counted in single precision or better, whatever that of the layers.
         """
         maps, batch_size = self._maps(feature_map)
-        nodes = as_node_batch(
-            pos.to(torch.promote_types(pos.dtype, torch.float32)),
-            edge_index,
-            batch_size,
-            num_landmarks=self.num_landmarks,
-            dim=self.dim,
-            in_channels=self.in_channels,
-            batch=batch,
-            x=x,
-            mask=mask,
-        )
+        precise = pos.to(torch.promote_types(pos.dtype, torch.float32))
+        sizes = self.num_landmarks, self.dim, self.in_channels
+        nodes = as_node_batch(precise, edge_index, batch_size, sizes, batch, x, mask)
         heatmaps = self._heatmaps(heatmaps, nodes, batch_size)
+        given: dict[str, Any] = {"x": nodes.x, "edge_attr": edge_attr, "heatmaps": heatmaps}
+        given |= {"batch": nodes.batch, "mask": nodes.mask, "return_attention": return_attention}
         pos, features = nodes.pos, None
         steps: list[Tensor] = []
         attention: list[Any] = []
         for number, (feature, window) in enumerate(zip(maps, self.windows, strict=True)):
             step = self.steps[min(number, len(self.steps) - 1)]
             pos = pos.detach() if detach_steps else pos
-            move, features, alphas = step(
-                pos,
-                feature,
-                window,
-                nodes.edge_index,
-                batch=nodes.batch,
-                x=nodes.x,
-                edge_attr=edge_attr,
-                mask=nodes.mask,
-                heatmaps=heatmaps,
-                return_attention=return_attention,
-            )
+            move, features, alphas = step(pos, feature, window, nodes.edge_index, **given)
             pos = pos + move  # x_t = x_{t-1} + dx_t
             attention += alphas
             steps.append(nodes.moved(pos))

@@ -56,14 +56,14 @@ class GraphBlock(nn.Module):
         edge_index: Tensor | None = None,
         *,
         return_attention_weights: bool = False,
-        **options: Tensor | None,
+        **options: Any,
     ) -> Any:
         """Return the updated features; with ``return_attention_weights`` also the attention of the layer.
 
         The operator is handed the options that are not None: ``edge_attr``, ``mask`` and ``batch`` as in
         :class:`LandmarkAttention`.
         """
-        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        given = {name: value for name, value in options.items() if value is not None}
         if return_attention_weights:
             message, attention = self.conv(x, edge_index, **given, return_attention_weights=True)
         else:

@@ -1,25 +1,27 @@
 """Attention between landmarks: query, key, value."""
 
+import math
 from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.utils import softmax
 
 from pyspiga_geo.graph import complete_edges
 from pyspiga_geo.keywords import keyword_hint
-from pyspiga_geo.nn.attention_bias import attention_bias, dense_attention
-from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
-from pyspiga_geo.nn.node_batch import pad_items
+from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention
+from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
+from pyspiga_geo.nn.node_batch import within_items
+
+OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
+OptInt = Optional[int]  # noqa: UP045
 
 DENSE_PAIRS_PER_EDGE = 16
 """A static graph goes by its edges where it has fewer than one in so many pairs: ``benchmarks/cascade.py``."""
-
-Masks = tuple[Tensor, Tensor]
-"""Which sources and which targets exist."""
 
 
 class LandmarkAttention(MessagePassing):
@@ -135,25 +137,29 @@ class LandmarkAttention(MessagePassing):
     ) -> Any:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
         if batch is not None and edge_index is None:
-            return self._within_items(x, edge_attr, mask, batch, return_attention_weights)
-        self_loops = None if isinstance(x, tuple) else self.include_self
+            if edge_attr is not None:
+                raise ValueError("edge_attr needs edge_index where batch says what belongs together")
+            return within_items(self.forward, x, batch, mask, return_attention_weights)
         source, target = x if isinstance(x, tuple) else (x, x)
         masks = self._check(source, target, mask)
         sources, targets = source.size(-2), target.size(-2)
         edges = None if edge_index is None else as_edges(edge_index, sources, targets)
-        bias = self._edge_bias(edge_attr, edges, source, target, masks)
         if masks is not None:  # nothing of a node that does not exist may pass, not even NaN
             source, target = (
-                nodes.masked_fill(~exists[..., None], 0)
-                for nodes, exists in zip((source, target), masks, strict=True)
+                nodes.masked_fill(~exist[..., None], 0)
+                for nodes, exist in zip((source, target), masks, strict=True)
             )
+        bias = self._edge_bias(edge_attr, edges, source, target, masks)
         query, key, value = (
             lin(nodes).unflatten(-1, (self.heads, -1))  # [..., L, heads, d]
             for lin, nodes in ((self.lin_query, target), (self.lin_key, source), (self.lin_value, source))
         )
-        if self.explain or (edges is not None and self._goes_by_edges(edges, query, key)):
-            edges = complete_edges(sources, source.device) if edges is None else edges
-            out, alpha = self._propagate(query, key, value, edges, bias, self_loops, masks)
+        self_loops = None if isinstance(x, tuple) else self.include_self
+        few = edges is not None and sources * targets > DENSE_PAIRS_PER_EDGE * max(edges.size(1), 512)
+        if self.explain and edges is None:
+            edges = complete_edges(sources, source.device)
+        if self.explain or (edges is not None and (source.dim() == 2 or (few and not is_compiling()))):
+            out, alpha = self._propagate((query, key, value), edges, bias, self_loops, masks)
         else:
             like = query.new_empty(targets, sources)
             bias, isolated = attention_bias(like, edges, bias, self_loops, masks)
@@ -175,27 +181,15 @@ class LandmarkAttention(MessagePassing):
             raise ValueError(f"x_src and x_dst must be of one batch, got {shapes}")
         if mask is None:
             return None
-        there, here = _exist(mask, source, target)
+        there, here = (
+            nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exist is None else exist
+            for nodes, exist in zip(
+                (source, target), mask if isinstance(mask, tuple) else (mask, mask), strict=True
+            )
+        )
         check_mask("mask", there, source.shape[:-1])
         check_mask("mask", here, target.shape[:-1])
         return there, here
-
-    def _within_items(self, x: Any, edge_attr: Any, mask: Any, batch: Any, need_weights: bool) -> Any:
-        """A complete graph within each item: a static graph, filled up with nodes that do not exist."""
-        if edge_attr is not None:
-            raise ValueError("edge_attr needs edge_index where batch says what belongs together")
-        source, target = x if isinstance(x, tuple) else (x, x)
-        first, second = batch if isinstance(batch, tuple) else (batch, batch)
-        check_batch(first, len(source))
-        check_batch(second, len(target))
-        self._check(source, target, mask)
-        size = int(torch.maximum(first.max(), second.max())) + 1
-        there, here = _exist(mask, source, target)
-        _, source, there = pad_items(first, size, source, there)
-        rows, target, here = pad_items(second, size, target, here)
-        x = (source, target) if isinstance(x, tuple) else target
-        out, alpha = self.forward(x, mask=(there, here), return_attention_weights=True)
-        return (out[rows], alpha) if need_weights else out[rows]
 
     def _edge_bias(
         self,
@@ -212,18 +206,13 @@ class LandmarkAttention(MessagePassing):
             raise ValueError(f"edge_attr goes with edge_dim, which is {self.edge_dim}")
         count = [target.size(-2), source.size(-2)] if edges is None else [edges.size(1)]
         shape = [*count, self.lin_edge.in_channels]
-        check_shape("edge_attr", edge_attr, shape, *([] if source.dim() == 2 else [[len(source), *shape]]))
+        check_shape("edge_attr", edge_attr, shape, *([] if source.dim() == 2 else [[source.size(0), *shape]]))
         if masks is not None:
             there, here = masks
             pairs = here[..., None] & there[..., None, :]
             exist = pairs if edges is None else pairs[..., edges[1], edges[0]]
             edge_attr = torch.where(exist[..., None], edge_attr, 0)
         return self.lin_edge(edge_attr.to(self.lin_edge.weight.dtype))
-
-    def _goes_by_edges(self, edges: Tensor, query: Tensor, key: Tensor) -> bool:
-        pairs = query.size(-3) * key.size(-3)
-        few = pairs > DENSE_PAIRS_PER_EDGE * max(edges.size(1), 512)
-        return query.dim() == 3 or (few and not torch.compiler.is_compiling())
 
     def _attend(
         self,
@@ -236,31 +225,24 @@ class LandmarkAttention(MessagePassing):
     ) -> tuple[Tensor, Tensor | None]:
         """Dense path: every pair at once, edges and masks as a bias."""
         query, key, value = (each.transpose(-3, -2) for each in (query, key, value))  # [..., heads, L, d]
-        alpha = None
+        alpha, dropout = None, self.dropout if self.training else 0.0
         if need:
             scores = query @ key.mT * self.scale
             alpha = (scores if bias is None else scores + bias).softmax(dim=-1)
             alpha = alpha if isolated is None else alpha.masked_fill(isolated, 0)
-            out = F.dropout(alpha, self.dropout, self.training) @ value
+            out = F.dropout(alpha, dropout) @ value
         else:
-            dropout = self.dropout if self.training else 0.0
             out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=self.scale)
             out = out if isolated is None else out.masked_fill(isolated, 0)
         return out.transpose(-3, -2), alpha
 
     def _propagate(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        edges: Tensor,
-        bias: Tensor | None,
-        self_loops: bool | None,
-        masks: Masks | None,
+        self, heads: Any, edges: Any, bias: Tensor | None, self_loops: bool | None, masks: Masks | None
     ) -> tuple[Tensor, Any]:
         """Edge path: the definition. A static graph becomes one graph of the nodes of all items."""
-        targets, sources = query.size(-3), key.size(-3)
-        batch_size = len(query) if query.dim() == 4 else 1
+        query, key, value = (each.flatten(0, -3) for each in heads)
+        *static, targets, _, _ = heads[0].shape
+        batch_size, sources = math.prod(static), heads[1].size(-3)
         bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
         lost = False
         if self_loops is not None:  # as include_self has them: each node's, or none
@@ -274,28 +256,19 @@ class LandmarkAttention(MessagePassing):
                 "an explanation needs edges over [N, C], and include_self where there are self-loops"
             )
         item = torch.arange(batch_size, device=edges.device)[:, None]
-        flat = torch.stack([(edges[0] + item * sources).flatten(), (edges[1] + item * targets).flatten()])
+        edges = torch.stack([(edges[0] + item * sources).flatten(), (edges[1] + item * targets).flatten()])
         bias = bias.expand(batch_size, -1, -1).flatten(0, 1)
         if masks is not None:
-            there, here = masks
-            exist = there.flatten()[flat[0]] & here.flatten()[flat[1]]
-            flat, bias = flat[:, exist], bias[exist]
+            exist = masks[0].flatten()[edges[0]] & masks[1].flatten()[edges[1]]
+            edges, bias = edges[:, exist], bias[exist]
         size = (batch_size * sources, batch_size * targets)
-        nodes = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value)]
-        alpha = self.edge_updater(flat, query=nodes[0], key=nodes[1], bias=bias, size=size)
+        alpha = self.edge_updater(edges, query=query, key=key, bias=bias, size=size)
         weight = F.dropout(alpha, self.dropout, self.training)
-        out = self.propagate(flat, value=nodes[2], alpha=weight, size=size).view_as(query)
-        static = query.dim() == 4
-        return out, dense_attention(flat, alpha, batch_size, targets, sources) if static else (flat, alpha)
+        out = self.propagate(edges, value=value, alpha=weight, size=size).view(heads[0].shape)
+        return out, dense_attention(edges, alpha, batch_size, targets, sources) if static else (edges, alpha)
 
-    def edge_update(  # PyG's inspector does not read `X | None`
-        self,
-        query_i: Tensor,
-        key_j: Tensor,
-        bias: Tensor,
-        index: Tensor,
-        ptr: Optional[Tensor],  # noqa: UP045
-        size_i: Optional[int],  # noqa: UP045
+    def edge_update(
+        self, query_i: Tensor, key_j: Tensor, bias: Tensor, index: Tensor, ptr: OptTensor, size_i: OptInt
     ) -> Tensor:
         """Attention of each edge [E, heads]."""
         return softmax((query_i * key_j).sum(dim=-1) * self.scale + bias, index, ptr, size_i)
@@ -307,14 +280,3 @@ class LandmarkAttention(MessagePassing):
     def __repr__(self) -> str:
         """Name, channels and heads, as PyG's layers show themselves."""
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads})"
-
-
-def _exist(mask: Any, source: Tensor, target: Tensor) -> Masks:
-    """A mask for each of the two sets."""
-    there, here = (
-        nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exists is None else exists
-        for nodes, exists in zip(
-            (source, target), mask if isinstance(mask, tuple) else (mask, mask), strict=True
-        )
-    )
-    return there, here

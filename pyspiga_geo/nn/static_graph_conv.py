@@ -10,7 +10,7 @@ from pyspiga_geo.graph import batch_edges, complete_edges
 from pyspiga_geo.keywords import keyword_hint
 from pyspiga_geo.nn.attention_bias import dense_attention
 from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
-from pyspiga_geo.nn.node_batch import pad_items
+from pyspiga_geo.nn.node_batch import within_items
 
 
 class StaticGraphConv(nn.Module):
@@ -74,16 +74,14 @@ class StaticGraphConv(nn.Module):
         check_shape("x", x, ["N", "C"], ["B", "L", "C"])
         if mask is not None:
             check_mask("mask", mask, x.shape[:-1])
+        if batch is not None and edge_index is None:
+            if edge_attr is not None:
+                raise ValueError("edge_attr needs edge_index where batch says what belongs together")
+            return within_items(self.forward, x, batch, mask, return_attention_weights)
         if batch is not None:
-            check_batch(batch, len(x))
-        if batch is not None and edge_index is None:  # a static graph, filled up with nodes that do not exist
-            present = batch.new_ones(len(x), dtype=torch.bool) if mask is None else mask
-            rows, x, mask = pad_items(batch, int(batch.max()) + 1, x, present)
-            out = self.forward(x, mask=mask, **options)
-            return (out[0][rows], out[1]) if return_attention_weights else out[rows]
-
+            check_batch(batch, x.size(0))
         static, num_nodes = x.dim() == 3, x.size(-2)
-        size = len(x) if static else 1
+        size = x.size(0) if static else 1
         edges = (
             complete_edges(num_nodes, x.device)
             if edge_index is None
@@ -114,7 +112,7 @@ class StaticGraphConv(nn.Module):
         message, attention = out if return_attention_weights else (out, None)
         if mask is not None:
             rows = present.nonzero().squeeze(1)
-            message = message.new_zeros(len(present), message.size(-1)).index_copy(0, rows, message)
+            message = message.new_zeros(present.size(0), message.size(-1)).index_copy(0, rows, message)
             if attention is not None:
                 attention = (rows[attention[0]], attention[1])
         message = message.unflatten(0, x.shape[:-1])
@@ -136,5 +134,5 @@ class StaticGraphConv(nn.Module):
         if not self._takes & {"edge_attr", "edge_weight"} or (hasattr(self.conv, "edge_dim") and dim is None):
             raise ValueError(f"{name} takes no edge features, but edge_attr was given")
         shape = [num_edges, dim or "D"]
-        check_shape("edge_attr", weights, shape, *([[len(x), *shape]] if x.dim() == 3 else []))
+        check_shape("edge_attr", weights, shape, *([[x.size(0), *shape]] if x.dim() == 3 else []))
         return weights.to(x.dtype)
