@@ -23,7 +23,7 @@ class AugmentationConfig:
     """Random changes of the training crops.
 
     Attributes:
-        flip: probability of the mirror image.
+        flip: probability of the mirror image, where the layout has a mirror order.
         degrees: largest rotation either way.
         scale: largest relative change of size either way.
         shift: largest shift either way, as a share of the crop.

@@ -15,9 +15,9 @@ from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.models.backbones import EncoderDecoder, load_imagenet_weights
 from pyspiga_geo.seed import seed_everything
+from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
-from pyspiga_geo.training.distributed import BatchNormSync
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 

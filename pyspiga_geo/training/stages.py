@@ -4,7 +4,6 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -135,7 +134,10 @@ class Stage(LightningModule):
                 logger.experiment.add_figure("validation faces", sheet, epoch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log NME in percent of the eye corners' distance, and the mean absolute error of the head pose."""
+        """Log NME in percent of the layout's ``norm``, and the mean absolute error of the head pose.
+
+        What no validation face tells, such as the pose of three landmarks, is not logged.
+        """
         seen = gather_rows(
             {key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]}
         )
@@ -143,11 +145,13 @@ class Stage(LightningModule):
         truth, pose = seen.pop("truth"), seen.pop("pose")
         true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
         error = (pose - true_pose)[:, :3].abs()
-        self.log("val/pose_mae", error[error.isfinite().all(dim=1)].mean(), prog_bar=True)
-        distance = normaliser(truth.numpy(), self.model.layout.ids, "corners")
-        for name, pos in seen.items():
-            errors = landmark_errors(pos.numpy(), truth.numpy(), distance)
-            self.log(f"val/nme_{name}", nme(errors[np.isfinite(distance)]), prog_bar=True)
+        if (known := error.isfinite().all(dim=1)).any():
+            self.log("val/pose_mae", error[known].mean(), prog_bar=True)
+        scale = normaliser(truth.numpy(), self.model.layout.ids, self.model.layout.norm)
+        if (measured := scale > 0).any():
+            for name, pos in seen.items():
+                errors = landmark_errors(pos.numpy()[measured], truth.numpy()[measured], scale[measured])
+                self.log(f"val/nme_{name}", nme(errors), prog_bar=True)
 
     def _in_full_precision(self) -> torch.autocast:
         """Geometry and cascade count in full precision, whatever the engine's: half would cost them pixels."""
