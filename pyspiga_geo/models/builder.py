@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import EncoderDecoder, MultitaskHourglass, PoseHead
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.models.backbones import EncoderDecoder, MultitaskHourglass, PoseHead
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
 from pyspiga_geo.nn import SPIGACascade
