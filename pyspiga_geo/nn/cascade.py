@@ -137,10 +137,9 @@ class SPIGACascade(nn.Module):
         self.heatmap_windows = heatmap_windows
         self.num_steps = num_steps
         self.feature_channels = _per_step("feature_channels", feature_channels, num_steps)
-        halving = isinstance(window, int | float)
-        self.windows = [
-            w / 2**t if halving else w for t, w in enumerate(_per_step("window", window, num_steps))
-        ]
+        shrinking = 1.0 if isinstance(window, Sequence) else 0.5
+        windows = _per_step("window", window, num_steps)
+        self.windows = [float(w) * shrinking**t for t, w in enumerate(windows)]
         if not all(math.isfinite(w) and w > 0 for w in self.windows):
             raise ValueError(f"window must be positive, got {window}")
         convs = _per_step("conv", conv, num_steps)
@@ -211,21 +210,15 @@ class SPIGACascade(nn.Module):
         last = None if features is None else nodes.features(features)
         return CascadeOutput(nodes.moved(pos), steps, attention if return_attention else None, last)
 
-    def _maps(self, feature_map: Tensor | Sequence[Tensor]) -> tuple[list[Tensor], int]:
+    def _maps(self, feature_map: Any) -> tuple[list[Tensor], int]:
         """One map per step, and the number of items."""
-        if isinstance(feature_map, Tensor):
-            names, maps = ["feature_map"] * self.num_steps, [feature_map] * self.num_steps
-        else:
-            names, maps = [f"feature_map[{t}]" for t in range(len(feature_map))], list(feature_map)
-        if len(maps) != self.num_steps:
-            raise ValueError(
-                f"feature_map must be one map or {self.num_steps}, one per step, got {len(maps)}"
-            )
-        items: int | str = "B"
-        for name, each, channels in zip(names, maps, self.feature_channels, strict=True):
-            check_shape(name, each, [items, channels, *SPACE[-self.dim :]])
-            items = each.size(0)
-        return maps, (feature_map if isinstance(feature_map, Tensor) else maps[0]).size(0)
+        one = isinstance(feature_map, Tensor)
+        maps = _per_step("feature_map", feature_map, self.num_steps)
+        batch_size = (feature_map if one else maps[0]).size(0)
+        for step, (each, channels) in enumerate(zip(maps, self.feature_channels, strict=True)):
+            shape = [batch_size if step else "B", channels, *SPACE[-self.dim :]]
+            check_shape("feature_map" if one else f"feature_map[{step}]", each, shape)
+        return maps, batch_size
 
     def _heatmaps(self, heatmaps: Tensor | None, nodes: NodeBatch, batch_size: int) -> Tensor | None:
         """Check heatmaps; those of landmarks that do not exist are blank."""

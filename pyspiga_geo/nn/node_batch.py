@@ -66,7 +66,7 @@ def as_node_batch(
     if x is not None:
         check_shape("x", x, *([*each, in_channels] for each in leads))
     if mask is not None:
-        check_mask("mask", mask, *leads)
+        check_mask(mask, *leads)
     edges = None if edge_index is None else as_edges(edge_index, lead[-1], lead[-1])
     own = flat and edges is not None
 
@@ -94,8 +94,12 @@ def as_node_batch(
     return NodeBatch(safe, edges, batch if own else None, x, mask, pos, flat, rows)
 
 
-def within_items(conv: Callable[..., Any], x: Any, batch: Any, mask: Any, need_weights: bool) -> Any:
+def within_items(
+    conv: Callable[..., Any], x: Any, batch: Any, mask: Any, edge_attr: Any, need_weights: bool
+) -> Any:
     """Call an operator on the complete graph within each item of nodes [N, C], or of a pair of sets of nodes."""
+    if edge_attr is not None:
+        raise ValueError("edge_attr needs edge_index where batch says what belongs together")
     pair = isinstance(x, tuple)
     sets = [each if isinstance(each, tuple) else (each, each) for each in (x, batch, mask)]
     padded = []
@@ -104,7 +108,7 @@ def within_items(conv: Callable[..., Any], x: Any, batch: Any, mask: Any, need_w
         size = 1 + max(int(each.max()) for each in sets[1])
         dense, rows = to_dense_batch(nodes, items, batch_size=size)
         if exist is not None:
-            check_mask("mask", exist, items.shape)
+            check_mask(exist, items.shape)
             exist = to_dense_batch(exist, items, batch_size=size)[0]
         padded.append((dense, rows if exist is None else exist))
     (source, there), (target, here) = padded

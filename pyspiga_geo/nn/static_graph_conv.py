@@ -66,27 +66,22 @@ class StaticGraphConv(nn.Module):
         return_attention_weights: bool = False,
     ) -> Any:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
-        options: dict[str, Any] = {}
-        if return_attention_weights:
-            if "return_attention_weights" not in self._takes:
-                raise ValueError(f"{type(self.conv).__name__} has no attention weights to return")
-            options["return_attention_weights"] = True
-        check_shape("x", x, ["N", "C"], ["B", "L", "C"])
-        if mask is not None:
-            check_mask("mask", mask, x.shape[:-1])
+        options: dict[str, Any] = {"return_attention_weights": True} if return_attention_weights else {}
+        if not self._takes.issuperset(options):
+            raise ValueError(f"{type(self.conv).__name__} has no attention weights to return")
         if batch is not None and edge_index is None:
-            if edge_attr is not None:
-                raise ValueError("edge_attr needs edge_index where batch says what belongs together")
-            return within_items(self.forward, x, batch, mask, return_attention_weights)
-        if batch is not None:
-            check_batch(batch, x.size(0))
+            return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)
+        check_shape("x", x, ["N", "C"], ["B", "L", "C"])
         static, num_nodes = x.dim() == 3, x.size(-2)
         size = x.size(0) if static else 1
-        edges = (
-            complete_edges(num_nodes, x.device)
-            if edge_index is None
-            else as_edges(edge_index, *[num_nodes] * 2)
-        )
+        if mask is not None:
+            check_mask(mask, x.shape[:-1])
+        if batch is not None:
+            check_batch(batch, x.size(0))
+        if edge_index is None:
+            edges = complete_edges(num_nodes, x.device)
+        else:
+            edges = as_edges(edge_index, num_nodes, num_nodes)
         weights = self._per_edge(edge_attr, edges.size(1), x)
         if self.ignore_self_loops and edge_index is not None:
             kept = edges[0] != edges[1]
@@ -125,14 +120,13 @@ class StaticGraphConv(nn.Module):
     def _per_edge(self, edge_attr: Tensor | None, num_edges: int, x: Tensor) -> Tensor | None:
         """Edge features as [E, D] or [B, E, D]; weights have D = 1."""
         dim = getattr(self.conv, "edge_dim", None)
+        if edge_attr is None and dim is not None:
+            raise ValueError(f"edge_attr goes with edge_dim, which is {dim}")
         if edge_attr is None:
-            if dim is not None:
-                raise ValueError(f"edge_attr goes with edge_dim, which is {dim}")
             return None
-        weights = edge_attr if "edge_attr" in self._takes else edge_attr.unsqueeze(-1)
-        name = type(self.conv).__name__
         if not self._takes & {"edge_attr", "edge_weight"} or (hasattr(self.conv, "edge_dim") and dim is None):
-            raise ValueError(f"{name} takes no edge features, but edge_attr was given")
+            raise ValueError(f"{type(self.conv).__name__} takes no edge features, but edge_attr was given")
+        weights = edge_attr if "edge_attr" in self._takes else edge_attr.unsqueeze(-1)
         shape = [num_edges, dim or "D"]
         check_shape("edge_attr", weights, shape, *([[x.size(0), *shape]] if x.dim() == 3 else []))
-        return weights.to(x.dtype)
+        return weights.to(x.dtype) if weights.is_floating_point() else weights

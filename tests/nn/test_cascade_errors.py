@@ -78,7 +78,7 @@ def given(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"feature_map": [torch.rand(B, C, 8, 8)]}, "feature_map must be one map or 2, one per step, got 1"),
+        ({"feature_map": [torch.rand(B, C, 8, 8)]}, "feature_map must be one or 2, one per step, got 1"),
         (
             {"feature_map": [torch.rand(B, C, 8, 8), torch.rand(B, C + 1, 8, 8)]},
             r"feature_map\[1\] must be \[3, 3, H, W\]",
