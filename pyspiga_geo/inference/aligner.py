@@ -14,7 +14,7 @@ from pyspiga_geo.geometry import invert_transform, points_to_box, square_crop, t
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.detector import Detector, detect_faces
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models import SPIGA, PosedShape
 
 Photo = str | os.PathLike[str] | NDArray[np.generic] | Tensor
 """A file, an array [H, W] or [H, W, 3 or 4] as scikit-image reads it, or a tensor [3, H, W] float RGB in 0..1."""
@@ -42,7 +42,8 @@ class FaceAligner:
         device: str | torch.device = "cpu",
     ) -> None:
         loaded = model if isinstance(model, SPIGA) else SPIGA.from_pretrained(os.fspath(model))
-        self.model = loaded.to(device).eval()
+        self.device = torch.device(device)
+        self.model = loaded.to(self.device).eval()
         self.detector = detector
 
     @property
@@ -65,9 +66,9 @@ class FaceAligner:
 
         Returns:
             One graph a face, empty when there is none. In pixels of the photo: ``pos`` [L, 2], ``initial`` [L, 2],
-            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped), ``camera`` [3, 3]. Also ``pose`` [6] (yaw,
-            pitch, roll in degrees, translation in units of the rigid shape), ``crop`` [3, 3] (photo pixels to
-            crop pixels), ``edge_index``, and on request ``edge_weight``.
+            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also ``crop`` [3, 3] (photo pixels to crop
+            pixels), ``edge_index``, on request ``edge_weight``, and where the model estimates them ``pose`` [6] (yaw,
+            pitch, roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.
@@ -85,20 +86,20 @@ class FaceAligner:
         return self._align(image, torch.stack([points_to_box(face.pos) for face in first]), attention)
 
     def _align(self, image: Tensor, boxes: Tensor, attention: bool) -> list[FaceData]:
-        config, camera = self.model.config, self.model.camera
+        config, start = self.model.config, self.model.start
         size = config.image_size
         crops = square_crop(boxes, size, config.crop_scale)
         images = torch.stack([warp_image(image, crop, size) for crop in crops])
-        faces = self.model(images.to(camera), return_attention=attention).to_data_list()
-        enlarge = torch.diag(camera.new_tensor([size / config.map_size, size / config.map_size, 1]))
+        faces = self.model(images.to(self.device), return_attention=attention).to_data_list()
         for face, crop, box in zip(faces, crops, boxes, strict=True):
             to_photo = invert_transform(crop)
             for key in ("pos", "initial"):
-                face[key] = transform_points(size * face[key].cpu(), to_photo)
-            steps = transform_points(size * face.steps.cpu().flatten(0, 1), to_photo)
+                face[key] = transform_points(size * face[key].to(crop), to_photo)
+            steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
             face.steps = steps.view_as(face.steps)
-            face.pose = face.pose.cpu()
-            face.camera = to_photo @ (enlarge @ camera).cpu()
+            if isinstance(start, PosedShape):
+                enlarge = torch.diag(crop.new_tensor([size / start.map_size, size / start.map_size, 1]))
+                face.camera = to_photo @ enlarge @ start.camera.to(crop)
             face.crop, face.bbox = crop, box
         return [face.cpu() for face in faces]
 

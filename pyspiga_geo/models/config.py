@@ -1,6 +1,8 @@
 """Configuration of a SPIGA model and its presets. Presets are data: defaults < preset < keyword arguments."""
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pyspiga_geo.nn import ConvFactory
@@ -13,28 +15,27 @@ class SPIGAConfig:
     Attributes:
         image_size: side of the square input, pixels.
         channel_order: order in which the network reads the RGB image it is given.
-        channels: channels of the feature map.
-        num_stacks: hourglasses.
-        depth: halvings inside an hourglass.
+        backbone: ``"hourglass"`` (:class:`MultitaskHourglass`), or a name given to :func:`register_backbone`.
+        backbone_options: settings of such a backbone.
+        start: x_0: ``"posed"`` (:class:`PosedShape`), the layout's rigid face in the estimated pose; or ``"mean"``
+            (:class:`MeanShape`), the layout's mean shape.
+        channels: of the hourglass: channels of the feature map.
+        num_stacks: of the hourglass: how many.
+        depth: of the hourglass: halvings inside.
         focal_ratio: focal length of the camera over the size of the map.
         crop_scale: side of the crop over the longer side of the face's box.
-        num_steps: steps of the cascade.
-        num_layers: graph layers of a step.
-        heads: attention heads.
-        conv: graph operator (:func:`pyspiga_geo.nn.make_conv`).
-        window: side of the first step's visual window as a fraction of the map.
-        node_channels: size of the node features f = v + r.
-        hidden_channels: size of the node features after the first layer.
-        samples: points along each side of the visual window.
-        bound: what keeps a displacement inside its window, ``arctan`` or ``hardtanh``.
-        include_self: whether a landmark attends to itself.
-        scale: divide the similarity by the root of a head's channels.
-        out_proj: linear map of the concatenated messages.
-        heatmap_windows: whether each landmark of the cascade also looks at its own heatmap.
+
+    The others are those of :class:`pyspiga_geo.nn.SPIGACascade`, by the same names.
+
+    Raises:
+        ValueError: for a value out of range; the message names it.
     """
 
     image_size: int = 256
     channel_order: Literal["rgb", "bgr"] = "rgb"
+    backbone: str = "hourglass"
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    start: Literal["posed", "mean"] = "posed"
     channels: int = 256
     num_stacks: int = 4
     depth: int = 4
@@ -44,7 +45,11 @@ class SPIGAConfig:
     num_layers: int = 4
     heads: int = 1
     conv: str | ConvFactory = "attention"
-    window: float = 0.25
+    window: float | Sequence[float] = 0.25
+    position: str = "ordered"
+    norm: str = "batch_norm"
+    dropout: float = 0.0
+    share_steps: bool = False
     node_channels: int = 512
     hidden_channels: int = 256
     samples: int = 7
@@ -53,6 +58,16 @@ class SPIGAConfig:
     scale: bool = False
     out_proj: bool = False
     heatmap_windows: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what no part checks."""
+        for name, known in (("channel_order", ("rgb", "bgr")), ("start", ("posed", "mean"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        for name in ("image_size", "focal_ratio", "crop_scale"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be positive, got {value}")
 
     @property
     def map_size(self) -> int:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree
 from torch_geometric.utils import dense_to_sparse
 
 from pyspiga_geo.graph import FaceData, complete_edges
@@ -18,12 +19,14 @@ class SPIGAOutput(NamedTuple):
     """K tensors [B, L, 2]: positions after each step."""
     initial: Tensor
     """[B, L, 2]: x_0, the rigid face seen under ``pose``."""
-    pose: Tensor
-    """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape."""
+    pose: Tensor | None
+    """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape. None without a pose head."""
     feature_map: Tensor
-    """[B, C, h, w]: what the cascade looked at."""
+    """[B, C, h, w]: what the last step of the cascade looked at."""
     attention: list[Tensor] | None
     """On request, steps x layers tensors [B, heads, L, L]: row i weighs the landmarks j that i listens to."""
+    x: Tensor | None = None
+    """[B, L, hidden_channels]: node features after the last layer, for a head of one's own."""
 
     def to_data_list(self) -> list[FaceData]:
         """One graph a face, ready for networkx or another GNN.
@@ -47,7 +50,16 @@ class SPIGAOutput(NamedTuple):
                 edges = {"edge_index": complete_edges(len(pos), pos.device)}
             faces.append(
                 FaceData(
-                    pos=pos, initial=self.initial[index], steps=steps[index], pose=self.pose[index], **edges
+                    pos=pos,
+                    initial=self.initial[index],
+                    steps=steps[index],
+                    pose=None if self.pose is None else self.pose[index],
+                    **edges,
                 )
             )
         return faces
+
+
+_pytree._register_namedtuple(
+    SPIGAOutput, serialized_type_name="pyspiga_geo.models.SPIGAOutput"
+)  # torch.export.save

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from pyspiga_geo.layouts import Layout, available_layouts, get_layout
-from pyspiga_geo.models.backbones.hourglass import Residual
+from pyspiga_geo.backbones.hourglass import Residual
+from pyspiga_geo.layouts import IBUG68, WFLW98, Layout
 from pyspiga_geo.nn import LandmarkAttention
 
 _CONSTANTS = re.compile(
@@ -76,16 +76,16 @@ def _gather_heads(value: Tensor, name: str, heads: int) -> Tensor:
 
 
 def layout_of(state_dict: Mapping[str, Tensor]) -> Layout:
-    """The layout that the authors' weights are for, told by the number of landmarks.
+    """Which of the authors' two layouts their weights are for, told by the number of landmarks.
 
     Raises:
         ValueError: when the entries do not tell it.
     """
     heatmaps = state_dict.get("visual_cnn.outs_points.0.0.conv.weight")
     count = None if heatmaps is None else len(heatmaps)
-    for name in available_layouts():
-        if len(get_layout(name)) == count:
-            return get_layout(name)
+    for layout in (IBUG68, WFLW98):
+        if len(layout) == count:
+            return layout
     raise ValueError(f"not the state dict of the reference network: no layout fits its {count} landmarks")
 
 

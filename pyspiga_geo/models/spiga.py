@@ -1,19 +1,21 @@
 """SPIGA: image, pose, shape, steps, landmarks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.geometry import camera_matrix, project
+from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.backbones import MultitaskHourglass
+from pyspiga_geo.models.builder import build_parts, coarse_to_fine
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput
-from pyspiga_geo.nn import SPIGACascade
+from pyspiga_geo.nn import CascadeOutput, SPIGACascade
+
+SHORT_NAMES = ("shape3d", "camera")
+"""Buffers of the start that weights files know without its name."""
 
 
 class SPIGA(nn.Module):
@@ -21,82 +23,57 @@ class SPIGA(nn.Module):
     <https://arxiv.org/abs/2210.07233>`_.
 
     A backbone sees the head pose; a rigid 3-D face, projected under that pose, is the first guess of every
-    landmark; a cascade of graph networks corrects it over the backbone's features.
+    landmark; a cascade of graph networks corrects it over the backbone's features. Each of the three parts can be
+    replaced; :meth:`from_preset` and :meth:`from_config` put together the usual ones.
 
     Args:
-        config: see :class:`SPIGAConfig`; :meth:`from_preset` makes one.
-        layout: landmark set, by name or as an object. It must have a rigid shape.
+        backbone: crops -> pose, feature maps and heatmaps (:class:`Backbone`).
+        start: what the backbone saw -> x_0 (:class:`PosedShape`, :class:`MeanShape` or one's own).
+        cascade: x_0 and feature maps -> landmarks. With M maps, coarse to fine, step t looks at map min(t, M).
+        layout: landmark set, by name or as an object.
+        config: what the parts were built from, if they were: only such a model can be saved. Also the size and scale of
+            the crops; by default those of ``SPIGAConfig()`` with the backbone's ``image_size``.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1, square crops around faces
         - **edge_index**: ``[2, E]`` over the landmarks, or None (complete graph)
         - **output**: :class:`SPIGAOutput`
 
-    The buffers ``shape3d`` [L, 3] and ``camera`` [3, 3] (pixels of the feature map) travel with the weights.
+    Raises:
+        ValueError: when the cascade is for another number of landmarks.
+
+    Example:
+        >>> model = SPIGA.from_preset("compact").eval()
+        >>> model(torch.rand(2, 3, 128, 128)).landmarks.shape
+        torch.Size([2, 68, 2])
     """
 
-    shape3d: Tensor
-    camera: Tensor
+    backbone: Any  # a Backbone and a Start, and modules: there is no type for both
+    start: Any
 
-    def __init__(self, config: SPIGAConfig, layout: str | Layout) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        start: nn.Module,
+        cascade: SPIGACascade,
+        layout: str | Layout,
+        *,
+        config: SPIGAConfig | None = None,
+    ) -> None:
         super().__init__()
-        layout = get_layout(layout)
-        if layout.shape3d is None:
+        self.layout = get_layout(layout)
+        if cascade.num_landmarks not in (None, len(self.layout)):
             raise ValueError(
-                f"layout {layout.name!r} has no rigid 3-D shape, which the pose initialisation needs"
+                f"the cascade is for {cascade.num_landmarks} landmarks, layout {self.layout.name!r} has "
+                f"{len(self.layout)}"
             )
-        self.config = config
-        self.layout = layout
-        dtype = torch.get_default_dtype()
-        for name, value in self._geometry().items():
-            self.register_buffer(name, value.to(dtype))
-        self.backbone = MultitaskHourglass(
-            torch.tensor(layout.boundary_matrix, dtype=dtype),
-            config.image_size,
-            config.channels,
-            config.num_stacks,
-            config.depth,
-        )
-        self.cascade = SPIGACascade(
-            len(layout),
-            config.channels,
-            config.num_steps,
-            config.num_layers,
-            config.heads,
-            config.conv,
-            window=config.window,
-            node_channels=config.node_channels,
-            hidden_channels=config.hidden_channels,
-            samples=config.samples,
-            bound=config.bound,
-            include_self=config.include_self,
-            scale=config.scale,
-            out_proj=config.out_proj,
-            heatmap_windows=config.heatmap_windows,
-        )
-        self._aim_pose_heads()
-
-    def _geometry(self) -> dict[str, Tensor]:
-        """The constants of x_0, exact."""
-        shape3d = torch.tensor(self.layout.shape3d, dtype=torch.float64)
-        camera = camera_matrix(self.config.map_size, self.config.focal_ratio, dtype=torch.float64)
-        return {"shape3d": shape3d, "camera": camera}
-
-    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:
-        """Move or cast the model: ``double()`` finds the exact geometry, not one that was rounded before."""
-        super()._apply(fn, recurse)
-        for name, value in self._geometry().items():
-            buffer = getattr(self, name)
-            setattr(self, name, value.to(buffer.device, buffer.dtype))
-        return self
-
-    @torch.no_grad()
-    def _aim_pose_heads(self) -> None:
-        """Start from a frontal face at the distance at which it fills its box."""
-        extent = (self.shape3d.amax(dim=0) - self.shape3d.amin(dim=0))[1:].max()
-        distance = self.config.focal_ratio * self.config.crop_scale * extent
-        for stack in self.backbone.stacks:
-            stack.pose.bias.copy_(torch.stack([torch.zeros_like(distance)] * 5 + [distance]))
+        self.built = config is not None
+        self.config = config or SPIGAConfig(image_size=getattr(backbone, "image_size", 256))
+        self.backbone = backbone
+        self.start = start
+        self.cascade = cascade
+        self.register_state_dict_post_hook(_shorten)
+        self.register_load_state_dict_pre_hook(_lengthen)
 
     def forward(
         self, images: Tensor, edge_index: Tensor | None = None, return_attention: bool = False
@@ -107,26 +84,45 @@ class SPIGA(nn.Module):
             ValueError: when images have a wrong shape or are not float.
         """
         images = self.to_network_channels(images)
-        pose, (feature_map,), heatmaps = self.backbone(images, self.config.heatmap_windows)
-        initial = self.initial_shape(pose)  # x_0: the rigid face, seen from that pose
-        pos, steps, attention, _ = self.cascade(
-            initial, feature_map, edge_index, heatmaps=heatmaps, return_attention=return_attention
-        )  # x_1 ... x_K
-        return SPIGAOutput(pos, steps, initial, pose, feature_map, attention)
+        seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
+        initial, out = self.refine(seen, edge_index, return_attention=return_attention)
+        return SPIGAOutput(out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x)
+
+    def refine(
+        self, seen: BackboneOutput | StackOutput, edge_index: Tensor | None = None, **options: Any
+    ) -> tuple[Tensor, CascadeOutput]:
+        """x_0 [B, L, 2] of what the backbone saw, and where the cascade goes from there.
+
+        ``options`` are those of the cascade: ``detach_steps``, ``return_attention``.
+        """
+        pos = self.start(seen).expand(
+            seen.maps[0].size(0), -1, -1
+        )  # x_0: the rigid face, seen from that pose
+        maps = coarse_to_fine(seen.maps, self.cascade.num_steps)
+        heatmaps = seen.heatmaps if self.cascade.heatmap_windows else None
+        return pos, self.cascade(pos, maps, edge_index, heatmaps=heatmaps, **options)  # x_1 ... x_K
 
     def to_network_channels(self, images: Tensor) -> Tensor:
-        """Check RGB crops [B, 3, S, S] and bring them into the network's channel order."""
+        """Check RGB crops [B, 3, S, S] and bring them into the network's channel order and precision."""
         size = self.config.image_size
         if images.dim() != 4 or images.shape[1:] != (3, size, size) or not images.is_floating_point():
             raise ValueError(
                 f"images must be float [B, 3, {size}, {size}] in 0..1, "
                 f"got {str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
             )
+        precision = next((each.dtype for each in self.backbone.parameters()), images.dtype)
+        images = images.to(precision)
         return images.flip(1) if self.config.channel_order == "bgr" else images
 
-    def initial_shape(self, pose: Tensor) -> Tensor:
-        """x_0 [B, L, 2] of poses [B, 6]: the projected rigid face, map pixel index / resolution."""
-        return project(self.shape3d, pose, self.camera) / self.config.map_size
+    @classmethod
+    def from_config(cls, config: SPIGAConfig, layout: str | Layout) -> Self:
+        """Make an untrained model from its configuration.
+
+        Raises:
+            ValueError: for settings that do not fit each other or the layout.
+        """
+        layout = get_layout(layout)
+        return cls(*build_parts(config, layout), layout, config=config)
 
     @classmethod
     def from_preset(cls, preset: str, layout: str | Layout = "ibug68", **overrides: Any) -> Self:
@@ -135,7 +131,7 @@ class SPIGA(nn.Module):
         Raises:
             ValueError: for an unknown preset, layout or configuration key.
         """
-        return cls(make_config(preset, **overrides), layout)
+        return cls.from_config(make_config(preset, **overrides), layout)
 
     @classmethod
     def from_pretrained(cls, model: str | Path) -> Self:
@@ -146,7 +142,7 @@ class SPIGA(nn.Module):
         """
         state, config, layout = checkpoint.read(model)
         try:
-            loaded = cls(config, layout)
+            loaded = cls.from_config(config, layout)
         except (TypeError, ValueError) as error:
             raise checkpoint.CheckpointError(f"{model}: its configuration makes no model: {error}") from error
         checkpoint.fill(loaded, state, model)
@@ -160,8 +156,14 @@ class SPIGA(nn.Module):
             half: store matrices and filters as float16, half the size; the rest stays as it is.
 
         Raises:
-            ValueError: when the graph operator is a function, which a file cannot carry.
+            ValueError: when the parts were not built from a configuration, or the graph operator is a function, which a
+                file cannot carry.
         """
+        if not self.built:
+            raise ValueError(
+                "a model put together by hand cannot be saved with its parts: register the backbone "
+                "(register_backbone) and use SPIGA.from_config, or save its state dict"
+            )
         state: dict[str, Tensor] = self.state_dict()
         if half:
             state |= {name: value.half() for name, value in self.named_parameters() if value.dim() > 1}
@@ -178,6 +180,18 @@ class SPIGA(nn.Module):
                 loaded.
         """
         self.load_state_dict(reference.translate(self, state_dict))
+
+
+def _shorten(model: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+    for name in SHORT_NAMES:
+        if f"{prefix}start.{name}" in state:
+            state[prefix + name] = state.pop(f"{prefix}start.{name}")
+
+
+def _lengthen(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    for name in SHORT_NAMES:
+        if prefix + name in state:
+            state[f"{prefix}start.{name}"] = state.pop(prefix + name)
 
 
 def reference_model(path: str | Path) -> SPIGA:

@@ -103,7 +103,7 @@ class HeatmapWindow(VisualWindow):
         """Look at windows of side ``window`` around ``pos``."""
         each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
-        seen = seen.reshape(*pos.shape[:2], -1)  # [B, L, samples^d]
+        seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]
         total = heatmaps.flatten(2).to(seen.dtype).logsumexp(dim=2).unsqueeze(2)
         told = torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2)
         out: Tensor = self.lin(told.to(self.lin.weight.dtype))

@@ -188,8 +188,8 @@ def test_full_reference_is_matched(full: Kit, reference: ModuleType, float64: No
     assert len(out.steps) == 3
     assert len(out.attention) == 12
     found = {
-        "shape3d": difference(model.shape3d, full.arrays["model3d"]),
-        "camera": difference(model.camera, full.arrays["camera"]),
+        "shape3d": difference(model.start.shape3d, full.arrays["model3d"]),
+        "camera": difference(model.start.camera, full.arrays["camera"]),
         "pose": difference(out.pose, full.arrays["pose"]),
         "initial": difference(out.initial, full.arrays["initial"]),
         "steps": difference(torch.stack(out.steps), full.arrays["landmarks"]),

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.models.backbones.heads import LandmarkHead, at_least_single
-from pyspiga_geo.models.backbones.hourglass import ConvBlock, Hourglass, Residual, conv
-from pyspiga_geo.models.backbones.protocol import BackboneOutput, StackOutput
+from pyspiga_geo.backbones.heads import LandmarkHead, PoseHead
+from pyspiga_geo.backbones.hourglass import ConvBlock, Hourglass, Residual, conv
+from pyspiga_geo.backbones.protocol import BackboneOutput, StackOutput
 
 
 class CoordinateChannels(nn.Module):
@@ -45,7 +45,7 @@ class HourglassStack(nn.Module):
             core += [Residual(channels, channels), ConvBlock(channels, channels, 2, 2)]
             core_size //= 2
         self.core = nn.Sequential(*core)
-        self.pose = nn.Linear(channels, 6)
+        self.pose = PoseHead(channels)
         self.landmarks = LandmarkHead(channels, boundary_matrix)
         self.merge_heatmaps = None if last else conv(len(boundary_matrix), channels, 1)
         self.merge_features = None if last else conv(channels, channels, 1)
@@ -53,7 +53,7 @@ class HourglassStack(nn.Module):
     def estimate_pose(self, core: Tensor) -> Tensor:
         """Pose [B, 6] of the hourglass's core."""
         out: Tensor = self.pose(self.core(core).flatten(1))
-        return at_least_single(out)
+        return out
 
     def merge(self, x: Tensor, feature_map: Tensor, heatmaps: Tensor) -> Tensor:
         """Input of the next stack; of the last stack, its features."""
@@ -134,6 +134,10 @@ class MultitaskHourglass(nn.Module):
         last = self.stacks[-1]
         heatmaps = last.landmarks(feature_map).log_density if return_heatmaps else None
         return BackboneOutput(last.estimate_pose(core), [feature_map], heatmaps)
+
+    def pose_modules(self) -> list[nn.Module]:
+        """The pose heads of all stacks, with what leads to them from the core."""
+        return [module for stack in self.stacks for module in (stack.core, stack.pose)]
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
         """Return the outputs of every stack, first to last."""

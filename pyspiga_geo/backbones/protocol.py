@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class BackboneOutput(NamedTuple):
@@ -46,6 +46,9 @@ class Backbone(Protocol):
 
     def __call__(self, images: Tensor, return_heatmaps: bool = False) -> BackboneOutput:
         """What inference needs of crops [B, 3, S, S], and nothing that only training needs."""
+
+    def pose_modules(self) -> list[nn.Module]:
+        """Modules that serve the head pose alone: a stage of training without pose leaves them as they are."""
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
         """What training supervises, first to last; the last holds what ``__call__`` returns."""

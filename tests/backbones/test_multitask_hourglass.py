@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import LandmarkHead, LandmarkMaps
+from pyspiga_geo.backbones.hourglass import Hourglass, Residual
+from pyspiga_geo.backbones.multitask_hourglass import CoordinateChannels
 from pyspiga_geo.models import MultitaskHourglass, soft_argmax
-from pyspiga_geo.models.backbones import LandmarkHead, LandmarkMaps
-from pyspiga_geo.models.backbones.hourglass import Hourglass, Residual
-from pyspiga_geo.models.backbones.multitask_hourglass import CoordinateChannels
 
 # Five landmarks in three boundaries: the second belongs to two, the last to none.
 BOUNDARIES = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
@@ -91,9 +91,9 @@ def test_last_landmark_head_is_not_run_by_forward() -> None:
 def test_heatmaps_reach_the_next_stack() -> None:
     backbone = make(2).eval()
     images = torch.rand(1, 3, 32, 32)
-    _, before, _ = backbone(images)
+    _, (before,), _ = backbone(images)
     nn.init.zeros_(backbone.stacks[0].merge_heatmaps.weight)
-    _, after, _ = backbone(images)
+    _, (after,), _ = backbone(images)
     assert not torch.allclose(before, after)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.models.backbones.hourglass import conv
+from pyspiga_geo.backbones.hourglass import conv
 
 
 def soft_argmax(heatmaps: Tensor) -> Tensor:
@@ -83,3 +83,20 @@ class LandmarkHead(nn.Module):
             torch.cat([boundaries, everywhere], dim=1),
         ).clamp(max=1)
         return LandmarkMaps(self.maps(feature_map), points, boundaries, gates)
+
+
+class PoseHead(nn.Linear):
+    """Head pose [B, 6] of features [B, C]: yaw, pitch, roll in degrees, translation in units of the rigid shape."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels, 6)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pose in single precision or better."""
+        return at_least_single(super().forward(input))
+
+    @torch.no_grad()
+    def aim(self, distance: Tensor) -> None:
+        """Start from a frontal face at this distance."""
+        self.bias.zero_()
+        self.bias[-1] = distance
