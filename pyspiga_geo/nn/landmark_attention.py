@@ -19,8 +19,8 @@ from pyspiga_geo.nn.node_batch import within_items
 OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
 OptInt = Optional[int]  # noqa: UP045
 
-DENSE_PAIRS_PER_EDGE = 16
-"""A static graph goes by its edges where it has fewer than one in so many pairs: ``benchmarks/cascade.py``."""
+DENSE_PAIRS_PER_EDGE = 48
+"""A static graph with fewer than one edge in so many pairs goes by its edges: about here both take a CPU as long."""
 
 
 class LandmarkAttention(MessagePassing):
