@@ -20,7 +20,7 @@ POSITIONS = ("ordered", "learned", "pooled", "none")
 """Position encodings that :func:`make_position` knows by name."""
 
 PositionFactory = Callable[[int], nn.Module]
-"""A function (channels) -> module, which is called as ``module(pos, edge_index, mask=mask, batch=batch)``."""
+"""A function (channels) -> module."""
 
 
 class RelativePositionEncoder(nn.Module):
@@ -71,10 +71,8 @@ class RelativePositionEncoder(nn.Module):
 
 
 class LearnedPosition(nn.Module):
-    """A vector for each landmark, the same wherever it is; as sparse local patch transformers have it.
-
-    Xia et al., `"Sparse Local Patch Transformer for Robust Face Alignment and Landmarks Inherent Relation Learning"
-    <https://arxiv.org/abs/2203.06541>`_, CVPR 2022.
+    """A vector for each landmark, the same wherever it is, as in `"Sparse Local Patch Transformer for Robust Face
+    Alignment and Landmarks Inherent Relation Learning" <https://arxiv.org/abs/2203.06541>`_ (CVPR 2022).
 
     Args:
         num_landmarks: L.
@@ -128,12 +126,7 @@ class PooledPositionEncoder(nn.Module):
         self.mlp = NodeMLP([dim, *hidden_channels, out_channels], norm)
 
     def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
+        self, pos: Tensor, edge_index: Any = None, *, mask: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """Embed positions."""
         nodes, num_nodes = pos.reshape(-1, pos.size(-1)), pos.size(-2)
@@ -154,14 +147,7 @@ class PooledPositionEncoder(nn.Module):
 def make_position(
     position: str | PositionFactory, num_landmarks: int | None, channels: int, dim: int, norm: str
 ) -> nn.Module | None:
-    """Build the position encoding of a step.
-
-    Args:
-        position: one of ``POSITIONS``, a function (channels) -> module, or a module, which all steps then share.
-        num_landmarks: L, or None for any number.
-        channels: size of the encoding.
-        dim: coordinates of a position.
-        norm: of the MLPs (:class:`NodeMLP`).
+    """Build the position encoding of a step: of a name, a function, or a module, which all steps then share.
 
     Raises:
         ValueError: for an unknown name, or an encoding that needs to know the number of landmarks.
