@@ -73,7 +73,7 @@ def make_conv(
         raise ValueError(f"heads must be 1 or more, got {heads}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
-    if not callable(conv) and conv not in CONVS:
+    if isinstance(conv, nn.Module) or (not callable(conv) and conv not in CONVS):
         raise ValueError(
             f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module"
         )

@@ -67,7 +67,8 @@ class RelativePositionEncoder(nn.Module):
         displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
         if mask is not None:
             displacement = displacement.masked_fill(~mask.view(static.shape[:2])[:, others, None], 0)
-        return self.mlp(displacement.flatten(2).view(*pos.shape[:-1], -1), mask)
+        told = displacement.flatten(2)
+        return self.mlp(told.flatten(0, 1) if pos.dim() == 2 else told, mask)
 
 
 class LearnedPosition(nn.Module):
@@ -93,8 +94,8 @@ class LearnedPosition(nn.Module):
 
     def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        items = _by_items(pos, self.vectors.size(0)).size(0)
-        return self.vectors.expand(items, -1, -1).reshape(*pos.shape[:-1], -1)
+        vectors = self.vectors.expand(_by_items(pos, self.vectors.size(0)).size(0), -1, -1)
+        return vectors.flatten(0, 1) if pos.dim() == 2 else vectors
 
 
 class PooledPositionEncoder(nn.Module):
@@ -136,12 +137,12 @@ class PooledPositionEncoder(nn.Module):
         else:
             edges = complete_edges(num_nodes, pos.device)
             edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
-        edges = batch_edges(edges, num_nodes, nodes.size(0) // num_nodes)
+        edges = batch_edges(edges, num_nodes, pos.size(0) if pos.dim() == 3 else 1)
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
         embedded = self.mlp(nodes[edges[1]] - nodes[edges[0]])
         out: Tensor = scatter(embedded, edges[1], dim_size=nodes.size(0), reduce="mean")
-        return out.view(*pos.shape[:-1], -1)
+        return out.unflatten(0, pos.shape[:-1])
 
 
 def make_position(

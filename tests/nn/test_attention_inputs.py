@@ -204,6 +204,15 @@ def test_batch_without_edges_is_a_complete_graph_within_each_item() -> None:
     close(conv(batch.x, batch=batch.batch, mask=mask), torch.cat(alone))
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, L), (B, 0)], ids=str)
+def test_no_nodes(shape: tuple[int, ...]) -> None:
+    conv = attention()
+    assert conv(randn(*shape, C)).shape == (*shape, 6)
+    assert conv(randn(*shape, C), torch.zeros(2, 0, dtype=torch.long)).shape == (*shape, 6)
+    if len(shape) == 1:
+        assert conv(randn(0, C), batch=torch.zeros(0, dtype=torch.long)).shape == (0, 6)
+
+
 # Few edges.
 
 
