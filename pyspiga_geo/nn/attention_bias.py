@@ -7,21 +7,25 @@ Masks = tuple[Tensor, Tensor]
 """Which sources [..., sources] and which targets [..., targets] exist."""
 
 
+def pairs_exist(masks: Masks, edges: Tensor | None) -> Tensor:
+    """Of which edges both ends exist [..., E]; of which pairs [..., targets, sources] without edges."""
+    there, here = masks
+    if edges is None:
+        return here[..., None] & there[..., None, :]
+    return there[..., edges[0]] & here[..., edges[1]]
+
+
 def attention_bias(
     like: Tensor, edges: Tensor | None, edge_bias: Tensor | None, self_loops: bool | None, masks: Masks | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """What is added to the similarities: -inf where a target must not attend to a source.
+    """What is added to the similarities [..., targets, sources]: -inf where a target must not attend to a source.
 
-    Args:
-        like: [targets, sources], of which shape and type count.
-        edges: [2, E] (source, target); None: all pairs.
-        edge_bias: a number per head and edge, [..., E, heads]; for all pairs [..., targets, sources, heads].
-        self_loops: whether nodes attend to themselves; None for two sets of nodes.
-        masks: the nodes that exist.
+    Of ``like`` [targets, sources] shape and type count; ``edge_bias`` [..., E, heads] belongs to ``edges`` or, without
+    them, to all pairs [..., targets, sources, heads]; ``self_loops`` is None for two sets of nodes.
 
     Returns:
-        The bias [..., targets, sources], and which targets [..., targets, 1] have no source: their rows are 0, as a
-        softmax over nothing is not a number. None where there is nothing to add, or no such target.
+        The bias, and which targets [..., targets, 1] have no source: their rows are 0, as a softmax over nothing is
+        not a number. None where there is nothing to add, or no such target.
     """
     if edges is None and edge_bias is None and masks is None and self_loops is not False:
         return None, None
@@ -33,8 +37,7 @@ def attention_bias(
         diagonal = torch.eye(bias.size(-1), dtype=torch.bool, device=bias.device)
         bias = bias.masked_fill(diagonal, 0.0 if self_loops else -torch.inf)
     if masks is not None:
-        there, here = masks
-        bias = bias.masked_fill(~(here[..., None, :, None] & there[..., None, None, :]), -torch.inf)
+        bias = bias.masked_fill(~pairs_exist(masks, None).unsqueeze(-3), -torch.inf)
     if edges is None and masks is None and (self_loops is None or bias.size(-1) > 1):
         return bias, None
     isolated = bias.isneginf().all(dim=-1, keepdim=True)

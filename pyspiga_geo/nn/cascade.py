@@ -37,9 +37,8 @@ class CascadeOutput(NamedTuple):
     """Node features [..., hidden_channels] of the last step, for a head of one's own; None without steps."""
 
 
-_pytree._register_namedtuple(
-    CascadeOutput, serialized_type_name="pyspiga_geo.nn.CascadeOutput"
-)  # for torch.export.save
+# For torch.export.save.
+_pytree._register_namedtuple(CascadeOutput, serialized_type_name="pyspiga_geo.nn.CascadeOutput")
 
 
 class SPIGACascade(nn.Module):
@@ -53,15 +52,14 @@ class SPIGACascade(nn.Module):
         num_steps: K.
         num_layers: graph layers of a step.
         heads: attention heads.
-        conv: graph operator: a name (``"attention"``, ``"gcn"``, ``"gat"``, ``"gatv2"``, ``"sage"``, ``"gin"``,
-            ``"transformer"``, ``"none"``) or a function (in_channels, out_channels) -> module; or a sequence, one per
-            step.
+        conv: graph operator: ``"attention"``, ``"gcn"``, ``"gat"``, ``"gatv2"``, ``"sage"``, ``"gin"``,
+            ``"transformer"``, ``"none"``, or a function (:func:`make_conv`); or a sequence, one per step.
         dim: 2 for maps, 3 for volumes.
         window: w of the first step as a fraction of the map; step t uses w / 2^t and moves at most half of it. A
             sequence gives each step its own.
-        position: what a landmark is told of its place among the others: ``"ordered"`` (paper,
-            :class:`RelativePositionEncoder`), ``"learned"`` (:class:`LearnedPosition`), ``"pooled"``
-            (:class:`PooledPositionEncoder`), ``"none"``, a function (channels) -> module, or a module.
+        position: how a landmark knows its place: ``"ordered"`` (paper, :class:`RelativePositionEncoder`),
+            ``"learned"`` (:class:`LearnedPosition`), ``"pooled"`` (:class:`PooledPositionEncoder`), ``"none"``, a
+            function (channels) -> module, or a module.
         in_channels: size of extra node features ``x``, 0 for none.
         edge_dim: size of edge features, for operators that take them.
         norm: of the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.

@@ -20,14 +20,17 @@ def check_shape(name: str, value: Tensor, *shapes: Sequence[int | str]) -> None:
         raise ValueError(f"{name} must be {wanted}, got {list(value.shape)}")
 
 
-def check_mask(mask: Tensor, *shapes: Sequence[int | str]) -> None:
-    """Raise ValueError unless a mask is bool and has one of the shapes."""
-    check_shape("mask", mask, *shapes)
-    _check_dtype("mask", mask, torch.bool)
+def check_mask(mask: Tensor | None, *shapes: Sequence[int | str]) -> None:
+    """Raise ValueError unless a mask is None, or bool and has one of the shapes."""
+    if mask is not None:
+        check_shape("mask", mask, *shapes)
+        _check_dtype("mask", mask, torch.bool)
 
 
-def check_batch(batch: Tensor, num_nodes: int, batch_size: int | None = None) -> None:
-    """Raise ValueError unless ``batch`` [N] holds the items of nodes, sorted."""
+def check_batch(batch: Tensor | None, num_nodes: int, batch_size: int | None = None) -> None:
+    """Raise ValueError unless ``batch`` is None, or holds the items of nodes [N], sorted."""
+    if batch is None:
+        return
     check_shape("batch", batch, [num_nodes])
     _check_dtype("batch", batch, torch.long)
     if has_values(batch) and (batch[0] < 0 or (batch.diff() < 0).any()):

@@ -12,15 +12,15 @@ from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.utils import softmax
 
 from pyspiga_geo.keywords import keyword_hint
-from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention
+from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention, pairs_exist
 from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
 from pyspiga_geo.nn.node_batch import within_items
 
 OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
 OptInt = Optional[int]  # noqa: UP045
 
-DENSE_PAIRS_PER_EDGE = 16
-"""A static graph goes by its edges where it has fewer than one in so many pairs: ``benchmarks/cascade.py``."""
+DENSE_PAIRS_PER_EDGE = 48
+"""A static graph with fewer than one edge in so many pairs goes by its edges: about here both take a CPU as long."""
 
 
 class LandmarkAttention(MessagePassing):
@@ -37,12 +37,10 @@ class LandmarkAttention(MessagePassing):
     :math:`b` a linear map of the edge features to one number per head. The channels are split into contiguous
     groups, one per head, and the messages are concatenated.
 
-    Without edges the graph is complete and computed densely by
-    :func:`torch.nn.functional.scaled_dot_product_attention`; a graph shared by a batch ``[B, L, C]`` becomes a bias
-    of the same call, or is propagated where it has few edges; edges over ``[N, C]`` are propagated as everywhere
-    in PyG. All paths agree. Hooks of :class:`~torch_geometric.nn.MessagePassing` and explainers see ``[N, C]`` with
-    edges. For gradients of gradients, run the dense paths under
-    ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``: the fused kernels have none.
+    Without edges the graph is complete and goes to :func:`torch.nn.functional.scaled_dot_product_attention`; a graph
+    shared by a batch ``[B, L, C]`` becomes a bias of the same call, or is propagated where it has few edges; edges over
+    ``[N, C]`` are propagated as everywhere in PyG: these are what its hooks and explainers see. All paths agree. The
+    fused kernels have no gradients of gradients: ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` has.
 
     Args:
         in_channels: size of each node's features, or (source, target) for attention between two sets.
@@ -188,12 +186,7 @@ class LandmarkAttention(MessagePassing):
         shape = [*count, self.lin_edge.in_channels]
         check_shape("edge_attr", edge_attr, shape, *([[source.size(0), *shape]] if source.dim() == 3 else []))
         if masks is not None:
-            there, here = masks
-            if edges is None:
-                exist = here[..., None] & there[..., None, :]
-            else:
-                exist = there[..., edges[0]] & here[..., edges[1]]
-            edge_attr = torch.where(exist[..., None], edge_attr, 0)
+            edge_attr = torch.where(pairs_exist(masks, edges)[..., None], edge_attr, 0)
         return self.lin_edge(edge_attr.to(self.lin_edge.weight.dtype))
 
     def _attend(
@@ -240,7 +233,7 @@ class LandmarkAttention(MessagePassing):
         edges = torch.stack([(edges[0] + item * sources).flatten(), (edges[1] + item * targets).flatten()])
         bias = bias.expand(batch_size, -1, -1).flatten(0, 1)
         if masks is not None:
-            exist = masks[0].flatten()[edges[0]] & masks[1].flatten()[edges[1]]
+            exist = pairs_exist((masks[0].flatten(), masks[1].flatten()), edges)
             edges, bias = edges[:, exist], bias[exist]
         size = (batch_size * sources, batch_size * targets)
         alpha = self.edge_updater(edges, query=query, key=key, bias=bias, size=size)

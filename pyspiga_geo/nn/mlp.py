@@ -46,4 +46,4 @@ class NodeMLP(nn.Module):
             out = seen.new_zeros(nodes.size(0), seen.size(-1)).index_copy(0, rows, seen)
         else:
             out = self.mlp(nodes)
-        return out.reshape(*x.shape[:-1], out.size(-1))
+        return out.unflatten(0, x.shape[:-1])

@@ -52,11 +52,7 @@ def as_node_batch(
     x: Tensor | None,
     mask: Tensor | None,
 ) -> NodeBatch:
-    """Check and convert what :class:`SPIGACascade` is given; ``sizes`` are its num_landmarks, dim and in_channels.
-
-    Raises:
-        ValueError: when shapes do not fit each other or the number of items.
-    """
+    """Check and convert what :class:`SPIGACascade` is given; ``sizes`` are its num_landmarks, dim and in_channels."""
     num_landmarks, dim, in_channels = sizes
     _check_pos(pos, batch_size, num_landmarks, dim, batch)
     flat, lead = pos.dim() == 2, list(pos.shape[:-1])
@@ -65,8 +61,7 @@ def as_node_batch(
         raise ValueError(f"x goes with in_channels, which is {in_channels}")
     if x is not None:
         check_shape("x", x, *([*each, in_channels] for each in leads))
-    if mask is not None:
-        check_mask(mask, *leads)
+    check_mask(mask, *leads)
     edges = None if edge_index is None else as_edges(edge_index, lead[-1], lead[-1])
     own = flat and edges is not None
 
@@ -87,10 +82,9 @@ def as_node_batch(
     pos, x, mask = form(pos), form(x), form(mask)
     if own and batch is None and edges is not None:
         batch = _items(edges, pos.size(0), batch_size)
-    absent = None if mask is None else ~mask[..., None]
-    safe = pos if absent is None else pos.masked_fill(absent, 0)
-    if x is not None and absent is not None:
-        x = x.masked_fill(absent, 0)
+    safe, x = (
+        each if each is None or mask is None else each.masked_fill(~mask[..., None], 0) for each in (pos, x)
+    )
     return NodeBatch(safe, edges, batch if own else None, x, mask, pos, flat, rows)
 
 
@@ -105,12 +99,10 @@ def within_items(
     padded = []
     for nodes, items, exist in zip(*sets, strict=True):
         check_batch(items, nodes.size(0))
-        size = 1 + max(int(each.max()) for each in sets[1])
+        size = max(1, *(int(each[-1]) + 1 for each in sets[1] if each.numel()))
         dense, rows = to_dense_batch(nodes, items, batch_size=size)
-        if exist is not None:
-            check_mask(exist, items.shape)
-            exist = to_dense_batch(exist, items, batch_size=size)[0]
-        padded.append((dense, rows if exist is None else exist))
+        check_mask(exist, items.shape)
+        padded.append((dense, rows if exist is None else to_dense_batch(exist, items, batch_size=size)[0]))
     (source, there), (target, here) = padded
     x, mask = ((source, target), (there, here)) if pair else (target, here)
     if not need_weights:

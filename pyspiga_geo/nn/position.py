@@ -20,7 +20,7 @@ POSITIONS = ("ordered", "learned", "pooled", "none")
 """Position encodings that :func:`make_position` knows by name."""
 
 PositionFactory = Callable[[int], nn.Module]
-"""A function (channels) -> module, which is called as ``module(pos, edge_index, mask=mask, batch=batch)``."""
+"""A function (channels) -> module."""
 
 
 class RelativePositionEncoder(nn.Module):
@@ -67,14 +67,13 @@ class RelativePositionEncoder(nn.Module):
         displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
         if mask is not None:
             displacement = displacement.masked_fill(~mask.view(static.shape[:2])[:, others, None], 0)
-        return self.mlp(displacement.flatten(2).view(*pos.shape[:-1], -1), mask)
+        told = displacement.flatten(2)
+        return self.mlp(told.flatten(0, 1) if pos.dim() == 2 else told, mask)
 
 
 class LearnedPosition(nn.Module):
-    """A vector for each landmark, the same wherever it is; as sparse local patch transformers have it.
-
-    Xia et al., `"Sparse Local Patch Transformer for Robust Face Alignment and Landmarks Inherent Relation Learning"
-    <https://arxiv.org/abs/2203.06541>`_, CVPR 2022.
+    """A vector for each landmark, the same wherever it is, as in `"Sparse Local Patch Transformer for Robust Face
+    Alignment and Landmarks Inherent Relation Learning" <https://arxiv.org/abs/2203.06541>`_ (CVPR 2022).
 
     Args:
         num_landmarks: L.
@@ -95,8 +94,8 @@ class LearnedPosition(nn.Module):
 
     def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        items = _by_items(pos, self.vectors.size(0)).size(0)
-        return self.vectors.expand(items, -1, -1).reshape(*pos.shape[:-1], -1)
+        vectors = self.vectors.expand(_by_items(pos, self.vectors.size(0)).size(0), -1, -1)
+        return vectors.flatten(0, 1) if pos.dim() == 2 else vectors
 
 
 class PooledPositionEncoder(nn.Module):
@@ -128,12 +127,7 @@ class PooledPositionEncoder(nn.Module):
         self.mlp = NodeMLP([dim, *hidden_channels, out_channels], norm)
 
     def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
+        self, pos: Tensor, edge_index: Any = None, *, mask: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """Embed positions."""
         nodes, num_nodes = pos.reshape(-1, pos.size(-1)), pos.size(-2)
@@ -143,25 +137,18 @@ class PooledPositionEncoder(nn.Module):
         else:
             edges = complete_edges(num_nodes, pos.device)
             edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
-        edges = batch_edges(edges, num_nodes, nodes.size(0) // num_nodes)
+        edges = batch_edges(edges, num_nodes, pos.size(0) if pos.dim() == 3 else 1)
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
         embedded = self.mlp(nodes[edges[1]] - nodes[edges[0]])
         out: Tensor = scatter(embedded, edges[1], dim_size=nodes.size(0), reduce="mean")
-        return out.view(*pos.shape[:-1], -1)
+        return out.unflatten(0, pos.shape[:-1])
 
 
 def make_position(
     position: str | PositionFactory, num_landmarks: int | None, channels: int, dim: int, norm: str
 ) -> nn.Module | None:
-    """Build the position encoding of a step.
-
-    Args:
-        position: one of ``POSITIONS``, a function (channels) -> module, or a module, which all steps then share.
-        num_landmarks: L, or None for any number.
-        channels: size of the encoding.
-        dim: coordinates of a position.
-        norm: of the MLPs (:class:`NodeMLP`).
+    """Build the position encoding of a step: of a name, a function, or a module, which all steps then share.
 
     Raises:
         ValueError: for an unknown name, or an encoding that needs to know the number of landmarks.

@@ -25,12 +25,9 @@ class StaticGraphConv(nn.Module):
         ignore_self_loops: whether self-loops in ``edge_index`` are left out.
 
     Shapes:
-        - **x**: ``[B, L, C]``, or ``[N, C]``, on which the convolution is called directly
-        - **edge_index**: ``[2, E]`` (source, target) or a sparse ``adj_t``, whose values are ignored; None: the
-          complete graph, within each item where ``batch`` [N] is given
+        - **x**, **edge_index**, **mask**, **batch**: as :class:`LandmarkAttention` takes them
         - **edge_attr**: ``[E, D]`` or ``[B, E, D]``; ``[E]`` or ``[B, E]`` where the convolution takes ``edge_weight``
-        - **mask**: ``[B, L]`` or ``[N]`` bool, the nodes that exist; the others send nothing and receive zero
-        - **output**: like x with the convolution's output channels
+        - **output**: like x with the convolution's output channels, zero for nodes that do not exist
         - **attention**: ``[B, heads, L, L]``, row i over the sources j; of ``[N, C]`` the convolution's own
 
     Raises:
@@ -74,10 +71,8 @@ class StaticGraphConv(nn.Module):
         check_shape("x", x, ["N", "C"], ["B", "L", "C"])
         static, num_nodes = x.dim() == 3, x.size(-2)
         size = x.size(0) if static else 1
-        if mask is not None:
-            check_mask(mask, x.shape[:-1])
-        if batch is not None:
-            check_batch(batch, x.size(0))
+        check_mask(mask, x.shape[:-1])
+        check_batch(batch, x.size(0))
         if edge_index is None:
             edges = complete_edges(num_nodes, x.device)
         else:
@@ -87,7 +82,7 @@ class StaticGraphConv(nn.Module):
             kept = edges[0] != edges[1]
             edges, weights = edges[:, kept], None if weights is None else weights[..., kept, :]
         edges = batch_edges(edges, num_nodes, size)
-        weights = None if weights is None else weights.expand(size, -1, -1).flatten(0, 1)
+        weights = weights if weights is None else weights.expand(size, -1, -1).flatten(0, 1)
         nodes = x.reshape(-1, x.size(-1))
         if batch is None:
             batch = torch.arange(size, device=x.device).repeat_interleave(num_nodes)

@@ -16,12 +16,9 @@ BOUNDS = ("arctan", "hardtanh")
 class StepOutput(NamedTuple):
     """What a step returns; ``[N, ...]`` where the positions were ``[N, d]``."""
 
-    move: Tensor
-    """Displacement [B, L, d] in the units of pos."""
-    x: Tensor
-    """Node features [B, L, C] after the last layer."""
-    attention: list[Any]
-    """Attention of each layer, where it was asked for."""
+    move: Tensor  # displacement [B, L, d] in the units of pos
+    x: Tensor  # node features [B, L, C] after the last layer
+    attention: list[Any]  # of each layer, where it was asked for
 
 
 class StepRegressor(nn.Module):

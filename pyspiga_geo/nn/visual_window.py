@@ -1,8 +1,4 @@
-"""What the picture, and the heatmaps, look like around each landmark.
-
-Positions ``pos`` [B, L, d] are (x, y) or (x, y, z) over the map, pixel index divided by resolution; maps are
-[B, C, H, W], or volumes [B, C, D, H, W]; a window is a fraction of the map.
-"""
+"""What the picture, and the heatmaps, look like around each landmark."""
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +13,7 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
 
     Args:
         maps: [B, C, H, W], or volumes [B, C, D, H, W].
-        pos: [B, L, d].
+        pos: [B, L, d], (x, y) or (x, y, z) over the map, pixel index divided by resolution.
         window: w.
         samples: points along each axis.
 
@@ -84,12 +80,8 @@ class HeatmapWindow(VisualWindow):
     .. math::
         \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log {\textstyle\sum_{map}} e^s, -10) / 10\right],
 
-    the density within the window, whose mean is linear in it, and how much of the whole density lies there.
-
-    Args:
-        out_channels: size of a landmark's vector.
-        samples: points along each side of the window, one or more.
-        dim: 2 for maps, 3 for volumes.
+    the density within the window, whose mean is linear in it, and how much of the whole density lies there. The
+    arguments are those of :class:`VisualWindow`, but for in_channels.
 
     Example:
         >>> HeatmapWindow(32)(torch.rand(2, 68, 16, 16), torch.rand(2, 68, 2), 0.25).shape

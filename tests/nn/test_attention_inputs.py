@@ -204,6 +204,15 @@ def test_batch_without_edges_is_a_complete_graph_within_each_item() -> None:
     close(conv(batch.x, batch=batch.batch, mask=mask), torch.cat(alone))
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, L), (B, 0)], ids=str)
+def test_no_nodes(shape: tuple[int, ...]) -> None:
+    conv = attention()
+    assert conv(randn(*shape, C)).shape == (*shape, 6)
+    assert conv(randn(*shape, C), torch.zeros(2, 0, dtype=torch.long)).shape == (*shape, 6)
+    if len(shape) == 1:
+        assert conv(randn(0, C), batch=torch.zeros(0, dtype=torch.long)).shape == (0, 6)
+
+
 # Few edges.
 
 
@@ -213,7 +222,7 @@ def test_a_large_graph_of_few_edges_goes_by_them(
     include_self: bool, masked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conv = attention(include_self=include_self, edge_dim=D)
-    size = 100
+    size = 160
     line = torch.stack([torch.arange(size - 1), torch.arange(1, size)])
     x, attr = randn(2, size, C).requires_grad_(), randn(size - 1, D).requires_grad_()
     mask = torch.rand(2, size) < 0.8 if masked else None
@@ -230,8 +239,8 @@ def test_a_large_graph_of_few_edges_goes_by_them(
 
 def test_few_edges_between_two_sets() -> None:
     conv = attention()
-    source, target = randn(2, 100, C), randn(2, 90, C)
-    edges = torch.stack([torch.arange(90) + 10, torch.arange(90)])
+    source, target = randn(2, 170, C), randn(2, 160, C)
+    edges = torch.stack([torch.arange(160) + 10, torch.arange(160)])
     alone = torch.stack([conv(each, edges) for each in zip(source, target, strict=True)])
     close(conv((source, target), edges), alone)
 

@@ -49,6 +49,7 @@ def cascade(num_landmarks: int | None = L, channels: Any = C, **options: Any) ->
         ({"norm": "group", "position": "none"}, "unknown norm 'group'"),
         ({"position": "absolute"}, "unknown position 'absolute'; known: ordered, learned, pooled, none"),
         ({"conv": "gnc"}, "unknown conv 'gnc'"),
+        ({"conv": GATConv(8, 8)}, "unknown conv GATConv.* or a function"),
         ({"share_steps": True, "conv": ["gat", "gcn"]}, "share_steps needs the same conv"),
     ],
     ids=str,

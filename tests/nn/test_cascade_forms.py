@@ -1,5 +1,7 @@
 """The forms in which a cascade takes landmarks, graphs, maps and masks: each equals the plain one."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -332,3 +334,43 @@ def test_edge_features_through_the_cascade(conv: str) -> None:
     assert (edges.shape, alpha.shape) == ((2, B * EDGES.size(1)), (B * EDGES.size(1), 2))
     other = model(pos, maps, EDGES, edge_attr=attr.flip(1))
     assert (other.x - expected.x).abs().max() > 1e-5
+
+
+# Nothing.
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("conv", ["attention", "gat", "none"])
+def test_batches_of_no_items(conv: str, position: str) -> None:
+    model = cascade(conv=conv, position=position, heatmap_windows=True)
+    out = model(rand(0, L, 2), rand(0, C, 9, 8), heatmaps=rand(0, L, 9, 8))
+    assert (out.pos.shape, out.x.shape) == ((0, L, 2), (0, L, 32))
+
+
+@pytest.mark.parametrize("position", ["pooled", "none"])
+def test_items_without_landmarks(position: str) -> None:
+    model, pos, maps = cascade(None, position=position), rand(5, 2), rand(3, C, 9, 8)
+    out = model(pos, maps, batch=torch.tensor([0, 0, 0, 2, 2])).pos
+    close(out, torch.cat([model(pos[:3][None], maps[:1]).pos[0], model(pos[3:][None], maps[2:]).pos[0]]))
+    assert model(pos[:0], maps, batch=torch.zeros(0, dtype=torch.long)).pos.shape == (0, 2)
+    assert model(rand(3, 0, 2), maps).pos.shape == (3, 0, 2)
+    mask = torch.tensor([[1] * 5, [0] * 5, [1] * 5], dtype=torch.bool)
+    masked, start = model(rand(3, 5, 2), maps, mask=mask, return_attention=True), rand(3, 5, 2)
+    assert masked.pos.isfinite().all()
+    assert (masked.attention[0][1] == 0).all()
+    assert torch.equal(model(start, maps, mask=mask).pos[1], start[1])
+
+
+def test_dropout_is_for_training() -> None:
+    model, plain = cascade(dropout=0.5, norm="none"), cascade(norm="none")
+    plain.load_state_dict(model.state_dict())
+    pos, maps = rand(B, L, 2), rand(B, C, 9, 8)
+    close(model(pos, maps).pos, plain(pos, maps).pos)
+    assert not torch.allclose(model.train()(pos, maps).x, plain.train()(pos, maps).x)
+
+
+def test_copies() -> None:
+    model, pos, maps = cascade(conv=["attention", "gat"]), rand(B, L, 2), rand(B, C, 9, 8)
+    expected = model(pos, maps).pos
+    for same in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(same(pos, maps).pos, expected)
