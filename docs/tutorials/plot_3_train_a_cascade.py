@@ -57,8 +57,8 @@ print("features", tuple(features.shape), f"after {time.perf_counter() - started:
 # %%
 # The first guess
 # ---------------
-# x_0 is the rigid face, turned by the pose that the backbone saw; the model's start has projected it. The first 80 faces
-# are kept for testing. Errors are in percent of the distance between the outer eye corners, as is usual.
+# x_0 is the rigid face, turned by the pose that the backbone saw; the model's start has projected it. The first 80
+# faces are kept for testing. Errors are in percent of the distance between the outer eye corners, as is usual.
 
 test, train = slice(0, 80), torch.arange(80, len(faces))
 eyes = normaliser(truth[test].numpy(), layout.ids, "corners")

@@ -3,26 +3,29 @@
 import torch
 from torch import Tensor
 
+Masks = tuple[Tensor, Tensor]
+"""Which sources [..., sources] and which targets [..., targets] exist."""
+
+
+def pairs_exist(masks: Masks, edges: Tensor | None) -> Tensor:
+    """Of which edges both ends exist [..., E]; of which pairs [..., targets, sources] without edges."""
+    there, here = masks
+    if edges is None:
+        return here[..., None] & there[..., None, :]
+    return there[..., edges[0]] & here[..., edges[1]]
+
 
 def attention_bias(
-    like: Tensor,
-    edges: Tensor | None,
-    edge_bias: Tensor | None,
-    self_loops: bool | None,
-    masks: tuple[Tensor, Tensor] | None,
+    like: Tensor, edges: Tensor | None, edge_bias: Tensor | None, self_loops: bool | None, masks: Masks | None
 ) -> tuple[Tensor | None, Tensor | None]:
-    """What is added to the similarities: -inf where a target must not attend to a source.
+    """What is added to the similarities [..., targets, sources]: -inf where a target must not attend to a source.
 
-    Args:
-        like: [targets, sources], of which shape and type count.
-        edges: [2, E] (source, target); None: all pairs.
-        edge_bias: a number per head and edge, [..., E, heads]; for all pairs [..., targets, sources, heads].
-        self_loops: whether nodes attend to themselves; None for two sets of nodes.
-        masks: the sources and the targets that exist, [..., sources] and [..., targets].
+    Of ``like`` [targets, sources] shape and type count; ``edge_bias`` [..., E, heads] belongs to ``edges`` or, without
+    them, to all pairs [..., targets, sources, heads]; ``self_loops`` is None for two sets of nodes.
 
     Returns:
-        The bias [..., targets, sources], and which targets [..., targets, 1] have no source: their rows are 0, as a
-        softmax over nothing is not a number. Either may be None.
+        The bias, and which targets [..., targets, 1] have no source: their rows are 0, as a softmax over nothing is
+        not a number. None where there is nothing to add, or no such target.
     """
     if edges is None and edge_bias is None and masks is None and self_loops is not False:
         return None, None
@@ -34,8 +37,7 @@ def attention_bias(
         diagonal = torch.eye(bias.size(-1), dtype=torch.bool, device=bias.device)
         bias = bias.masked_fill(diagonal, 0.0 if self_loops else -torch.inf)
     if masks is not None:
-        there, here = masks
-        bias = bias.masked_fill(~(here[..., None, :, None] & there[..., None, None, :]), -torch.inf)
+        bias = bias.masked_fill(~pairs_exist(masks, None).unsqueeze(-3), -torch.inf)
     if edges is None and masks is None and (self_loops is None or bias.size(-1) > 1):
         return bias, None
     isolated = bias.isneginf().all(dim=-1, keepdim=True)
@@ -44,12 +46,11 @@ def attention_bias(
 
 def _log_sum(edges: Tensor, like: Tensor, bias: Tensor) -> Tensor:
     r""":math:`\log \sum_{e: j \to i} \exp(b_e)` of biases [..., E], so that a softmax counts parallel edges."""
-    precise = torch.promote_types(like.dtype, torch.float32)
     flat = (edges[1] * like.size(1) + edges[0]).expand(*bias.shape[:-1], -1)
-    bias = bias.to(precise).expand(flat.shape)
+    bias = bias.to(torch.promote_types(like.dtype, torch.float32)).expand(flat.shape)
     largest = bias.new_full((*bias.shape[:-1], like.numel()), -torch.inf)
     largest = largest.scatter_reduce(-1, flat, bias.detach(), "amax")
-    shift = largest.clamp(min=torch.finfo(precise).min)  # finite where there is no edge
+    shift = largest.clamp(min=torch.finfo(bias.dtype).min)  # finite where there is no edge
     total = torch.zeros_like(largest).scatter_add(-1, flat, (bias - shift.gather(-1, flat)).exp())
     summed = torch.where(total > 0, total, 1).log() + shift
     return torch.where(total > 0, summed, -torch.inf).unflatten(-1, like.shape).to(like.dtype)

@@ -20,18 +20,19 @@ def check_shape(name: str, value: Tensor, *shapes: Sequence[int | str]) -> None:
         raise ValueError(f"{name} must be {wanted}, got {list(value.shape)}")
 
 
-def check_mask(name: str, mask: Tensor, *shapes: Sequence[int | str]) -> None:
-    """Raise ValueError unless a mask is bool and has one of the shapes."""
-    check_shape(name, mask, *shapes)
-    if mask.dtype != torch.bool:
-        raise ValueError(f"{name} must be bool, got {_kind(mask)}")
+def check_mask(mask: Tensor | None, *shapes: Sequence[int | str]) -> None:
+    """Raise ValueError unless a mask is None, or bool and has one of the shapes."""
+    if mask is not None:
+        check_shape("mask", mask, *shapes)
+        _check_dtype("mask", mask, torch.bool)
 
 
-def check_batch(batch: Tensor, num_nodes: int, batch_size: int | None = None) -> None:
-    """Raise ValueError unless ``batch`` [N] holds the items of nodes, sorted."""
+def check_batch(batch: Tensor | None, num_nodes: int, batch_size: int | None = None) -> None:
+    """Raise ValueError unless ``batch`` is None, or holds the items of nodes [N], sorted."""
+    if batch is None:
+        return
     check_shape("batch", batch, [num_nodes])
-    if batch.dtype != torch.long:
-        raise ValueError(f"batch must be int64, got {_kind(batch)}")
+    _check_dtype("batch", batch, torch.long)
     if has_values(batch) and (batch[0] < 0 or (batch.diff() < 0).any()):
         raise ValueError("batch must be sorted: the nodes of one item stand together, those of item 0 first")
     if batch_size is not None and has_values(batch) and batch[-1] >= batch_size:
@@ -51,8 +52,7 @@ def as_edges(edge_index: Any, num_sources: int, num_targets: int) -> Tensor:
     if not isinstance(edge_index, Tensor):
         raise ValueError(f"edge_index must be int64 [2, E] or sparse, got {type(edge_index).__name__}")
     check_shape("edge_index", edge_index, [2, "E"])
-    if edge_index.dtype != torch.long:
-        raise ValueError(f"edge_index must be int64, got {_kind(edge_index)}")
+    _check_dtype("edge_index", edge_index, torch.long)
     if has_values(edge_index):
         low, high = edge_index.aminmax(dim=1)
         if low.min() < 0 or high[0] >= num_sources or high[1] >= num_targets:
@@ -68,5 +68,6 @@ def has_values(tensor: Tensor) -> bool:
     return not torch.compiler.is_compiling() and not tensor.is_meta and tensor.numel() > 0
 
 
-def _kind(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _check_dtype(name: str, value: Tensor, dtype: torch.dtype) -> None:
+    if value.dtype != dtype:
+        raise ValueError(f"{name} must be {str(dtype)[6:]}, got {str(value.dtype)[6:]}")  # without "torch."

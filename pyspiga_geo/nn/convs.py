@@ -26,9 +26,7 @@ class NoMessage(nn.Module):
         super().__init__()
         self.out_channels = out_channels
 
-    def forward(
-        self, x: Tensor, edge_index: Tensor | None = None, *, return_attention_weights: bool = False, **_: Any
-    ) -> Tensor:
+    def forward(self, x: Tensor, *_: Any, return_attention_weights: bool = False, **__: Any) -> Tensor:
         """Zeros of the shape of x with the output channels."""
         if return_attention_weights:
             raise ValueError("NoMessage has no attention weights to return")
@@ -48,23 +46,22 @@ def make_conv(
 ) -> ConvFactory:
     """Turn the name of a graph operator into a function (in_channels, out_channels) -> module.
 
-    The modules are called as ``module(x, edge_index)`` with x ``[N, C]`` or ``[B, L, C]``. Self-loops in
-    ``edge_index`` mean the same to all operators with a name: nothing; ``include_self`` decides.
+    The modules are called as :class:`LandmarkAttention` is. Self-loops in ``edge_index`` mean the same to all
+    operators with a name: nothing; ``include_self`` decides.
 
     Args:
-        conv: one of ``CONVS``, or a function (in_channels, out_channels) -> module that is called as
-            ``module(x, edge_index)`` with x [N, C]; the options are then its own business.
+        conv: one of ``CONVS``, or a function (in_channels, out_channels) -> module, called as ``module(x, edge_index)``
+            with x [N, C]; the options are then its own business.
         heads: heads of the operators that have heads.
         include_self: whether a node's own features are part of its message, where the operator has a choice (gin
             always counts them).
-        scale: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
-        out_proj: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
+        scale: of attention.
+        out_proj: of attention.
         edge_dim: size of the edge features of attention, gat, gatv2 and transformer. gcn takes weights [E].
         dropout: of the attention weights of the operators that have some.
 
     Raises:
-        ValueError: for an unknown name or option; from the function returned, for heads that do not divide the
-            channels.
+        ValueError: for an unknown name or option; when called, for heads that do not divide the channels.
 
     Example:
         >>> make_conv("gcn")(16, 32)
@@ -76,7 +73,7 @@ def make_conv(
         raise ValueError(f"heads must be 1 or more, got {heads}")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
-    if not callable(conv) and conv not in CONVS:
+    if isinstance(conv, nn.Module) or (not callable(conv) and conv not in CONVS):
         raise ValueError(
             f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module"
         )

@@ -20,14 +20,8 @@ class GraphBlock(nn.Module):
     Args:
         in_channels: node features in; messages have the same size.
         out_channels: node features out.
-        conv: graph operator: a name, or a function (in_channels, out_channels) -> module; :func:`make_conv` gives one
-            with options.
+        conv: graph operator, as :func:`make_conv` takes it; what it returns is one, with options.
         norm: of the MLP (:class:`NodeMLP`).
-
-    Shapes:
-        - **x**: ``[N, in_channels]`` or static ``[B, L, in_channels]``
-        - **edge_index**: ``[2, E]`` or None (complete graph)
-        - **output**: like x, with ``out_channels``
 
     Raises:
         ValueError: when attention is asked of an operator that has none, or messages have a wrong size.
@@ -51,19 +45,13 @@ class GraphBlock(nn.Module):
         self.skip: nn.Module = nn.Identity() if same else nn.Linear(in_channels, out_channels)
 
     def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        return_attention_weights: bool = False,
-        **options: Tensor | None,
+        self, x: Tensor, edge_index: Any = None, *, return_attention_weights: bool = False, **options: Any
     ) -> Any:
-        """Return the updated features; with ``return_attention_weights`` also the attention of the layer.
+        """Update features [N, C] or [B, L, C]; with ``return_attention_weights`` also return the layer's attention.
 
-        The operator is handed the options that are not None: ``edge_attr``, ``mask`` and ``batch`` as in
-        :class:`LandmarkAttention`.
+        ``edge_index`` and the options that are not None (``edge_attr``, ``mask``, ``batch``) go to the operator.
         """
-        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        given = {name: value for name, value in options.items() if value is not None}
         if return_attention_weights:
             message, attention = self.conv(x, edge_index, **given, return_attention_weights=True)
         else:

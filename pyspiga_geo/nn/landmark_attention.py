@@ -1,25 +1,29 @@
 """Attention between landmarks: query, key, value."""
 
-from typing import Any, Optional
+import math
+from typing import Any, Literal, Optional, overload
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.compiler import is_compiling
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense.linear import Linear
 from torch_geometric.utils import softmax
 
-from pyspiga_geo.graph import complete_edges
 from pyspiga_geo.keywords import keyword_hint
-from pyspiga_geo.nn.attention_bias import attention_bias, dense_attention
-from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
-from pyspiga_geo.nn.node_batch import pad_items
+from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention, pairs_exist
+from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
+from pyspiga_geo.nn.node_batch import within_items
 
-DENSE_PAIRS_PER_EDGE = 16
-"""A static graph goes by its edges where it has fewer than one in so many pairs: ``benchmarks/cascade.py``."""
+OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
+OptInt = Optional[int]  # noqa: UP045
+Nodes = Tensor | tuple[Tensor, Tensor]
+NodeMasks = Tensor | tuple[Tensor | None, Tensor | None] | None
+Items = Tensor | tuple[Tensor, Tensor] | None
 
-Masks = tuple[Tensor, Tensor]
-"""Which sources and which targets exist."""
+DENSE_PAIRS_PER_EDGE = 48
+"""A static graph with fewer than one edge in so many pairs goes by its edges: about here both take a CPU as long."""
 
 
 class LandmarkAttention(MessagePassing):
@@ -36,12 +40,10 @@ class LandmarkAttention(MessagePassing):
     :math:`b` a linear map of the edge features to one number per head. The channels are split into contiguous
     groups, one per head, and the messages are concatenated.
 
-    Without edges the graph is complete and computed densely by
-    :func:`torch.nn.functional.scaled_dot_product_attention`; a graph shared by a batch ``[B, L, C]`` becomes a bias
-    of the same call, or is propagated where it has few edges; edges over ``[N, C]`` are propagated as everywhere
-    in PyG. All paths agree. Hooks of :class:`~torch_geometric.nn.MessagePassing` and explainers see ``[N, C]`` with
-    edges. For gradients of gradients, run the dense paths under
-    ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)``: the fused kernels have none.
+    Without edges the graph is complete and goes to :func:`torch.nn.functional.scaled_dot_product_attention`; a graph
+    shared by a batch ``[B, L, C]`` becomes a bias of the same call, or is propagated where it has few edges; edges over
+    ``[N, C]`` are propagated as everywhere in PyG: these are what its hooks and explainers see. All paths agree. The
+    fused kernels have no gradients of gradients: ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` has.
 
     Args:
         in_channels: size of each node's features, or (source, target) for attention between two sets.
@@ -55,23 +57,21 @@ class LandmarkAttention(MessagePassing):
         dropout: probability with which an attention weight is dropped in training.
 
     Shapes:
-        - **x**: ``[N, C]``; a static graph ``[B, L, C]``, the same for every item of the batch; or a pair
-          ``(x_src, x_dst)`` of either kind
-        - **edge_index**: ``[2, E]`` (source, target), or a sparse ``adj_t``, whose values are ignored; None: the
-          complete graph
-        - **edge_attr**: ``[E, edge_dim]``, of a static graph also ``[B, E, edge_dim]``; of the complete graph
-          ``[L, L, edge_dim]`` or ``[B, L, L, edge_dim]`` (target, source)
-        - **mask**: ``[B, L]`` (of ``[N, C]``: ``[N]``) bool, the nodes that exist; of a pair, a pair of masks or Nones
-        - **batch**: ``[N]`` sorted, the item of each node of ``[N, C]``: without edges, a complete graph within each
-          item. Of a pair, a pair of them. With edges it is not needed
-        - **output**: like x (of a pair: like x_dst) with ``out_channels``. Nodes without a neighbour, and those that
-          do not exist, receive a zero message
+        - **x**: ``[N, C]``; a static graph ``[B, L, C]``; or a pair ``(x_src, x_dst)`` of either kind
+        - **edge_index**: ``[2, E]`` (source, target), of a static graph the same for every item, or a sparse
+          ``adj_t``, whose values are ignored; None: the complete graph
+        - **edge_attr**: ``[E, edge_dim]`` or ``[B, E, edge_dim]``; of the complete graph ``[L, L, edge_dim]`` or
+          ``[B, L, L, edge_dim]`` (target, source)
+        - **mask**: bool, one per node: those that exist; of a pair, a pair of masks or Nones
+        - **batch**: ``[N]`` sorted, of a pair a pair: without edges, a complete graph within each item of ``[N, C]``
+        - **output**: like x (of a pair: like x_dst) with ``out_channels``; zero for nodes that do not exist. Nodes
+          without a neighbour receive no message: zero, or the bias of out_proj
         - **attention**: ``[heads, N, N]`` or ``[B, heads, L, L]``, row i over the sources j; with ``batch``
           ``[B, heads, L_max, L_max]``; for ``[N, C]`` with edges ``(edge_index, alpha [E, heads])`` as in PyG
 
     Raises:
-        ValueError: when ``heads`` does not divide ``out_channels``, a shape does not fit, an edge leaves the graph,
-            or an explainer asks for more than edges over ``[N, C]``, or for self-loops that include_self switches off.
+        ValueError: when an argument does not fit; or an explainer asks for more than edges over ``[N, C]``, or for
+            self-loops that include_self switches off.
 
     Example:
         >>> attention = LandmarkAttention(16, 32, heads=4)
@@ -122,42 +122,52 @@ class LandmarkAttention(MessagePassing):
             if lin is not None:
                 lin.reset_parameters()
 
+    @overload
+    def forward(
+        self, x: Nodes, edge_index: Any = None, *, edge_attr: Tensor | None = None, mask: NodeMasks = None,
+        batch: Items = None, return_attention_weights: Literal[False] = False
+    ) -> Tensor: ...  # fmt: skip
+
+    @overload
+    def forward(
+        self, x: Nodes, edge_index: Any = None, *, edge_attr: Tensor | None = None, mask: NodeMasks = None,
+        batch: Items = None, return_attention_weights: Literal[True]
+    ) -> tuple[Tensor, Any]: ...  # fmt: skip
+
     @keyword_hint
     def forward(
         self,
-        x: Tensor | tuple[Tensor, Tensor],
-        edge_index: Tensor | None = None,
+        x: Nodes,
+        edge_index: Any = None,
         *,
         edge_attr: Tensor | None = None,
-        mask: Tensor | tuple[Tensor | None, Tensor | None] | None = None,
-        batch: Tensor | tuple[Tensor, Tensor] | None = None,
+        mask: NodeMasks = None,
+        batch: Items = None,
         return_attention_weights: bool = False,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Any]:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
         if batch is not None and edge_index is None:
-            return self._within_items(x, edge_attr, mask, batch, return_attention_weights)
-        self_loops = None if isinstance(x, tuple) else self.include_self
+            return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)
         source, target = x if isinstance(x, tuple) else (x, x)
         masks = self._check(source, target, mask)
         sources, targets = source.size(-2), target.size(-2)
         edges = None if edge_index is None else as_edges(edge_index, sources, targets)
-        bias = self._edge_bias(edge_attr, edges, source, target, masks)
         if masks is not None:  # nothing of a node that does not exist may pass, not even NaN
-            source, target = (
-                nodes.masked_fill(~exists[..., None], 0)
-                for nodes, exists in zip((source, target), masks, strict=True)
-            )
-        query, key, value = (
+            source = source.masked_fill(~masks[0][..., None], 0)
+            target = target.masked_fill(~masks[1][..., None], 0)
+        bias = self._edge_bias(edge_attr, edges, source, target, masks)
+        heads = [
             lin(nodes).unflatten(-1, (self.heads, -1))  # [..., L, heads, d]
             for lin, nodes in ((self.lin_query, target), (self.lin_key, source), (self.lin_value, source))
-        )
-        if self.explain or (edges is not None and self._goes_by_edges(edges, query, key)):
-            edges = complete_edges(sources, source.device) if edges is None else edges
-            out, alpha = self._propagate(query, key, value, edges, bias, self_loops, masks)
+        ]
+        self_loops = None if isinstance(x, tuple) else self.include_self
+        few = edges is not None and sources * targets > DENSE_PAIRS_PER_EDGE * max(edges.size(1), 512)
+        if self.explain or (edges is not None and (source.dim() == 2 or (few and not is_compiling()))):
+            out, alpha = self._propagate(heads, edges, bias, self_loops, masks, return_attention_weights)
         else:
-            like = query.new_empty(targets, sources)
+            like = heads[0].new_empty(targets, sources)
             bias, isolated = attention_bias(like, edges, bias, self_loops, masks)
-            out, alpha = self._attend(query, key, value, bias, isolated, return_attention_weights)
+            out, alpha = self._attend(heads, bias, isolated, return_attention_weights)
         out = out.flatten(-2)
         if self.lin_out is not None:
             out = self.lin_out(out)
@@ -168,134 +178,89 @@ class LandmarkAttention(MessagePassing):
     def _check(self, source: Tensor, target: Tensor, mask: Any) -> Masks | None:
         """Check nodes, and bring masks into one form."""
         sizes = self.in_channels if isinstance(self.in_channels, tuple) else [self.in_channels] * 2
-        for nodes, size in zip((source, target), sizes, strict=True):
+        masks = mask if isinstance(mask, tuple) else (mask, mask)
+        found = []
+        for nodes, size, exist in zip((source, target), sizes, masks, strict=True):
             check_shape("x", nodes, ["N", size], ["B", "L", size])
+            found.append(nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exist is None else exist)
+            check_mask(found[-1], nodes.shape[:-1])
         if source.shape[:-2] != target.shape[:-2]:
             shapes = f"{list(source.shape)} and {list(target.shape)}"
             raise ValueError(f"x_src and x_dst must be of one batch, got {shapes}")
-        if mask is None:
-            return None
-        there, here = _exist(mask, source, target)
-        check_mask("mask", there, source.shape[:-1])
-        check_mask("mask", here, target.shape[:-1])
-        return there, here
-
-    def _within_items(self, x: Any, edge_attr: Any, mask: Any, batch: Any, need_weights: bool) -> Any:
-        """A complete graph within each item: a static graph, filled up with nodes that do not exist."""
-        if edge_attr is not None:
-            raise ValueError("edge_attr needs edge_index where batch says what belongs together")
-        source, target = x if isinstance(x, tuple) else (x, x)
-        first, second = batch if isinstance(batch, tuple) else (batch, batch)
-        check_batch(first, len(source))
-        check_batch(second, len(target))
-        self._check(source, target, mask)
-        size = int(torch.maximum(first.max(), second.max())) + 1
-        there, here = _exist(mask, source, target)
-        _, source, there = pad_items(first, size, source, there)
-        rows, target, here = pad_items(second, size, target, here)
-        x = (source, target) if isinstance(x, tuple) else target
-        out, alpha = self.forward(x, mask=(there, here), return_attention_weights=True)
-        return (out[rows], alpha) if need_weights else out[rows]
+        return None if mask is None else (found[0], found[1])
 
     def _edge_bias(
-        self,
-        edge_attr: Tensor | None,
-        edges: Tensor | None,
-        source: Tensor,
-        target: Tensor,
-        masks: Masks | None,
+        self, edge_attr: Any, edges: Tensor | None, source: Tensor, target: Tensor, masks: Masks | None
     ) -> Tensor | None:
         """A number per edge and head."""
-        if edge_attr is None and self.lin_edge is None:
-            return None
-        if edge_attr is None or self.lin_edge is None:
+        if (edge_attr is None) != (self.edge_dim is None):
             raise ValueError(f"edge_attr goes with edge_dim, which is {self.edge_dim}")
+        if self.lin_edge is None:
+            return None
         count = [target.size(-2), source.size(-2)] if edges is None else [edges.size(1)]
         shape = [*count, self.lin_edge.in_channels]
-        check_shape("edge_attr", edge_attr, shape, *([] if source.dim() == 2 else [[len(source), *shape]]))
+        check_shape("edge_attr", edge_attr, shape, *([[source.size(0), *shape]] if source.dim() == 3 else []))
         if masks is not None:
-            there, here = masks
-            pairs = here[..., None] & there[..., None, :]
-            exist = pairs if edges is None else pairs[..., edges[1], edges[0]]
-            edge_attr = torch.where(exist[..., None], edge_attr, 0)
+            edge_attr = torch.where(pairs_exist(masks, edges)[..., None], edge_attr, 0)
         return self.lin_edge(edge_attr.to(self.lin_edge.weight.dtype))
 
-    def _goes_by_edges(self, edges: Tensor, query: Tensor, key: Tensor) -> bool:
-        pairs = query.size(-3) * key.size(-3)
-        few = pairs > DENSE_PAIRS_PER_EDGE * max(edges.size(1), 512)
-        return query.dim() == 3 or (few and not torch.compiler.is_compiling())
-
     def _attend(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        bias: Tensor | None,
-        isolated: Tensor | None,
-        need: bool,
+        self, heads: list[Tensor], bias: Tensor | None, isolated: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Dense path: every pair at once, edges and masks as a bias."""
-        query, key, value = (each.transpose(-3, -2) for each in (query, key, value))  # [..., heads, L, d]
-        alpha = None
-        if need:
+        query, key, value = (each.transpose(-3, -2) for each in heads)  # [..., heads, L, d]
+        alpha, dropout = None, self.dropout if self.training else 0.0
+        if need_weights:
             scores = query @ key.mT * self.scale
             alpha = (scores if bias is None else scores + bias).softmax(dim=-1)
             alpha = alpha if isolated is None else alpha.masked_fill(isolated, 0)
-            out = F.dropout(alpha, self.dropout, self.training) @ value
+            out = F.dropout(alpha, dropout) @ value
         else:
-            dropout = self.dropout if self.training else 0.0
             out = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=self.scale)
             out = out if isolated is None else out.masked_fill(isolated, 0)
         return out.transpose(-3, -2), alpha
 
     def _propagate(
         self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        edges: Tensor,
-        bias: Tensor | None,
+        heads: list[Tensor],
+        edges: Any,
+        bias: Any,
         self_loops: bool | None,
-        masks: Masks | None,
+        masks: Any,
+        need_weights: bool,
     ) -> tuple[Tensor, Any]:
         """Edge path: the definition. A static graph becomes one graph of the nodes of all items."""
-        targets, sources = query.size(-3), key.size(-3)
-        batch_size = len(query) if query.dim() == 4 else 1
-        bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
-        lost = False
-        if self_loops is not None:  # as include_self has them: each node's, or none
-            kept = edges[0] != edges[1]
-            edges, bias, lost = edges[:, kept], bias[..., kept, :], not self_loops and not bool(kept.all())
-        if self_loops:
-            edges = torch.cat([edges, torch.arange(targets, device=edges.device).expand(2, -1)], dim=1)
-            bias = F.pad(bias, (0, 0, 0, targets))
-        if self.explain and (batch_size > 1 or self_loops is None or lost or masks is not None):
+        query, key, value = (each.flatten(0, -3) for each in heads)
+        *static, targets, _, _ = heads[0].shape
+        batch_size, sources = math.prod(static), heads[1].size(-3)
+        kept = None if edges is None or self_loops is None else edges[0] != edges[1]
+        if self.explain and (kept is None or batch_size > 1 or masks or not (self_loops or kept.all())):
             raise ValueError(
                 "an explanation needs edges over [N, C], and include_self where there are self-loops"
             )
+        bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
+        if kept is not None:  # self-loops as include_self has them: each node's, or none
+            edges, bias = edges[:, kept], bias[..., kept, :]
+        if self_loops:
+            edges = torch.cat([edges, torch.arange(targets, device=edges.device).expand(2, -1)], dim=1)
+            bias = F.pad(bias, (0, 0, 0, targets))
         item = torch.arange(batch_size, device=edges.device)[:, None]
-        flat = torch.stack([(edges[0] + item * sources).flatten(), (edges[1] + item * targets).flatten()])
+        edges = torch.stack([(edges[0] + item * sources).flatten(), (edges[1] + item * targets).flatten()])
         bias = bias.expand(batch_size, -1, -1).flatten(0, 1)
         if masks is not None:
-            there, here = masks
-            exist = there.flatten()[flat[0]] & here.flatten()[flat[1]]
-            flat, bias = flat[:, exist], bias[exist]
+            exist = pairs_exist((masks[0].flatten(), masks[1].flatten()), edges)
+            edges, bias = edges[:, exist], bias[exist]
         size = (batch_size * sources, batch_size * targets)
-        nodes = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value)]
-        alpha = self.edge_updater(flat, query=nodes[0], key=nodes[1], bias=bias, size=size)
+        alpha = self.edge_updater(edges, query=query, key=key, bias=bias, size=size)
         weight = F.dropout(alpha, self.dropout, self.training)
-        out = self.propagate(flat, value=nodes[2], alpha=weight, size=size).view_as(query)
-        static = query.dim() == 4
-        return out, dense_attention(flat, alpha, batch_size, targets, sources) if static else (flat, alpha)
+        out = self.propagate(edges, value=value, alpha=weight, size=size).view(heads[0].shape)
+        attention: Any = (edges, alpha)
+        if static and need_weights:
+            attention = dense_attention(edges, alpha, batch_size, targets, sources)
+        return out, attention
 
-    def edge_update(  # PyG's inspector does not read `X | None`
-        self,
-        query_i: Tensor,
-        key_j: Tensor,
-        bias: Tensor,
-        index: Tensor,
-        ptr: Optional[Tensor],  # noqa: UP045
-        size_i: Optional[int],  # noqa: UP045
+    def edge_update(
+        self, query_i: Tensor, key_j: Tensor, bias: Tensor, index: Tensor, ptr: OptTensor, size_i: OptInt
     ) -> Tensor:
         """Attention of each edge [E, heads]."""
         return softmax((query_i * key_j).sum(dim=-1) * self.scale + bias, index, ptr, size_i)
@@ -307,14 +272,3 @@ class LandmarkAttention(MessagePassing):
     def __repr__(self) -> str:
         """Name, channels and heads, as PyG's layers show themselves."""
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, heads={self.heads})"
-
-
-def _exist(mask: Any, source: Tensor, target: Tensor) -> Masks:
-    """A mask for each of the two sets."""
-    there, here = (
-        nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exists is None else exists
-        for nodes, exists in zip(
-            (source, target), mask if isinstance(mask, tuple) else (mask, mask), strict=True
-        )
-    )
-    return there, here

@@ -43,7 +43,7 @@ class NodeMLP(nn.Module):
         if mask is not None and self.norm == "batch_norm" and self.training:
             rows = mask.flatten().nonzero().squeeze(1)
             seen: Tensor = self.mlp(nodes[rows])
-            out = seen.new_zeros(len(nodes), seen.size(-1)).index_copy(0, rows, seen)
+            out = seen.new_zeros(nodes.size(0), seen.size(-1)).index_copy(0, rows, seen)
         else:
             out = self.mlp(nodes)
-        return out.reshape(*x.shape[:-1], out.size(-1))
+        return out.unflatten(0, x.shape[:-1])

@@ -1,5 +1,6 @@
 """Landmarks in the forms that a caller may have them, brought into the two forms that the steps know."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,31 +13,25 @@ from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
 class NodeBatch(NamedTuple):
     """Landmarks of B items: static ``[B, L, ...]``, or nodes ``[N, ...]`` with ``batch`` and edges of their own."""
 
-    pos: Tensor
-    """Positions, 0 where a landmark does not exist."""
+    pos: Tensor  # 0 where a landmark does not exist
     edge_index: Tensor | None
-    batch: Tensor | None
-    """[N] where the form is that of nodes, else None."""
+    batch: Tensor | None  # [N], None in the static form
     x: Tensor | None
     mask: Tensor | None
-    given: Tensor
-    """Positions as they came."""
-    flat: bool
-    """Whether the caller's form is that of nodes."""
-    rows: Tensor | None
-    """[B, L] bool: which places of the static form are nodes of the caller's; None: all of them."""
+    given: Tensor  # positions as they came
+    flat: bool  # whether the caller's form is that of nodes
+    rows: (
+        Tensor | None
+    )  # [B, L]: which places of the static form are nodes of the caller's; None: all of them
 
     def present(self, batch_size: int) -> Tensor:
         """[B, L] bool: which places of the static form hold a landmark that exists."""
-        mask = (
-            self.given.new_ones(self.given.shape[:-1], dtype=torch.bool) if self.mask is None else self.mask
-        )
+        mask = self.pos.new_ones(self.pos.shape[:-1], dtype=torch.bool) if self.mask is None else self.mask
         return mask if self.batch is None else to_dense_batch(mask, self.batch, batch_size=batch_size)[0]
 
     def moved(self, pos: Tensor) -> Tensor:
         """Positions in the caller's form; landmarks that do not exist stay where they were."""
-        kept = pos if self.mask is None else torch.where(self.mask[..., None], pos, self.given)
-        return self._as_given(kept)
+        return self._as_given(pos if self.mask is None else pos.where(self.mask[..., None], self.given))
 
     def features(self, x: Tensor) -> Tensor:
         """Node features in the caller's form, zero for landmarks that do not exist."""
@@ -48,63 +43,83 @@ class NodeBatch(NamedTuple):
         return value.flatten(0, 1) if self.rows is None else value[self.rows]
 
 
-def pad_items(batch: Tensor, batch_size: int, *values: Tensor) -> list[Tensor]:
-    """Fill up nodes [N, ...] to a static form [B, L, ...]: which places are nodes [B, L], then the values."""
-    padded = [to_dense_batch(value, batch, batch_size=batch_size) for value in (batch, *values)]
-    return [padded[0][1], *(value for value, _ in padded[1:])]
-
-
 def as_node_batch(
     pos: Tensor,
     edge_index: Any,
     batch_size: int,
-    *,
-    num_landmarks: int | None,
-    dim: int,
-    in_channels: int,
+    sizes: tuple[int | None, int, int],
     batch: Tensor | None,
     x: Tensor | None,
     mask: Tensor | None,
 ) -> NodeBatch:
-    """Check and convert what :class:`~pyspiga_geo.nn.SPIGACascade` is given.
-
-    Raises:
-        ValueError: when shapes do not fit each other or the number of items.
-    """
+    """Check and convert what :class:`SPIGACascade` is given; ``sizes`` are its num_landmarks, dim and in_channels."""
+    num_landmarks, dim, in_channels = sizes
     _check_pos(pos, batch_size, num_landmarks, dim, batch)
-    flat, rows, count = pos.dim() == 2, None, list(pos.shape[:-1])
-    counts = [count] if flat else [count, [batch_size, count[1]]]
+    flat, lead = pos.dim() == 2, list(pos.shape[:-1])
+    leads = [lead] if flat else [lead, [batch_size, lead[1]]]
     if (x is not None) != bool(in_channels):
         raise ValueError(f"x goes with in_channels, which is {in_channels}")
     if x is not None:
-        check_shape("x", x, *([*each, in_channels] for each in counts))
-    if mask is not None:
-        check_mask("mask", mask, *counts)
-    edges = None if edge_index is None else as_edges(edge_index, count[-1], count[-1])
-    values = [pos, *(each for each in (x, mask) if each is not None)]
-    if not flat:
-        values = [each.expand(batch_size, *each.shape[1:]) for each in values]
-    elif edges is not None and batch is None:
-        each = len(pos) // batch_size
-        if batch_size > 1 and has_values(edges) and edges.max() < each:
-            raise ValueError(
-                "edge_index over pos [N, d] counts the nodes of all items, and these edges are of the first item "
-                "only; a graph that all items share goes with pos [B, L, d] (otherwise give batch)"
-            )
-        batch = torch.arange(batch_size, device=pos.device).repeat_interleave(each)
-    elif edges is None and batch is None:
-        values = [each.unflatten(0, (batch_size, -1)) for each in values]
-    elif edges is None and batch is not None:
-        rows, *values = pad_items(batch, batch_size, *values)
-        batch = None
-    pos, x, mask = values[0], None if x is None else values[1], None if mask is None else values[-1]
-    if mask is None and rows is not None and not rows.all():
-        mask = rows
-    if mask is None:
-        return NodeBatch(pos, edges, batch, x, mask, pos, flat, rows)
-    absent = ~mask[..., None]
-    x = None if x is None else x.masked_fill(absent, 0)
-    return NodeBatch(pos.masked_fill(absent, 0), edges, batch, x, mask, pos, flat, rows)
+        check_shape("x", x, *([*each, in_channels] for each in leads))
+    check_mask(mask, *leads)
+    edges = None if edge_index is None else as_edges(edge_index, lead[-1], lead[-1])
+    own = flat and edges is not None
+
+    def form(value: Tensor | None) -> Any:
+        if value is None or own:
+            return value
+        if not flat:
+            return value.expand(batch_size, *value.shape[1:])
+        if batch is None:
+            return value.unflatten(0, (batch_size, -1))
+        return to_dense_batch(value, batch, batch_size=batch_size)[0]
+
+    rows = None
+    if batch is not None and not own:
+        rows = to_dense_batch(batch, batch, batch_size=batch_size)[1]
+        if mask is None and not rows.all():
+            mask = torch.ones_like(batch, dtype=torch.bool)
+    pos, x, mask = form(pos), form(x), form(mask)
+    if own and batch is None and edges is not None:
+        batch = _items(edges, pos.size(0), batch_size)
+    safe, x = (
+        each if each is None or mask is None else each.masked_fill(~mask[..., None], 0) for each in (pos, x)
+    )
+    return NodeBatch(safe, edges, batch if own else None, x, mask, pos, flat, rows)
+
+
+def within_items(
+    conv: Callable[..., Any], x: Any, batch: Any, mask: Any, edge_attr: Any, need_weights: bool
+) -> Any:
+    """Call an operator on the complete graph within each item of nodes [N, C], or of a pair of sets of nodes."""
+    if edge_attr is not None:
+        raise ValueError("edge_attr needs edge_index where batch says what belongs together")
+    pair = isinstance(x, tuple)
+    sets = [each if isinstance(each, tuple) else (each, each) for each in (x, batch, mask)]
+    padded = []
+    for nodes, items, exist in zip(*sets, strict=True):
+        check_batch(items, nodes.size(0))
+        size = max(1, *(int(each[-1]) + 1 for each in sets[1] if each.numel()))
+        dense, rows = to_dense_batch(nodes, items, batch_size=size)
+        check_mask(exist, items.shape)
+        padded.append((dense, rows if exist is None else to_dense_batch(exist, items, batch_size=size)[0]))
+    (source, there), (target, here) = padded
+    x, mask = ((source, target), (there, here)) if pair else (target, here)
+    if not need_weights:
+        return conv(x, mask=mask)[rows]
+    out, attention = conv(x, mask=mask, return_attention_weights=True)
+    return out[rows], attention
+
+
+def _items(edges: Tensor, num_nodes: int, batch_size: int) -> Tensor:
+    """The item of each node, where all have as many, and edges count the nodes of all items."""
+    each = num_nodes // batch_size
+    if batch_size > 1 and has_values(edges) and edges.max() < each:
+        raise ValueError(
+            "edge_index over pos [N, d] counts the nodes of all items, and these edges are of the first item only; "
+            "a graph that all items share goes with pos [B, L, d] (otherwise give batch)"
+        )
+    return torch.arange(batch_size, device=edges.device).repeat_interleave(each)
 
 
 def _check_pos(
@@ -118,7 +133,7 @@ def _check_pos(
             raise ValueError(f"pos [N, {dim}] of {batch_size} items of different sizes needs batch [N]")
         return
     check_shape("pos", pos, ["N", dim])
-    check_batch(batch, len(pos), batch_size)
+    check_batch(batch, pos.size(0), batch_size)
     counts = torch.bincount(batch, minlength=batch_size)
     if num_landmarks is not None and (counts != num_landmarks).any():
         raise ValueError(

@@ -1,7 +1,8 @@
 """What a landmark is told of its place among the others: encodings of positions, chosen by name.
 
-All are called as ``module(pos, edge_index, mask=mask, batch=batch)`` with positions ``[B, L, d]``, or ``[N, d]`` with
-edges of their own and ``batch`` [N], and return as many vectors.
+All are called as ``module(pos, edge_index, mask=mask, batch=batch)``: ``pos`` [B, L, d], pixel index divided by
+resolution, or [N, d] with edges of their own and ``batch`` [N]; ``mask`` bool, the landmarks that exist. They return
+a vector for each landmark.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +20,14 @@ POSITIONS = ("ordered", "learned", "pooled", "none")
 """Position encodings that :func:`make_position` knows by name."""
 
 PositionFactory = Callable[[int], nn.Module]
-"""A function (channels) -> module, which is called as ``module(pos, edge_index, mask=mask, batch=batch)``."""
+"""A function (channels) -> module."""
 
 
 class RelativePositionEncoder(nn.Module):
     r"""Embed the displacements of each landmark to all others: r_i = MLP(p_i - p_j for j != i, in order).
 
-    The L - 1 displacements are laid side by side, so that the encoding knows which landmark is which; it
-    needs a fixed, ordered set of landmarks.
+    The L - 1 displacements are laid side by side, so that the encoding knows which landmark is which; it needs a
+    fixed, ordered set of landmarks. Displacements to landmarks that do not exist are 0.
 
     Args:
         num_landmarks: L, two or more.
@@ -34,11 +35,6 @@ class RelativePositionEncoder(nn.Module):
         hidden_channels: sizes of the layers between.
         dim: coordinates of a position.
         norm: of the MLP (:class:`NodeMLP`).
-
-    Shapes:
-        - **pos**: ``[B, L, dim]`` or ``[B * L, dim]``
-        - **mask**: bool, the landmarks that exist; displacements to the others are 0
-        - **output**: like pos, with ``out_channels``
 
     Raises:
         ValueError: for fewer than two landmarks, or positions of another number of them.
@@ -63,33 +59,25 @@ class RelativePositionEncoder(nn.Module):
         self.num_landmarks = num_landmarks
         self.mlp = NodeMLP([dim * (num_landmarks - 1), *hidden_channels, out_channels], norm)
 
-    def forward(
-        self, pos: Tensor, edge_index: Tensor | None = None, *, mask: Tensor | None = None, **_: Any
-    ) -> Tensor:
+    def forward(self, pos: Tensor, *_: Any, mask: Tensor | None = None, **__: Any) -> Tensor:
         """Embed positions; the edges do not matter."""
         static = _by_items(pos, self.num_landmarks)
         row = torch.arange(self.num_landmarks, device=pos.device)
         others = row[:-1] + (row[:-1] >= row[:, None])  # [L, L - 1]: all but itself
         displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
         if mask is not None:
-            present = mask.view(static.shape[:2])
-            displacement = displacement.masked_fill(~present[:, others, None], 0)
-        return self.mlp(displacement.flatten(2).view(*pos.shape[:-1], -1), mask)
+            displacement = displacement.masked_fill(~mask.view(static.shape[:2])[:, others, None], 0)
+        told = displacement.flatten(2)
+        return self.mlp(told.flatten(0, 1) if pos.dim() == 2 else told, mask)
 
 
 class LearnedPosition(nn.Module):
-    """A vector for each landmark, the same wherever it is; as sparse local patch transformers have it.
-
-    Xia et al., `"Sparse Local Patch Transformer for Robust Face Alignment and Landmarks Inherent Relation Learning"
-    <https://arxiv.org/abs/2203.06541>`_, CVPR 2022.
+    """A vector for each landmark, the same wherever it is, as in `"Sparse Local Patch Transformer for Robust Face
+    Alignment and Landmarks Inherent Relation Learning" <https://arxiv.org/abs/2203.06541>`_ (CVPR 2022).
 
     Args:
         num_landmarks: L.
         out_channels: size of the vectors.
-
-    Shapes:
-        - **pos**: ``[B, L, d]`` or ``[B * L, d]``, of which only the shape matters
-        - **output**: like pos, with ``out_channels``
 
     Raises:
         ValueError: for positions of another number of landmarks.
@@ -106,27 +94,21 @@ class LearnedPosition(nn.Module):
 
     def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        items = len(_by_items(pos, len(self.vectors)))
-        return self.vectors.expand(items, -1, -1).reshape(*pos.shape[:-1], -1)
+        vectors = self.vectors.expand(_by_items(pos, self.vectors.size(0)).size(0), -1, -1)
+        return vectors.flatten(0, 1) if pos.dim() == 2 else vectors
 
 
 class PooledPositionEncoder(nn.Module):
     r"""Embed the displacements to the neighbours in any order: r_i = mean over j of MLP(p_i - p_j).
 
-    Permutation-equivariant, and for any number of landmarks. Nodes without a neighbour get zero.
+    Permutation-equivariant, and for any number of landmarks. Landmarks without a neighbour get zero. Without edges
+    all landmarks (of an item) are neighbours.
 
     Args:
         out_channels: size of the embedding.
         hidden_channels: sizes of the layers between.
         dim: coordinates of a position.
         norm: of the MLP (:class:`NodeMLP`), over all displacements.
-
-    Shapes:
-        - **pos**: ``[B, L, dim]``, or ``[N, dim]``
-        - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph, within each
-          item where ``batch`` [N] is given
-        - **mask**: bool, the landmarks that exist
-        - **output**: like pos, with ``out_channels``
 
     Example:
         >>> PooledPositionEncoder(32)(torch.rand(4, 68, 2)).shape
@@ -145,73 +127,40 @@ class PooledPositionEncoder(nn.Module):
         self.mlp = NodeMLP([dim, *hidden_channels, out_channels], norm)
 
     def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
+        self, pos: Tensor, edge_index: Any = None, *, mask: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """Embed positions."""
-        num_nodes = pos.size(-2)
+        nodes, num_nodes = pos.reshape(-1, pos.size(-1)), pos.size(-2)
         if edge_index is not None:
             edges = as_edges(edge_index, num_nodes, num_nodes)
             edges = edges[:, edges[0] != edges[1]]  # a displacement to itself says nothing
         else:
             edges = complete_edges(num_nodes, pos.device)
             edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
-        nodes = pos.reshape(-1, pos.size(-1))
-        edges = batch_edges(edges, num_nodes, len(nodes) // num_nodes)
+        edges = batch_edges(edges, num_nodes, pos.size(0) if pos.dim() == 3 else 1)
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
-        source, target = edges
-        out: Tensor = scatter(
-            self.mlp(nodes[target] - nodes[source]), target, dim_size=len(nodes), reduce="mean"
-        )
-        return out.view(*pos.shape[:-1], -1)
-
-
-class NoPosition(nn.Module):
-    """Tell the landmarks nothing of their places.
-
-    Args:
-        out_channels: size of the zeros.
-    """
-
-    def __init__(self, out_channels: int) -> None:
-        super().__init__()
-        self.out_channels = out_channels
-
-    def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
-        """Zeros [..., out_channels]."""
-        return pos.new_zeros(*pos.shape[:-1], self.out_channels)
+        embedded = self.mlp(nodes[edges[1]] - nodes[edges[0]])
+        out: Tensor = scatter(embedded, edges[1], dim_size=nodes.size(0), reduce="mean")
+        return out.unflatten(0, pos.shape[:-1])
 
 
 def make_position(
     position: str | PositionFactory, num_landmarks: int | None, channels: int, dim: int, norm: str
-) -> nn.Module:
-    """Build the position encoding of a step.
-
-    Args:
-        position: one of ``POSITIONS``, a function (channels) -> module, or a module, which all steps then share.
-        num_landmarks: L, or None for any number.
-        channels: size of the encoding.
-        dim: coordinates of a position.
-        norm: of the MLPs (:class:`NodeMLP`).
+) -> nn.Module | None:
+    """Build the position encoding of a step: of a name, a function, or a module, which all steps then share.
 
     Raises:
         ValueError: for an unknown name, or an encoding that needs to know the number of landmarks.
     """
-    if isinstance(position, nn.Module):
-        return position
-    if callable(position):
-        return position(channels)
+    if not isinstance(position, str):
+        return position if isinstance(position, nn.Module) else position(channels)
     if position not in POSITIONS:
         raise ValueError(
             f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function"
         )
     if position == "none":
-        return NoPosition(channels)
+        return None
     if position == "pooled":
         return PooledPositionEncoder(channels, dim=dim, norm=norm)
     if num_landmarks is None:
@@ -222,7 +171,7 @@ def make_position(
 
 
 def _by_items(pos: Tensor, num_landmarks: int) -> Tensor:
-    whole = pos.dim() == 2 and len(pos) % num_landmarks == 0
+    whole = pos.dim() == 2 and pos.size(0) % num_landmarks == 0
     static = pos.unflatten(0, (-1, num_landmarks)) if whole else pos
     check_shape("pos", static, ["B", num_landmarks, "d"])
     return static

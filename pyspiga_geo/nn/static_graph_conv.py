@@ -10,7 +10,7 @@ from pyspiga_geo.graph import batch_edges, complete_edges
 from pyspiga_geo.keywords import keyword_hint
 from pyspiga_geo.nn.attention_bias import dense_attention
 from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
-from pyspiga_geo.nn.node_batch import pad_items
+from pyspiga_geo.nn.node_batch import within_items
 
 
 class StaticGraphConv(nn.Module):
@@ -25,12 +25,9 @@ class StaticGraphConv(nn.Module):
         ignore_self_loops: whether self-loops in ``edge_index`` are left out.
 
     Shapes:
-        - **x**: ``[B, L, C]``, or ``[N, C]``, on which the convolution is called directly
-        - **edge_index**: ``[2, E]`` (source, target) or a sparse ``adj_t``, whose values are ignored; None: the
-          complete graph, within each item where ``batch`` [N] is given
+        - **x**, **edge_index**, **mask**, **batch**: as :class:`LandmarkAttention` takes them
         - **edge_attr**: ``[E, D]`` or ``[B, E, D]``; ``[E]`` or ``[B, E]`` where the convolution takes ``edge_weight``
-        - **mask**: ``[B, L]`` or ``[N]`` bool, the nodes that exist; the others send nothing and receive zero
-        - **output**: like x with the convolution's output channels
+        - **output**: like x with the convolution's output channels, zero for nodes that do not exist
         - **attention**: ``[B, heads, L, L]``, row i over the sources j; of ``[N, C]`` the convolution's own
 
     Raises:
@@ -66,35 +63,26 @@ class StaticGraphConv(nn.Module):
         return_attention_weights: bool = False,
     ) -> Any:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
-        options: dict[str, Any] = {}
-        if return_attention_weights:
-            if "return_attention_weights" not in self._takes:
-                raise ValueError(f"{type(self.conv).__name__} has no attention weights to return")
-            options["return_attention_weights"] = True
+        options: dict[str, Any] = {"return_attention_weights": True} if return_attention_weights else {}
+        if not self._takes.issuperset(options):
+            raise ValueError(f"{type(self.conv).__name__} has no attention weights to return")
+        if batch is not None and edge_index is None:
+            return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)
         check_shape("x", x, ["N", "C"], ["B", "L", "C"])
-        if mask is not None:
-            check_mask("mask", mask, x.shape[:-1])
-        if batch is not None:
-            check_batch(batch, len(x))
-        if batch is not None and edge_index is None:  # a static graph, filled up with nodes that do not exist
-            present = batch.new_ones(len(x), dtype=torch.bool) if mask is None else mask
-            rows, x, mask = pad_items(batch, int(batch.max()) + 1, x, present)
-            out = self.forward(x, mask=mask, **options)
-            return (out[0][rows], out[1]) if return_attention_weights else out[rows]
-
         static, num_nodes = x.dim() == 3, x.size(-2)
-        size = len(x) if static else 1
-        edges = (
-            complete_edges(num_nodes, x.device)
-            if edge_index is None
-            else as_edges(edge_index, *[num_nodes] * 2)
-        )
+        size = x.size(0) if static else 1
+        check_mask(mask, x.shape[:-1])
+        check_batch(batch, x.size(0))
+        if edge_index is None:
+            edges = complete_edges(num_nodes, x.device)
+        else:
+            edges = as_edges(edge_index, num_nodes, num_nodes)
         weights = self._per_edge(edge_attr, edges.size(1), x)
         if self.ignore_self_loops and edge_index is not None:
             kept = edges[0] != edges[1]
             edges, weights = edges[:, kept], None if weights is None else weights[..., kept, :]
         edges = batch_edges(edges, num_nodes, size)
-        weights = None if weights is None else weights.expand(size, -1, -1).flatten(0, 1)
+        weights = weights if weights is None else weights.expand(size, -1, -1).flatten(0, 1)
         nodes = x.reshape(-1, x.size(-1))
         if batch is None:
             batch = torch.arange(size, device=x.device).repeat_interleave(num_nodes)
@@ -114,7 +102,7 @@ class StaticGraphConv(nn.Module):
         message, attention = out if return_attention_weights else (out, None)
         if mask is not None:
             rows = present.nonzero().squeeze(1)
-            message = message.new_zeros(len(present), message.size(-1)).index_copy(0, rows, message)
+            message = message.new_zeros(present.size(0), message.size(-1)).index_copy(0, rows, message)
             if attention is not None:
                 attention = (rows[attention[0]], attention[1])
         message = message.unflatten(0, x.shape[:-1])
@@ -127,14 +115,13 @@ class StaticGraphConv(nn.Module):
     def _per_edge(self, edge_attr: Tensor | None, num_edges: int, x: Tensor) -> Tensor | None:
         """Edge features as [E, D] or [B, E, D]; weights have D = 1."""
         dim = getattr(self.conv, "edge_dim", None)
+        if edge_attr is None and dim is not None:
+            raise ValueError(f"edge_attr goes with edge_dim, which is {dim}")
         if edge_attr is None:
-            if dim is not None:
-                raise ValueError(f"edge_attr goes with edge_dim, which is {dim}")
             return None
-        weights = edge_attr if "edge_attr" in self._takes else edge_attr.unsqueeze(-1)
-        name = type(self.conv).__name__
         if not self._takes & {"edge_attr", "edge_weight"} or (hasattr(self.conv, "edge_dim") and dim is None):
-            raise ValueError(f"{name} takes no edge features, but edge_attr was given")
+            raise ValueError(f"{type(self.conv).__name__} takes no edge features, but edge_attr was given")
+        weights = edge_attr if "edge_attr" in self._takes else edge_attr.unsqueeze(-1)
         shape = [num_edges, dim or "D"]
-        check_shape("edge_attr", weights, shape, *([[len(x), *shape]] if x.dim() == 3 else []))
-        return weights.to(x.dtype)
+        check_shape("edge_attr", weights, shape, *([[x.size(0), *shape]] if x.dim() == 3 else []))
+        return weights.to(x.dtype) if weights.is_floating_point() else weights

@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from pyspiga_geo.backbones import EncoderDecoder, load_imagenet_weights
 from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGA
-from pyspiga_geo.models.backbones import EncoderDecoder, load_imagenet_weights
 from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
 
+from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
 from pyspiga_geo.models import SPIGA
-from pyspiga_geo.models.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig

@@ -17,22 +17,23 @@ def point_heatmaps(pos: Tensor, size: int, sigma: float) -> Tensor:
     """A Gaussian of height 1 at each landmark.
 
     Args:
-        pos: [B, L, 2], crop units.
+        pos: [B, L, 2], normalised crop coordinates.
         size: side of the map in pixels.
         sigma: standard deviation in map pixels.
 
     Returns:
         [B, L, size, size].
     """
-    squared = torch.cdist(size * pos, _pixels(size, pos)[None]).square()
-    return torch.exp(-squared / (2 * sigma**2)).unflatten(-1, (size, size))
+    steps = torch.arange(size, dtype=pos.dtype, device=pos.device)
+    along_x, along_y = torch.exp(-(size * pos[..., None] - steps).square() / (2 * sigma**2)).unbind(dim=2)
+    return along_y[..., None] * along_x[:, :, None]
 
 
 def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> Tensor:
     """A ridge of height 1 along each contour: a Gaussian of the distance to its polyline.
 
     Args:
-        pos: [B, L, 2], crop units.
+        pos: [B, L, 2], normalised crop coordinates.
         layout: names the contours.
         size: side of the map in pixels.
         sigma: standard deviation in map pixels.
@@ -67,7 +68,7 @@ def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) 
     All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.
 
     Args:
-        pos: [B, L, 2], crop units.
+        pos: [B, L, 2], normalised crop coordinates.
         mask: [B, L] bool.
         layout: tells the rigid shape and the robust landmarks.
         focal_ratio: focal length of the camera over the size of the crop.

@@ -1,10 +1,11 @@
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.layouts import get_layout
+from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import (
     SPIGA,
     BackboneOutput,
@@ -141,3 +142,14 @@ def test_autocast_keeps_positions_in_single_precision(tiny_model: TinyModel) -> 
             half = model(images)
     assert half.landmarks.dtype == half.initial.dtype == half.pose.dtype == torch.float32
     assert (single.landmarks - half.landmarks).abs().max() < 0.02
+
+
+def test_a_layout_without_a_rigid_shape_starts_from_its_mean() -> None:
+    mean = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, 0.3]])
+    layout = Layout("masks-of-a-test", (201, 202, 203), mean_shape=mean)
+    with pytest.raises(ValueError, match="start='mean'"):
+        SPIGA.from_preset("compact", layout)
+    model = SPIGA.from_preset("compact", layout, start="mean", crop_scale=2.0)
+    assert torch.allclose(model.start(None)[0], torch.tensor(0.5 + mean / 2).float())
+    with pytest.raises(ValueError, match="mean shape"):
+        SPIGA.from_preset("compact", Layout("bare", (201, 202, 203)), start="mean")

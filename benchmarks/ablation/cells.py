@@ -1,6 +1,6 @@
 """The cells of the ablation: cascades that differ from one another in one or two things."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _POSITION_WORDS = {
     "bottleneck": "positions through a bottleneck",
@@ -18,12 +18,12 @@ class Cell:
         conv: graph operator, see :func:`pyspiga_geo.nn.make_conv`; ``none`` sends no messages.
         steps: steps of the cascade.
         start: x_0 is the projected rigid face (``pose``) or the mean of all training faces (``mean``).
-        windows: halved from step to step (``shrinking``), or the second step's all along (``constant``).
-        position: what a landmark is told besides what it sees: where all others lie (``relative``, as in the paper),
-            the same through a bottleneck (``bottleneck``), where itself lies (``absolute``), both relative and
-            absolute (``both``), or only which landmark it is (``unknown``).
+        windows: halved from step to step (``shrinking``), or those of the second step in all steps (``constant``).
+        position: what a landmark is told of its place: where all others lie (``relative``, as in the paper), the same
+            through a bottleneck (``bottleneck``), where itself lies (``absolute``), both relative and absolute
+            (``both``), or only which landmark it is (``unknown``).
         include_self: whether a landmark attends to itself.
-        graph: ``complete``, ``contour`` (anatomical neighbours) or ``nearest`` (in the rigid face).
+        graph: ``complete``, ``contour`` (neighbours on the contours) or ``nearest`` (in the rigid face).
         heatmaps: whether each landmark also looks at its own heatmap.
         shared: whether all steps use the same linear maps.
         looking: one landmark in so many looks at the picture; the others see nothing.
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def setting(self) -> str:
-        """What differs from the base but the operator, in words; empty for none."""
+        """All differences from the default cell except the operator, in words; empty for none."""
         words = {
             "steps": f"{self.steps} step{'s' if self.steps > 1 else ''}",
             "start": f"{self.start} shape",
@@ -103,11 +103,6 @@ QUICK_CELLS = [
     *_with_and_without_messages(position="unknown"),
 ]
 """Few enough for a first look."""
-
-
-def twin(cell: Cell, conv: str) -> Cell:
-    """The same cell with another operator."""
-    return replace(cell, conv=conv)
 
 
 def cell_by_name(name: str) -> Cell:

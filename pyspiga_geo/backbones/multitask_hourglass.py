@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.models.backbones.heads import LandmarkHead, PoseHead
-from pyspiga_geo.models.backbones.hourglass import ConvBlock, Hourglass, Residual, conv
-from pyspiga_geo.models.backbones.protocol import BackboneOutput, StackOutput
+from pyspiga_geo.backbones.heads import LandmarkHead, PoseHead
+from pyspiga_geo.backbones.hourglass import ConvBlock, Hourglass, Residual, conv
+from pyspiga_geo.backbones.protocol import BackboneOutput, StackOutput
 
 
 class CoordinateChannels(nn.Module):

