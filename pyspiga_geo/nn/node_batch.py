@@ -99,7 +99,7 @@ def within_items(
     padded = []
     for nodes, items, exist in zip(*sets, strict=True):
         check_batch(items, nodes.size(0))
-        size = max(1, *(int(each[-1]) + 1 for each in sets[1] if each.numel()))
+        size = max([1, *(int(each[-1]) + 1 for each in sets[1] if each.numel())])
         dense, rows = to_dense_batch(nodes, items, batch_size=size)
         check_mask(exist, items.shape)
         padded.append((dense, rows if exist is None else to_dense_batch(exist, items, batch_size=size)[0]))
