@@ -42,8 +42,8 @@ def parts(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test register layouts without leaving them behind."""
-    monkeypatch.setattr(registry_module, "_LAYOUTS", dict(registry_module._LAYOUTS))
+    """Let a test register layouts without leaving them behind, and without those that others left."""
+    monkeypatch.setattr(registry_module, "_LAYOUTS", {layout.name: layout for layout in BUILT_IN})
 
 
 # Against the authors' figures.

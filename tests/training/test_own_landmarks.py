@@ -15,7 +15,7 @@ from torch_geometric.loader import DataLoader
 from pyspiga_geo import SPIGA, FaceAligner, FaceData, Layout, register_layout
 from pyspiga_geo.data import FaceRecord, write_records
 from pyspiga_geo.geometry import camera_matrix, project
-from pyspiga_geo.layouts import registry
+from pyspiga_geo.layouts import BUILT_IN, registry
 from pyspiga_geo.training import AugmentationConfig, StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
@@ -89,7 +89,7 @@ def train(folder: Path, layout: Layout, **more: Any) -> tuple[SPIGA, str, set[st
 @pytest.fixture(autouse=True)
 def _own_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_LAYOUTS", dict(registry._LAYOUTS))
+    monkeypatch.setattr(registry, "_LAYOUTS", {layout.name: layout for layout in BUILT_IN})
 
 
 @pytest.mark.parametrize(
