@@ -15,6 +15,7 @@ ORDER = (
     "geometry",
     "graph",
     "nn",
+    "backbones",
     "models",
     "data",
     "evaluation",
@@ -23,8 +24,13 @@ ORDER = (
     "inference",
     "cli",
 )
-COMMON = ("atomic", "seed")  # top-level modules that all may import, and that import no folder
-STRANGERS = {("models", "data"), ("data", "models")}  # they meet in `training` and `inference`
+COMMON = ("atomic", "keywords", "seed")  # top-level modules that all may import, and that import no folder
+STRANGERS = {
+    ("models", "data"),
+    ("data", "models"),
+    ("nn", "backbones"),
+    ("backbones", "nn"),
+}  # they meet further up
 ROOT = "pyspiga_geo"  # the package itself: its public names
 
 

@@ -43,24 +43,23 @@ faces = SyntheticFaces(layout, num_faces=400, transform=crop)
 # has to say about a face it says once and for all: we ask it once, keep the answers, and train on those. The backbone
 # is by far the most expensive part, so this is where the minutes are saved.
 
-images, truth, features, poses = [], [], [], []
+images, truth, features, first_guesses = [], [], [], []
 with torch.no_grad():
     for batch in DataLoader(faces, batch_size=40):
         seen = trained.backbone(batch.image)
         images.append(batch.image)
         truth.append(batch.pos.view(-1, len(layout), 2))  # crop units: pixel index / resolution
-        features.append(seen.feature_map)
-        poses.append(seen.pose)
-images, truth, features, poses = (torch.cat(parts) for parts in (images, truth, features, poses))
+        features.append(seen.maps[-1])
+        first_guesses.append(trained.start(seen))
+images, truth, features, initial = (torch.cat(parts) for parts in (images, truth, features, first_guesses))
 print("features", tuple(features.shape), f"after {time.perf_counter() - started:.0f} s")
 
 # %%
 # The first guess
 # ---------------
-# x_0 is the rigid face, turned by the pose that the backbone saw. The first 80 faces are kept for testing. Errors are
-# in percent of the distance between the outer eye corners, as is usual.
+# x_0 is the rigid face, turned by the pose that the backbone saw; the model's start has projected it. The first 80
+# faces are kept for testing. Errors are in percent of the distance between the outer eye corners, as is usual.
 
-initial = trained.initial_shape(poses)
 test, train = slice(0, 80), torch.arange(80, len(faces))
 eyes = normaliser(truth[test].numpy(), layout.ids, "corners")
 

@@ -56,7 +56,9 @@ def parser() -> ArgumentParser:
     )
     evaluate.add_argument("--annotations", type=Path, required=True, help="annotation records of the truth")
     evaluate.add_argument(
-        "--norm", choices=list(NORMALISERS), default="corners", help="what divides the errors"
+        "--norm",
+        type=str,
+        help=f"what divides the errors: {', '.join(NORMALISERS)}, or two ids as 7,12; default: the layout's own",
     )
     evaluate.add_argument("--threshold", type=float, default=8.0, help="of AUC and failure rate, in percent")
     evaluate.add_argument(

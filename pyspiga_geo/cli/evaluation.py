@@ -11,25 +11,36 @@ from tqdm import tqdm
 
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data import FaceRecord, find_image, read_records, sound_faces, write_records
-from pyspiga_geo.evaluation import Evaluation, compare_evaluations, evaluate_faces, read_subsets
+from pyspiga_geo.evaluation import (
+    NORMALISERS,
+    Evaluation,
+    compare_evaluations,
+    evaluate_faces,
+    layout_of,
+    read_subsets,
+)
 from pyspiga_geo.evaluation.tables import comparison_table, contour_table, parts_table, pose_table, summary
 from pyspiga_geo.inference import FaceAligner, predict_records
+from pyspiga_geo.layouts.layout import Normaliser
 
 
 def evaluate(args: Namespace) -> None:
     """Measure landmarks and head pose against annotations."""
     _check(args)
+    norm = _normaliser(args.norm)
     name, *others = _names([args.predictions or Path(args.model), *args.compare])
     aligner = None if args.model is None else FaceAligner(args.model)
     if aligner is None:
         annotations = read_records(args.annotations)
     else:
         annotations = sound_faces(args.annotations, args.images, aligner.layout.ids, args.skip_bad)
+    # The layout of a model need not be registered; the ids of built-in ones tell what the annotations are of.
+    own = None if aligner is None or layout_of(aligner.layout.ids) == aligner.layout else aligner.layout
     subsets = None if args.subsets is None else read_subsets(args.subsets, len(annotations))
 
     def measured(predictions: Sequence[FaceRecord], where: object) -> Evaluation:
         try:
-            return evaluate_faces(predictions, annotations, args.norm, args.threshold, args.divisor, subsets)
+            return evaluate_faces(predictions, annotations, norm, args.threshold, args.divisor, subsets, own)
         except ValueError as error:
             raise ValueError(f"{where} against {args.annotations}: {error}") from error
 
@@ -47,7 +58,7 @@ def evaluate(args: Namespace) -> None:
     if args.report is not None:  # first: it may lack a photo, and then nothing is written
         from pyspiga_geo.visualization import write_evaluation_report
 
-        page = write_evaluation_report(args.report, evaluations, predictions, annotations, args.images)
+        page = write_evaluation_report(args.report, evaluations, predictions, annotations, args.images, own)
     if args.predictions_out is not None:
         write_records(args.predictions_out, predictions)
     if args.json is not None:
@@ -67,6 +78,19 @@ def _check(args: Namespace) -> None:
         raise ValueError("--skip-bad goes with --model: with --predictions every face must have its pair")
     if args.skip_bad and (args.subsets is not None or args.compare):
         raise ValueError("--skip-bad changes the faces' numbers: it does not go with --subsets and --compare")
+
+
+def _normaliser(text: str | None) -> Normaliser | None:
+    """A normaliser as it is written on the command line."""
+    if text is None or text in NORMALISERS:
+        return text
+    try:
+        one, other = map(int, text.split(","))
+    except ValueError as error:
+        raise ValueError(
+            f"--norm must be one of {', '.join(NORMALISERS)}, or two ids as 7,12, not {text!r}"
+        ) from error
+    return one, other
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -25,7 +25,7 @@ from pyspiga_geo.evaluation.landmarks import (
 )
 from pyspiga_geo.evaluation.matching import MismatchError, layout_of, match_records
 from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors, nme, percentiles
-from pyspiga_geo.evaluation.normalisers import NORMALISERS, normaliser
+from pyspiga_geo.evaluation.normalisers import NORMALISERS, normaliser, normaliser_text, own_normaliser
 from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interval, compare_errors
 from pyspiga_geo.evaluation.subsets import read_subsets
 
@@ -57,6 +57,8 @@ __all__ = [
     "match_records",
     "nme",
     "normaliser",
+    "normaliser_text",
+    "own_normaliser",
     "percentiles",
     "read_subsets",
     "record_errors",

@@ -13,6 +13,8 @@ from pyspiga_geo.evaluation.landmark_pose import true_yaws
 from pyspiga_geo.evaluation.landmarks import LandmarkMetrics, landmark_metrics, record_errors
 from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interval, compare_errors
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.layouts.layout import Normaliser
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -60,20 +62,22 @@ class Evaluation:
 def evaluate_faces(
     predictions: Sequence[FaceRecord],
     annotations: Sequence[FaceRecord],
-    norm: str = "corners",
+    norm: Normaliser | None = None,
     threshold: float = 8.0,
     divisor: int | None = None,
     subsets: Mapping[str, Iterable[int]] | None = None,
+    layout: str | Layout | None = None,
 ) -> Evaluation:
     """Compare predicted with annotated landmarks and head poses, face by face in the order given.
 
     Args:
         predictions: One record for each annotated face, in the same order.
         annotations: The true landmarks and head poses.
-        norm: One of ``NORMALISERS``.
+        norm: What the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
         threshold: Upper end of the cumulative curve, percent.
         divisor: See :func:`face_errors`; 68 for the published figures of MERL-RAV.
         subsets: Numbers of the faces of each subset, as :func:`read_subsets` gives them.
+        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
 
     Raises:
         ValueError: As :func:`evaluate_landmarks` and :func:`angle_errors`.
@@ -83,13 +87,13 @@ def evaluate_faces(
     >>> evaluate_faces([found, found], [truth, truth], subsets={"first": [0]}).subsets["first"].landmarks.nme
     2.0
     """
-    ids, errors = record_errors(predictions, annotations, norm)
+    ids, errors = record_errors(predictions, annotations, norm, layout)
     found, true = head_poses(predictions), head_poses(annotations)
-    yaw, computed = true_yaws(annotations)
+    yaw, computed = true_yaws(annotations, layout)
 
     def part(faces: npt.ArrayLike, **more: Any) -> Evaluation:
         rows = np.asarray(faces)
-        landmarks = landmark_metrics(errors[rows], ids, norm, threshold, divisor)
+        landmarks = landmark_metrics(errors[rows], ids, norm, threshold, divisor, layout)
         interval = bootstrap_interval(landmarks.per_face)
         return Evaluation(landmarks, interval, head_pose_metrics(found[rows], true[rows]), **more)
 

@@ -9,39 +9,40 @@ import torch
 from pyspiga_geo.data.records import FaceRecord, landmarks_for
 from pyspiga_geo.evaluation.matching import layout_of
 from pyspiga_geo.geometry import camera_matrix, pose_from_points, square_crop, transform_points
+from pyspiga_geo.layouts import Layout
 
 FloatArray = npt.NDArray[np.float64]
 
 _CROP = 256  # pixels of the crop that the reference's labels are made in, without its rounding of the points
 
 
-def landmark_poses(records: Sequence[FaceRecord]) -> FloatArray:
+def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = None) -> FloatArray:
     """Pose of the rigid face from each record's landmarks and box (:func:`pose_from_points`), float64 [F, 6].
 
     Yaw, pitch, roll in degrees, tx, ty, tz as in :func:`head_poses`; on 300-W private the angles differ from the
     annotated ones by 0.2 degrees in the mean, because those come from landmarks rounded to whole pixels. NaN for
-    faces with fewer than four of the landmarks 1 to 24, and for all where no known layout with a rigid shape has
-    the records' landmarks.
+    faces with fewer than four of the landmarks 1 to 24, and for all where the layout of their landmarks, ``layout`` or
+    that of :func:`layout_of`, is not known or has no rigid shape that tells a pose.
 
     >>> landmark_poses(
     ...     [FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]
     ... ).round().tolist()
     [[nan, nan, nan, nan, nan, nan]]
     """
-    layout = layout_of({landmark for face in records for landmark in face.ids})
-    if layout is None or layout.shape3d is None:
+    known = layout_of({landmark for face in records for landmark in face.ids}, layout)
+    if known is None or known.shape3d is None or not known.pose_rows:
         return np.full((len(records), 6), np.nan)
-    rows = layout.robust_rows
-    landmarks = np.stack([landmarks_for(face, [layout.ids[row] for row in rows]) for face in records])
+    rows = known.pose_rows
+    landmarks = np.stack([landmarks_for(face, [known.ids[row] for row in rows]) for face in records])
     boxes = torch.tensor([face.bbox for face in records], dtype=torch.float64)
     points = transform_points(torch.from_numpy(landmarks), square_crop(boxes, _CROP))
     camera = camera_matrix(_CROP, dtype=torch.float64)
-    known = points.isfinite().all(dim=2)
-    poses: FloatArray = pose_from_points(points, torch.tensor(layout.shape3d[rows]), camera, known).numpy()
+    seen = points.isfinite().all(dim=2)
+    poses: FloatArray = pose_from_points(points, torch.tensor(known.shape3d[rows]), camera, seen).numpy()
     return poses
 
 
-def true_yaws(records: Sequence[FaceRecord]) -> tuple[FloatArray, int]:
+def true_yaws(records: Sequence[FaceRecord], layout: str | Layout | None = None) -> tuple[FloatArray, int]:
     """Annotated yaw of each face [F], degrees, or else that of its landmarks; and how many are of landmarks.
 
     >>> yaw, computed = true_yaws([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))])
@@ -51,5 +52,5 @@ def true_yaws(records: Sequence[FaceRecord]) -> tuple[FloatArray, int]:
     yaw = np.array([np.nan if face.headpose is None else face.headpose[0] for face in records])
     lacking = np.isnan(yaw)
     if lacking.any():
-        yaw = np.where(lacking, landmark_poses(records)[:, 0], yaw)
+        yaw = np.where(lacking, landmark_poses(records, layout)[:, 0], yaw)
     return yaw, int((lacking & ~np.isnan(yaw)).sum())

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from pyspiga_geo.data.records import FaceRecord
 from pyspiga_geo.evaluation.matching import face_name, layout_of, match_records
 from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors, masked_mean, percentiles
-from pyspiga_geo.evaluation.normalisers import normaliser
+from pyspiga_geo.evaluation.normalisers import normaliser, own_normaliser
 from pyspiga_geo.evaluation.plain import plain
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.layouts.layout import Normaliser
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -23,7 +25,7 @@ class LandmarkMetrics:
 
     Args:
         faces: Number of faces F.
-        norm: Which length the errors are divided by, one of ``NORMALISERS``.
+        norm: Which length the errors are divided by, one of ``NORMALISERS`` or the distance of two ids.
         threshold: Upper end of the cumulative curve, percent.
         nme: Mean over faces of the mean over landmarks.
         auc: Area under the cumulative error curve, percent of the largest possible.
@@ -37,7 +39,7 @@ class LandmarkMetrics:
     """
 
     faces: int
-    norm: str
+    norm: Normaliser
     threshold: float
     nme: float
     auc: float
@@ -61,9 +63,10 @@ class LandmarkMetrics:
 def evaluate_landmarks(
     predictions: Sequence[FaceRecord],
     annotations: Sequence[FaceRecord],
-    norm: str = "corners",
+    norm: Normaliser | None = None,
     threshold: float = 8.0,
     divisor: int | None = None,
+    layout: str | Layout | None = None,
 ) -> LandmarkMetrics:
     """Compare predicted with annotated landmarks, face by face in the order given.
 
@@ -73,9 +76,10 @@ def evaluate_landmarks(
     Args:
         predictions: One record for each annotated face, in the same order.
         annotations: The true landmarks.
-        norm: One of ``NORMALISERS``.
+        norm: What the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
         threshold: Upper end of the cumulative curve, percent.
         divisor: See :func:`face_errors`; 68 for the published figures of MERL-RAV.
+        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
 
     Raises:
         ValueError: The two do not match (see :func:`match_records`), or a face has no normaliser.
@@ -85,14 +89,19 @@ def evaluate_landmarks(
     >>> evaluate_landmarks([found], [truth]).nme
     2.0
     """
-    ids, errors = record_errors(predictions, annotations, norm)
-    return landmark_metrics(errors, ids, norm, threshold, divisor)
+    ids, errors = record_errors(predictions, annotations, norm, layout)
+    return landmark_metrics(errors, ids, norm, threshold, divisor, layout)
 
 
 def record_errors(
-    predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord], norm: str = "corners"
+    predictions: Sequence[FaceRecord],
+    annotations: Sequence[FaceRecord],
+    norm: Normaliser | None = None,
+    layout: str | Layout | None = None,
 ) -> tuple[tuple[int, ...], FloatArray]:
     """Ids of the L landmarks, and their errors [F, L] in percent of ``norm``; NaN where not annotated.
+
+    Arguments are those of :func:`evaluate_landmarks`.
 
     Raises:
         ValueError: As :func:`evaluate_landmarks`.
@@ -102,7 +111,8 @@ def record_errors(
     >>> record_errors([found], [truth])
     ((7, 12), array([[3., 1.]]))
     """
-    ids, predicted, truth = match_records(predictions, annotations)
+    ids, predicted, truth = match_records(predictions, annotations, layout)
+    norm = own_normaliser(ids, layout) if norm is None else norm
     scale = normaliser(truth, ids, norm, np.array([face.bbox for face in annotations]))
     undefined = np.flatnonzero(~(scale > 0))  # NaN as well as zero
     if undefined.size:
@@ -117,11 +127,14 @@ def record_errors(
 def landmark_metrics(
     errors: npt.ArrayLike,
     ids: Sequence[int],
-    norm: str = "corners",
+    norm: Normaliser | None = None,
     threshold: float = 8.0,
     divisor: int | None = None,
+    layout: str | Layout | None = None,
 ) -> LandmarkMetrics:
     """All figures of the errors [F, L] of the landmarks ``ids``, percent of ``norm``, NaN where not annotated.
+
+    Other arguments are those of :func:`evaluate_landmarks`.
 
     Raises:
         ValueError: No faces, a face without landmarks, or a threshold or divisor that is not above zero.
@@ -139,7 +152,7 @@ def landmark_metrics(
     )
     return LandmarkMetrics(
         faces=len(per_face),
-        norm=norm,
+        norm=own_normaliser(ids, layout) if norm is None else norm,
         threshold=threshold,
         nme=math.fsum(per_face) / len(per_face),
         auc=auc,
@@ -152,27 +165,29 @@ def landmark_metrics(
         per_landmark_p90=l90,
         per_landmark_p95=l95,
         per_landmark_p99=l99,
-        per_contour=contour_errors(values, ids),
+        per_contour=contour_errors(values, ids, layout),
         unannotated=int(np.isnan(values).sum()),
     )
 
 
-def contour_errors(errors: npt.ArrayLike, ids: Sequence[int]) -> dict[str, float]:
+def contour_errors(
+    errors: npt.ArrayLike, ids: Sequence[int], layout: str | Layout | None = None
+) -> dict[str, float]:
     """NME of each contour's landmarks alone: the mean over the faces that have any of them, percent.
 
-    The contours are those of the layout that has the landmarks ``ids`` of the errors [F, L] (:func:`layout_of`);
-    none when no layout has them all.
+    The contours are those of the layout of the landmarks ``ids`` of the errors [F, L] (:func:`layout_of`); none
+    when it is not known.
 
     >>> contour_errors([[8.0, 1.0, 3.0]], ids=(7, 128, 129))["nose_bridge"]
     2.0
     """
-    values, layout = np.asarray(errors, dtype=np.float64), layout_of(ids)
-    if layout is None:
+    values, known = np.asarray(errors, dtype=np.float64), layout_of(ids, layout)
+    if known is None:
         return {}
     column = {landmark: index for index, landmark in enumerate(ids)}
     columns = {
-        name: [column[layout.ids[row]] for row in dict.fromkeys(rows) if layout.ids[row] in column]
-        for name, rows in layout.contours.items()
+        name: [column[known.ids[row]] for row in dict.fromkeys(rows) if known.ids[row] in column]
+        for name, rows in known.contours.items()
     }
     return {
         name: float(masked_mean(face_errors(values[:, members]), axis=0))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyspiga_geo.data.records import FaceRecord, landmarks_for
-from pyspiga_geo.layouts import ROBUST_IDS, Layout, available_layouts, get_layout
+from pyspiga_geo.layouts import BUILT_IN, ROBUST_IDS, Layout, available_layouts, get_layout
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,9 +19,16 @@ class MismatchError(ValueError):
 
 
 def match_records(
-    predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord]
+    predictions: Sequence[FaceRecord],
+    annotations: Sequence[FaceRecord],
+    layout: str | Layout | None = None,
 ) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
     """Bring both into arrays over the same landmarks, those that any annotation has.
+
+    Args:
+        predictions: One record for each annotated face, in the same order.
+        annotations: The true landmarks.
+        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
 
     Returns:
         The ids of the L landmarks, in the order of their layout where it is known (:func:`layout_of`) and
@@ -31,8 +38,8 @@ def match_records(
     Raises:
         MismatchError: No faces; different numbers of faces, different images or another order of them; the faces
             of one image in another order; faces without annotated landmarks; predictions that lack annotated
-            landmarks; landmarks of another layout, where one id may mean another point. Each says something
-            else, and names the faces.
+            landmarks; landmarks of another layout, where one id may mean another point, or that ``layout``
+            lacks. Each says something else, and names the faces.
 
     >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 1.0], [5.0, 1.0]]), np.ones(2))
     >>> found = FaceRecord("a.png", (0, 0, 9, 9), (12, 7), np.array([[6.0, 2.0], [0.0, 2.0]]), np.ones(2))
@@ -45,17 +52,20 @@ def match_records(
     _check_images([face.imgpath for face in predictions], [face.imgpath for face in annotations])
     _check_boxes(predictions, annotations)
     annotated = {landmark for face in annotations for landmark in face.ids}
-    layout = layout_of(annotated)
-    _check_layouts(layout_of({landmark for face in predictions for landmark in face.ids}), layout, annotated)
-    ids = tuple(i for i in (layout.ids if layout else sorted(annotated)) if i in annotated)
+    known = layout_of(annotated, layout)
+    if layout is None:
+        _check_layouts(
+            layout_of({landmark for face in predictions for landmark in face.ids}), known, annotated
+        )
+    ids = tuple(i for i in (known.ids if known else sorted(annotated)) if i in annotated)
     predicted, truth = (
         np.stack([landmarks_for(face, ids) for face in faces]) for faces in (predictions, annotations)
     )
     problems = []
     for face, (p, t) in enumerate(zip(predicted, truth, strict=True)):
-        known = ~np.isnan(t).any(axis=1)
-        lacking = [ids[row] for row in np.flatnonzero(known & np.isnan(p).any(axis=1))]
-        if not known.any():
+        marked = ~np.isnan(t).any(axis=1)
+        lacking = [ids[row] for row in np.flatnonzero(marked & np.isnan(p).any(axis=1))]
+        if not marked.any():
             problems.append(f"{face_name(annotations, face)}: has no annotated landmark")
         elif lacking:
             problems.append(
@@ -66,14 +76,34 @@ def match_records(
     return ids, predicted, truth
 
 
-def layout_of(ids: Sequence[int] | set[int]) -> Layout | None:
-    """The smallest known layout that has all these landmarks; None when there is none.
+def layout_of(ids: Sequence[int] | set[int], layout: str | Layout | None = None) -> Layout | None:
+    """The layout of these landmarks, as far as their ids tell it.
+
+    That is ``layout``, if one is named. Else the built-in one with exactly these ids; else the only registered one
+    with exactly these; else the smallest built-in one that has them all; else None. So no registered layout takes
+    the place of a built-in one, and one that has more landmarks than these, or the same as another, must be named.
+
+    Raises:
+        MismatchError: The named layout lacks some of the landmarks.
 
     >>> layout_of([7, 168]).name, layout_of([7, 196]).name, layout_of([7, 9999])
     ('ibug68', 'wflw98', None)
     """
-    layouts = [get_layout(name) for name in available_layouts()]
-    return min((layout for layout in layouts if set(ids) <= set(layout.ids)), key=len, default=None)
+    wanted = set(ids)
+    if layout is not None:
+        named = get_layout(layout)
+        if lacking := sorted(wanted - set(named.ids)):
+            raise MismatchError(
+                f"the layout {named.name} lacks {len(lacking)} of the landmarks (ids {_some(lacking, ', ')})"
+            )
+        return named
+    registered = [each for each in map(get_layout, available_layouts()) if each not in BUILT_IN]
+    exact = [each for each in registered if set(each.ids) == wanted]
+    if built_in := next((each for each in BUILT_IN if set(each.ids) == wanted), None):
+        return built_in
+    if len(exact) == 1:
+        return exact[0]
+    return None if exact else next((each for each in BUILT_IN if wanted <= set(each.ids)), None)
 
 
 def face_name(records: Sequence[FaceRecord], face: int) -> str:
@@ -124,20 +154,22 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
 
 def _check_layouts(found: Layout | None, wanted: Layout | None, annotated: set[int]) -> None:
     """Only some ids mean the same point in every layout; a part of the same layout is no other one."""
-    if found is None or wanted is None or set(wanted.ids) <= set(found.ids) or annotated <= set(ROBUST_IDS):
+    if found is None or wanted is None or annotated <= set(ROBUST_IDS):
+        return
+    if set(wanted.ids) <= set(found.ids) or set(found.ids) <= set(wanted.ids):
         return
     raise MismatchError(f"the predictions are of the layout {found.name}, the annotations of {wanted.name}")
 
 
 def _lack(prediction: FaceRecord, annotation: FaceRecord, lacking: Sequence[int]) -> str:
     """Why landmarks have no predicted position: no such ids, or ids without a position."""
-    names = _some([str(landmark) for landmark in lacking], ", ")
+    names = _some(lacking, ", ")
     what = f"the prediction lacks {len(lacking)} annotated landmarks (ids {names})"
     if set(lacking) <= set(prediction.ids):
         return f"{what}: it has their ids but no positions"
     return f"{what}: it has {len(prediction.ids)} ids, the annotation {len(annotation.ids)}"
 
 
-def _some(texts: Sequence[str], separator: str) -> str:
-    more = [f"and {len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
-    return separator.join([*texts[:_NAMED], *more])
+def _some(names: Sequence[object], separator: str) -> str:
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return separator.join([*map(str, names[:_NAMED]), *more])

@@ -5,15 +5,27 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pyspiga_geo.evaluation.matching import layout_of
+from pyspiga_geo.layouts import EYE_CORNER_IDS, Layout, default_normaliser, get_layout
+from pyspiga_geo.layouts.layout import Normaliser
+
 FloatArray = npt.NDArray[np.float64]
 
-NORMALISERS = ("corners", "pupils", "lnd_bbox", "bbox", "height", "diagonal")
-"""The lengths of a face that :func:`normaliser` knows."""
+_TEXTS = {
+    "corners": "the distance of the outer eye corners",
+    "pupils": "the distance of the eyes' centres",
+    "lnd_bbox": "sqrt(w h) of the landmarks' box",
+    "bbox": "sqrt(w h) of the annotated box",
+    "height": "the height of the annotated box",
+    "diagonal": "the diagonal of the annotated box",
+}
+
+NORMALISERS = tuple(_TEXTS)
+"""The lengths of a face that :func:`normaliser` knows by name."""
 
 # Landmarks of the right and of the left eye of the person. Ids above 24 mean different points in different
 # layouts (138 is an eyelid of ibug68 and an eyebrow of wflw98), but neither layout has all eyelids of the
 # other.
-_CORNERS = ((7,), (12,))
 _EYELIDS = (
     ((7, 138, 139, 8, 141, 142), (11, 144, 145, 12, 147, 148)),
     ((7, 161, 9, 163, 8, 165, 10, 167), (11, 169, 13, 171, 12, 173, 14, 175)),
@@ -21,9 +33,11 @@ _EYELIDS = (
 
 
 def normaliser(
-    landmarks: npt.ArrayLike, ids: Sequence[int], kind: str, bbox: npt.ArrayLike | None = None
+    landmarks: npt.ArrayLike, ids: Sequence[int], kind: Normaliser, bbox: npt.ArrayLike | None = None
 ) -> FloatArray:
     """Length that the errors of a face are divided by: float64 [F], pixels; NaN where its points are missing.
+
+    Two ids mean the distance of these landmarks; the lengths that have a name are
 
     ========  ===========================================================================================
     corners   distance of the outer eye corners, ids 7 and 12
@@ -39,7 +53,7 @@ def normaliser(
     Args:
         landmarks: True positions [F, L, 2], pixels.
         ids: Which landmark each of the L rows is.
-        kind: One of ``NORMALISERS``.
+        kind: One of ``NORMALISERS``, or two ids.
         bbox: Annotated boxes [F, 4] as (x, y, w, h), pixels; only the last three kinds need them.
 
     Raises:
@@ -48,14 +62,18 @@ def normaliser(
     >>> eyes = [[[0, 0], [30, 40]]]
     >>> normaliser(eyes, ids=(7, 12), kind="corners").tolist()
     [50.0]
+    >>> normaliser(eyes, ids=(201, 202), kind=(201, 202)).tolist()
+    [50.0]
     >>> normaliser(eyes, ids=(7, 12), kind="diagonal", bbox=[[0, 0, 6, 8]]).tolist()
     [10.0]
     """
     points = np.asarray(landmarks, dtype=np.float64)
     length: FloatArray
-    if kind in ("corners", "pupils"):
-        eyes = _CORNERS if kind == "corners" else _eyelids(ids)
-        right, left = (_centre(points, ids, eye) for eye in eyes)
+    if kind == "corners":
+        kind = EYE_CORNER_IDS
+    if kind == "pupils" or not isinstance(kind, str):
+        ends = _eyelids(ids) if kind == "pupils" else [(int(end),) for end in kind]
+        right, left = (_centre(points, ids, end) for end in ends)
         length = np.linalg.norm(left - right, axis=-1)
     elif kind == "lnd_bbox":
         size = np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1)  # these pass over NaN
@@ -70,6 +88,34 @@ def normaliser(
             kind
         ]
     return length
+
+
+def own_normaliser(ids: Sequence[int], layout: str | Layout | None = None) -> Normaliser:
+    """What errors of these landmarks are divided by where nobody says it: the ``norm`` of their layout.
+
+    That is the named one or the one that :func:`layout_of` tells. Where there is none, or where two landmarks that its
+    norm needs are not among the ids: the outer eye corners if they are, else the landmarks' box.
+
+    >>> own_normaliser((7, 12, 128)), own_normaliser((128, 129)), own_normaliser((201, 202, 203))
+    ('corners', 'lnd_bbox', 'lnd_bbox')
+    """
+    if layout is not None:
+        return get_layout(layout).norm
+    known = layout_of(ids)
+    norm = default_normaliser(ids) if known is None else known.norm
+    needed = EYE_CORNER_IDS if norm == "corners" else () if isinstance(norm, str) else norm
+    return norm if set(needed) <= set(ids) else default_normaliser(ids)
+
+
+def normaliser_text(kind: Normaliser) -> str:
+    """What a normaliser is called in a sentence.
+
+    >>> normaliser_text("corners"), normaliser_text((201, 203))
+    ('the distance of the outer eye corners', 'the distance of landmarks 201 and 203')
+    """
+    if isinstance(kind, str):
+        return _TEXTS[kind]
+    return "the distance of landmarks {} and {}".format(*kind)
 
 
 def _eyelids(ids: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

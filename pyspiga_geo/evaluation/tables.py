@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pyspiga_geo.evaluation.evaluation import Evaluation, compare_evaluations
 from pyspiga_geo.evaluation.head_pose import ANGLES, LIMITS
+from pyspiga_geo.evaluation.normalisers import normaliser_text
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -34,7 +35,7 @@ def summary(evaluation: Evaluation) -> str:
     metrics, pose = evaluation.landmarks, evaluation.pose
     low, high = evaluation.nme_interval
     lines = [
-        f"{metrics.faces} faces, errors in percent of {metrics.norm}",
+        f"{metrics.faces} faces, errors in percent of {normaliser_text(metrics.norm)}",
         f"NME {metrics.nme:.4f}   P90 {metrics.nme_p90:.4f}   P95 {metrics.nme_p95:.4f}   P99 {metrics.nme_p99:.4f}",
         f"AUC_{metrics.threshold:g} {metrics.auc:.3f}   FR_{metrics.threshold:g} {metrics.fr:.4f}",
     ]

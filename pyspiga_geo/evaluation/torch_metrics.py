@@ -17,7 +17,8 @@ from torchmetrics.utilities.data import dim_zero_cat
 from pyspiga_geo.evaluation.head_pose import ANGLES, angle_errors, mean_angle_errors
 from pyspiga_geo.evaluation.landmarks import LandmarkMetrics, landmark_metrics
 from pyspiga_geo.evaluation.metrics import landmark_errors
-from pyspiga_geo.evaluation.normalisers import normaliser
+from pyspiga_geo.evaluation.normalisers import normaliser, own_normaliser
+from pyspiga_geo.layouts.layout import Normaliser
 
 
 class _PerFace(Metric):
@@ -67,7 +68,8 @@ class LandmarkError(_PerFace):
 
     Args:
         ids: Which landmark each of the L rows is.
-        norm: One of ``NORMALISERS``.
+        norm: What the errors are divided by: one of ``NORMALISERS``, or two ids. Default: that of the landmarks'
+            layout (:func:`own_normaliser`).
         threshold: Upper end of the cumulative curve, percent.
         divisor: See :func:`face_errors`.
         kwargs: Of :class:`torchmetrics.Metric`.
@@ -85,14 +87,14 @@ class LandmarkError(_PerFace):
     def __init__(
         self,
         ids: Sequence[int],
-        norm: str = "corners",
+        norm: Normaliser | None = None,
         threshold: float = 8.0,
         divisor: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(width=len(ids), tolerance=0.5, **kwargs)
         self.ids = tuple(ids)
-        self.norm = norm
+        self.norm = own_normaliser(ids) if norm is None else norm
         self.threshold = threshold
         self.divisor = divisor
 

@@ -11,12 +11,21 @@ from pyspiga_geo.layouts import Layout
 def complete_edges(num_nodes: int, device: torch.device | str | None = None) -> Tensor:
     """Edges of the complete graph [2, L (L - 1)] without self-loops, sorted by target.
 
+    Computed by arithmetic alone: that compiles, exports and runs on the device ``meta``.
+
+    Raises:
+        ValueError: for fewer than no nodes.
+
     Example:
         >>> complete_edges(3).tolist()
         [[1, 2, 0, 2, 0, 1], [0, 0, 1, 1, 2, 2]]
     """
-    target, source = (~torch.eye(num_nodes, dtype=torch.bool, device=device)).nonzero(as_tuple=True)
-    return torch.stack([source, target])
+    if num_nodes < 0:
+        raise ValueError(f"num_nodes must not be negative, got {num_nodes}")
+    edges = torch.arange(num_nodes * (num_nodes - 1), device=device)
+    # Places in the adjacency matrix, row by row: every L places one of the diagonal is passed over.
+    places = edges + edges // num_nodes + 1
+    return torch.stack([places % num_nodes, places // num_nodes])
 
 
 def contour_edges(layout: Layout) -> Tensor:

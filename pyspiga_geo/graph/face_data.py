@@ -4,21 +4,36 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+POSITIONS = ("pos", "initial", "steps")
+"""Node fields of :class:`FaceData` that are positions: whatever moves a face moves them all."""
+
 _GRAPH_LEVEL = {"image", "bbox", "pose", "camera", "crop"}
 
 
 class FaceData(Data):
     """A face whose nodes are its L landmarks: a :class:`torch_geometric.data.Data` with agreed names.
 
-    Node fields: ``pos`` [L, 2]; ``initial`` [L, 2], the projected rigid face; ``visible`` [L], 1 where the
-    landmark can be seen; ``mask`` [L] bool, False where it is not annotated. Whether positions are pixels of
-    the photo or crop units (pixel index / resolution) is said by whoever returns the graph.
+    Node fields: ``pos`` [L, 2]; ``initial`` [L, 2], the projected rigid face; ``steps`` [L, K, 2], where each of the
+    K steps of a cascade left the landmarks; ``visible`` [L], 1 where the landmark can be seen; ``mask`` [L] bool,
+    False where it is not annotated. All positions of a face are (x, y) in the same frame: pixels of the photo, or
+    normalised crop coordinates (pixel index / resolution). Whoever returns the graph says which.
 
     Edge fields: ``edge_index`` [2, E] and ``edge_weight`` [E], attention from source to target.
 
     Graph fields get a batch dimension when faces are batched: ``image`` [3, H, W], ``bbox`` [4] as x, y, w, h
     in pixels, ``pose`` [6] as yaw, pitch, roll in degrees and translation, ``camera`` [3, 3],
     ``crop`` [3, 3] (photo pixels to crop pixels).
+
+    Fields of your own are welcome; those with L rows are node fields. As in all of PyG a field whose name contains
+    ``index`` holds numbers of nodes: batching adds the nodes of the faces before to it. Name no field so, nor
+    ``face`` or anything with ``batch``, whose numbers should stay as they are: ``number``, not ``face_index``.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Batch
+        >>> face = FaceData(pos=torch.zeros(68, 2), bbox=torch.tensor([10.0, 10, 50, 60]), number=7)
+        >>> Batch.from_data_list([face, face])
+        FaceDataBatch(pos=[136, 2], bbox=[2, 4], number=[2], batch=[136], ptr=[3])
     """
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:

@@ -66,9 +66,9 @@ class FaceAligner:
 
         Returns:
             One graph a face, empty when there is none. In pixels of the photo: ``pos`` [L, 2], ``initial`` [L, 2],
-            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped), ``camera`` [3, 3]. Also ``pose`` [6] (yaw,
-            pitch, roll in degrees, translation in units of the rigid shape), ``crop`` [3, 3] (photo pixels to
-            crop pixels), ``edge_index``, and on request ``edge_weight``.
+            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also ``crop`` [3, 3] (photo pixels to crop
+            pixels), ``edge_index``, on request ``edge_weight``, and where the model estimates them ``pose`` [6] (yaw,
+            pitch, roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.
@@ -94,8 +94,8 @@ class FaceAligner:
         for face, crop, box in zip(faces, crops, boxes, strict=True):
             to_photo = invert_transform(crop)
             for key in ("pos", "initial"):
-                face[key] = transform_points(size * face[key].cpu(), to_photo)
-            steps = transform_points(size * face.steps.cpu().flatten(0, 1), to_photo)
+                face[key] = transform_points(size * face[key].to(crop), to_photo)
+            steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
             face.steps = steps.view_as(face.steps)
             if isinstance(start, PosedShape):
                 enlarge = torch.diag(crop.new_tensor([size / start.map_size, size / start.map_size, 1]))

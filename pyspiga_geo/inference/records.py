@@ -18,7 +18,7 @@ def to_record(face: FaceData, imgpath: str, layout: Layout) -> FaceRecord:
         ids=tuple(layout.ids),
         landmarks=face.pos.double().numpy(),
         visible=np.ones(len(layout)),
-        headpose=tuple(face.pose.tolist()),
+        headpose=tuple(face.pose.tolist()) if "pose" in face else None,
     )
 
 

@@ -1,17 +1,34 @@
-"""What a landmark set is: ids, mirror order, contours and a rigid 3-D shape."""
+"""What a landmark set is: ids, mirror order, contours, a rigid 3-D shape, and what its errors are divided by."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from pyspiga_geo.layouts.annotations import AnnotatedFace, annotated_points
+from pyspiga_geo.layouts.estimation import FlatError, rigid_shape
+from pyspiga_geo.layouts.mean_shape import align_faces, check_mirror_order, fit_box
 
 ROBUST_IDS = range(1, 25)
 """Ids of the points that every face layout shares and that move little with expression."""
 
 EYE_CORNER_IDS = (7, 12)
-"""Ids of the outer eye corners (right, left), whose distance normalises the error."""
+"""Ids of the outer eye corners (right, left), whose distance divides the errors of the layouts that have them."""
+
+Normaliser = str | tuple[int, int]
+"""A length of the face that errors are divided by, by its name, or the ids of two landmarks: their distance."""
+
+
+def default_normaliser(ids: Sequence[int]) -> Normaliser:
+    """``"corners"`` for landmarks with both outer eye corners, else ``"lnd_bbox"``.
+
+    >>> default_normaliser((7, 12, 301)), default_normaliser((201, 202, 203))
+    ('corners', 'lnd_bbox')
+    """
+    return "corners" if set(EYE_CORNER_IDS) <= set(ids) else "lnd_bbox"
 
 
 def from_mean_face_axes(points: ArrayLike) -> NDArray[np.float64]:
@@ -24,51 +41,149 @@ def from_mean_face_axes(points: ArrayLike) -> NDArray[np.float64]:
 class Layout:
     """A set of L landmarks: their order, their names as numbers, how they are drawn and where they lie in 3-D.
 
+    Only the name and the ids are needed. Layouts are equal when all of their parts are.
+
     Args:
         name: how :func:`get_layout` and checkpoints call it.
         ids: one unique number a landmark, in the order of the rows of every ``pos`` [L, 2].
-        flip: mirror order: row i of a mirrored face is row ``flip[i]`` of the face (an involution).
-        contours: name -> row numbers of the polyline through its landmarks, in drawing order.
+        flip: mirror order: row i of a mirrored face is row ``flip[i]`` of the face (an involution). None where
+            it is not known, or a mirrored object is none of its kind: training then mirrors no pictures.
+        contours: name -> row numbers of the polyline through its landmarks, in drawing order. Without any, models
+            have no boundary heatmaps, and pictures show points alone.
         shape3d: rigid shape [L, 3] in the world frame of :mod:`pyspiga_geo.geometry.rotation`, in
             arbitrary units, or None: such a layout serves a cascade, not the pose initialisation.
+        normaliser: what errors are divided by (:attr:`norm`): ``"corners"``, the distance of the outer eye corners,
+            ids 7 and 12; ``"lnd_bbox"``, sqrt(w h) of the tight box of the landmarks; or two of the ids, whose
+            distance it then is. None: ``"corners"`` for a layout that has them, else ``"lnd_bbox"``.
+        mean_shape: mean of the upright faces [L, 2], x to the right of the picture and y down, its tight box
+            centred on 0 with a longer side of 1; or None.
 
     Raises:
         ValueError: when the parts do not fit each other; the message names the part.
+
+    Example:
+        >>> layout = Layout("triangle", ids=(201, 202, 203), flip=(1, 0, 2), normaliser=(201, 202))
+        >>> len(layout), layout.norm
+        (3, (201, 202))
     """
 
     name: str
     ids: Sequence[int]
-    flip: Sequence[int]
-    contours: Mapping[str, Sequence[int]]
+    flip: Sequence[int] | None = None
+    contours: Mapping[str, Sequence[int]] = field(default_factory=dict)
     shape3d: NDArray[np.float64] | None = None
+    normaliser: Normaliser | None = None
+    mean_shape: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Freeze the parts and check that they fit each other."""
-        object.__setattr__(self, "ids", tuple(int(i) for i in self.ids))
-        object.__setattr__(self, "flip", tuple(int(i) for i in self.flip))
-        object.__setattr__(self, "contours", {k: tuple(int(i) for i in v) for k, v in self.contours.items()})
-        rows = range(len(self))
+        self._set("ids", tuple(int(i) for i in self.ids))
         if not self.ids or len(set(self.ids)) != len(self.ids):
             raise ValueError(f"layout {self.name!r}: ids must be at least one and all different")
-        if sorted(self.flip) != list(rows) or any(self.flip[self.flip[i]] != i for i in rows):
-            raise ValueError(
-                f"layout {self.name!r}: flip must be a permutation of the {len(self)} rows that undoes itself"
-            )
+        rows = range(len(self))
+        if self.flip is not None:
+            self._set("flip", flip := tuple(int(i) for i in self.flip))
+            if sorted(flip) != list(rows) or any(flip[flip[i]] != i for i in rows):
+                raise ValueError(
+                    f"layout {self.name!r}: flip must be a permutation of the {len(self)} rows that undoes itself"
+                )
+        self._set("contours", {name: tuple(int(i) for i in rows) for name, rows in self.contours.items()})
         for contour, members in self.contours.items():
             if len(members) < 2 or any(i not in rows for i in members):
                 raise ValueError(
                     f"layout {self.name!r}: contour {contour!r} needs two or more rows of 0..{len(self) - 1}"
                 )
-        if self.shape3d is not None:
-            shape3d = np.array(self.shape3d, dtype=np.float64)
-            if shape3d.shape != (len(self), 3) or not np.isfinite(shape3d).all():
-                raise ValueError(f"layout {self.name!r}: shape3d must be finite, of shape [{len(self)}, 3]")
-            shape3d.flags.writeable = False
-            object.__setattr__(self, "shape3d", shape3d)
+        for part, axes in (("shape3d", 3), ("mean_shape", 2)):
+            if getattr(self, part) is not None:
+                points = np.array(getattr(self, part), dtype=np.float64)
+                if points.shape != (len(self), axes) or not np.isfinite(points).all():
+                    raise ValueError(
+                        f"layout {self.name!r}: {part} must be finite, of shape [{len(self)}, {axes}]"
+                    )
+                points.flags.writeable = False
+                self._set(part, points)
+        if self.normaliser is not None and not isinstance(self.normaliser, str):
+            self._set("normaliser", tuple(int(i) for i in self.normaliser))
+        self._check_normaliser()
+
+    @classmethod
+    def from_annotations(
+        cls,
+        name: str,
+        points: ArrayLike | Sequence[AnnotatedFace],
+        *,
+        ids: Sequence[int] | None = None,
+        flip: Sequence[int] | None = None,
+        contours: Mapping[str, Sequence[int]] | None = None,
+        normaliser: Normaliser | None = None,
+        front: int | None = None,
+    ) -> Self:
+        """Estimate mean shape and rigid shape from annotated 2-D points alone.
+
+        The mean shape is that of a generalised Procrustes analysis. The rigid shape is the one whose scaled
+        orthographic views fit the faces best (:func:`~pyspiga_geo.layouts.estimation.rigid_shape`), in the world
+        axes of :mod:`pyspiga_geo.geometry.rotation`, so that the mean face looks straight into the camera. Such
+        views do not tell front from back: unless ``front`` says it, the middle of the object is taken to lie in
+        front of its rim, as on a head.
+
+        Args:
+            name: how :func:`get_layout` and checkpoints call it.
+            points: [F, L, 2], pixels of any picture, NaN where not annotated; or annotation records.
+            ids: of the L landmarks. Default: all of the records, in the order in which they come, or 201, 202, ...
+                for an array.
+            flip: mirror order, which is checked; None where there is none.
+            contours: as of a :class:`Layout`.
+            normaliser: as of a :class:`Layout`.
+            front: id of a landmark that lies nearer to the viewer than the middle of all.
+
+        Returns:
+            The layout. Where the points do not tell their depth (all in one plane, always seen from the same side,
+            fewer than four of them or than three faces) a warning says so and ``shape3d`` is None.
+
+        Raises:
+            ValueError: for points of a wrong shape, a landmark that no face has, parts that do not fit each other,
+                and a mirror order that does not take the shape to itself; the message names the landmarks.
+
+        Example:
+            >>> turned = np.linspace(-0.5, 0.5, 9)[:, None]
+            >>> x, y, z = np.array([[-2, 2, 0, -1, 1], [-1, -1, 0, 2, 2], [0, 0, 2, 1, 1]])
+            >>> faces = np.stack([x * np.cos(turned) + z * np.sin(turned), y + 0 * turned], axis=-1)
+            >>> layout = Layout.from_annotations("mask", faces, flip=(1, 0, 2, 4, 3))
+            >>> (layout.shape3d / layout.shape3d[0, 1]).round(
+            ...     6
+            ... ).tolist()  # X out of the face, Y to its right, Z down
+            [[-0.4, 1.0, -0.7], [-0.4, -1.0, -0.7], [0.6, 0.0, -0.2], [0.1, 0.5, 0.8], [0.1, -0.5, 0.8]]
+        """
+        ids, annotated = annotated_points(points, ids)
+        layout = cls(name, ids, flip, contours or {}, normaliser=normaliser)
+        if front is not None and front not in layout.ids:
+            raise ValueError(f"front must be one of the layout's ids, not {front}")
+        mean, aligned, turns = align_faces(annotated, layout.ids)
+        shape3d = None
+        try:
+            shape3d = rigid_shape(aligned, turns, flip, None if front is None else layout.ids.index(front))
+        except FlatError as error:
+            warnings.warn(f"layout {name!r} gets no rigid 3-D shape: {error}", stacklevel=2)
+        if flip is not None:
+            check_mirror_order(mean if shape3d is None else shape3d, layout.ids, flip)
+        return cls(name, ids, flip, layout.contours, shape3d, normaliser, fit_box(mean))
 
     def __len__(self) -> int:
         """Number of landmarks L."""
         return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all parts are the same."""
+        return self._content() == other._content() if isinstance(other, Layout) else NotImplemented
+
+    def __hash__(self) -> int:
+        """That of the parts."""
+        return hash(self._content())
+
+    @property
+    def norm(self) -> Normaliser:
+        """What errors are divided by: ``normaliser``, or where that is None :func:`default_normaliser`."""
+        return default_normaliser(self.ids) if self.normaliser is None else self.normaliser
 
     @property
     def boundary_matrix(self) -> NDArray[np.float64]:
@@ -88,12 +203,53 @@ class Layout:
         rows = [row for row, number in enumerate(self.ids) if number in ROBUST_IDS]
         return rows if len(rows) >= 4 else list(range(len(self)))
 
+    @property
+    def pose_rows(self) -> list[int]:
+        """``robust_rows`` where they tell a pose; none without a rigid shape, or where it is flat or of three points.
+
+        >>> Layout("flat", ids=(1, 2, 3, 4, 5), shape3d=np.eye(5, 2) @ np.eye(2, 3)).pose_rows
+        []
+        """
+        rows = self.robust_rows
+        if self.shape3d is None or len(rows) < 4:
+            return []
+        extents = np.linalg.svd(self.shape3d[rows] - self.shape3d[rows].mean(axis=0), compute_uv=False)
+        return rows if extents[2] > _FLAT * extents[0] else []
+
     def to_dict(self) -> dict[str, Any]:
-        """The layout as plain lists and numbers, for JSON."""
-        return {
+        """The layout as plain lists and numbers, for JSON; without ``normaliser`` and ``mean_shape`` of None."""
+        parts: dict[str, Any] = {
             "name": self.name,
             "ids": list(self.ids),
-            "flip": list(self.flip),
+            "flip": None if self.flip is None else list(self.flip),
             "contours": {contour: list(members) for contour, members in self.contours.items()},
             "shape3d": None if self.shape3d is None else self.shape3d.tolist(),
         }
+        if self.norm != default_normaliser(self.ids):
+            parts["normaliser"] = self.norm if isinstance(self.norm, str) else list(self.norm)
+        if self.mean_shape is not None:
+            parts["mean_shape"] = self.mean_shape.tolist()
+        return parts
+
+    def _set(self, part: str, value: object) -> None:
+        object.__setattr__(self, part, value)
+
+    def _content(self) -> Hashable:
+        arrays = (None if a is None else tuple(a.ravel().tolist()) for a in (self.shape3d, self.mean_shape))
+        return (self.name, self.ids, self.flip, tuple(self.contours.items()), self.norm, *arrays)
+
+    def _check_normaliser(self) -> None:
+        norm = self.norm
+        wanted = EYE_CORNER_IDS if norm == "corners" else norm
+        if isinstance(wanted, str):
+            fits = wanted == "lnd_bbox"
+        else:
+            fits = len(set(wanted)) == len(wanted) == 2 and set(wanted) <= set(self.ids)
+        if not fits:
+            raise ValueError(
+                f"layout {self.name!r}: normaliser must be 'corners' (with ids 7 and 12), 'lnd_bbox' or two of the "
+                f"layout's ids, not {norm!r}"
+            )
+
+
+_FLAT = 1e-6  # thickness over length of a rigid shape that counts as flat

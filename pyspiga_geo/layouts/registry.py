@@ -4,7 +4,10 @@ from pyspiga_geo.layouts.ibug68 import IBUG68
 from pyspiga_geo.layouts.layout import Layout
 from pyspiga_geo.layouts.wflw98 import WFLW98
 
-_LAYOUTS = {layout.name: layout for layout in (IBUG68, WFLW98)}
+BUILT_IN = (IBUG68, WFLW98)
+"""The layouts of the package, the smaller first."""
+
+_LAYOUTS = {layout.name: layout for layout in BUILT_IN}
 
 
 def available_layouts() -> list[str]:
@@ -15,13 +18,16 @@ def available_layouts() -> list[str]:
 def register_layout(layout: Layout) -> Layout:
     """Make a layout of one's own known by its name, so that configurations and checkpoints can name it.
 
+    Returns:
+        The layout, or the equal one that was registered before.
+
     Raises:
-        ValueError: when another layout already has this name.
+        ValueError: when a layout with other parts already has this name.
     """
-    if _LAYOUTS.get(layout.name, layout) is not layout:
-        raise ValueError(f"a layout named {layout.name!r} exists already")
-    _LAYOUTS[layout.name] = layout
-    return layout
+    known = _LAYOUTS.setdefault(layout.name, layout)
+    if known != layout:
+        raise ValueError(f"another layout named {layout.name!r} exists already")
+    return known
 
 
 def get_layout(layout: str | Layout) -> Layout:

@@ -1,6 +1,6 @@
 """SPIGA: backbone, start and cascade, with presets, checkpoints and the authors' weights."""
 
-from pyspiga_geo.models.backbones import (
+from pyspiga_geo.backbones import (
     Backbone,
     BackboneOutput,
     MultitaskHourglass,

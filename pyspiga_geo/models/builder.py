@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import EncoderDecoder, MultitaskHourglass, PoseHead
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.models.backbones import MultitaskHourglass, PoseHead
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
 from pyspiga_geo.nn import SPIGACascade
@@ -27,11 +27,15 @@ def _hourglass(config: SPIGAConfig, layout: Layout) -> nn.Module:
     )
 
 
+def _encoder_decoder(config: SPIGAConfig, layout: Layout) -> nn.Module:
+    return EncoderDecoder(_boundaries(layout), pose=layout.shape3d is not None, **config.backbone_options)
+
+
 def _boundaries(layout: Layout) -> Tensor:
     return torch.tensor(layout.boundary_matrix, dtype=torch.get_default_dtype())
 
 
-_BACKBONES: dict[str, BackboneFactory] = {"hourglass": _hourglass}
+_BACKBONES: dict[str, BackboneFactory] = {"hourglass": _hourglass, "encoder_decoder": _encoder_decoder}
 
 
 def register_backbone(name: str, factory: BackboneFactory) -> None:
@@ -78,7 +82,7 @@ def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:
         if layout.shape3d is None:
             raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does without")
         return PosedShape(layout.shape3d, config.map_size, config.focal_ratio)
-    mean = getattr(layout, "mean_shape", None)
+    mean = layout.mean_shape
     if mean is None:
         raise ValueError(f"layout {layout.name!r} has no mean shape, which start='mean' needs")
     return MeanShape(0.5 + np.asarray(mean) / config.crop_scale)

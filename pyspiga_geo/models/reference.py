@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones.hourglass import Residual
 from pyspiga_geo.layouts import IBUG68, WFLW98, Layout
-from pyspiga_geo.models.backbones.hourglass import Residual
 from pyspiga_geo.models.config import make_config
 from pyspiga_geo.nn import LandmarkAttention
 

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.models.builder import build_parts, coarse_to_fine
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput

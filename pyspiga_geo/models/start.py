@@ -6,8 +6,8 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.geometry import camera_matrix, project
-from pyspiga_geo.models.backbones import BackboneOutput, StackOutput
 
 
 class Start(Protocol):

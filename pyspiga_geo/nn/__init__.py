@@ -8,7 +8,6 @@ from pyspiga_geo.nn.mlp import NORMS, NodeMLP
 from pyspiga_geo.nn.position import (
     POSITIONS,
     LearnedPosition,
-    NoPosition,
     PooledPositionEncoder,
     PositionFactory,
     RelativePositionEncoder,
@@ -19,28 +18,9 @@ from pyspiga_geo.nn.step_regressor import BOUNDS, StepOutput, StepRegressor
 from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow, sample_windows
 
 __all__ = [
-    "BOUNDS",
-    "CONVS",
-    "CascadeOutput",
-    "ConvFactory",
-    "GraphBlock",
-    "HeatmapWindow",
-    "LandmarkAttention",
-    "LearnedPosition",
-    "NORMS",
-    "NoMessage",
-    "NoPosition",
-    "NodeMLP",
-    "POSITIONS",
-    "PooledPositionEncoder",
-    "PositionFactory",
-    "RelativePositionEncoder",
-    "SPIGACascade",
-    "StaticGraphConv",
-    "StepOutput",
-    "StepRegressor",
-    "VisualWindow",
-    "make_conv",
-    "make_position",
-    "sample_windows",
-]
+    "BOUNDS", "CONVS", "NORMS", "POSITIONS",
+    "SPIGACascade", "CascadeOutput", "StepRegressor", "StepOutput", "GraphBlock", "NodeMLP",
+    "LandmarkAttention", "NoMessage", "StaticGraphConv", "make_conv", "ConvFactory",
+    "RelativePositionEncoder", "LearnedPosition", "PooledPositionEncoder", "make_position", "PositionFactory",
+    "VisualWindow", "HeatmapWindow", "sample_windows",
+]  # fmt: skip

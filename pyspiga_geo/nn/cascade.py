@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,13 @@ from pyspiga_geo.nn.checks import check_shape
 from pyspiga_geo.nn.convs import ConvFactory, make_conv
 from pyspiga_geo.nn.graph_block import GraphBlock
 from pyspiga_geo.nn.mlp import NodeMLP
-from pyspiga_geo.nn.node_batch import as_node_batch
+from pyspiga_geo.nn.node_batch import NodeBatch, as_node_batch
 from pyspiga_geo.nn.position import PositionFactory, make_position
 from pyspiga_geo.nn.step_regressor import StepRegressor
 from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
 
-T = TypeVar("T")
+SPACE = ("D", "H", "W")
+"""Axes of a volume; a map has the last two."""
 
 
 class CascadeOutput(NamedTuple):
@@ -36,9 +37,8 @@ class CascadeOutput(NamedTuple):
     """Node features [..., hidden_channels] of the last step, for a head of one's own; None without steps."""
 
 
-_pytree._register_namedtuple(
-    CascadeOutput, serialized_type_name="pyspiga_geo.nn.CascadeOutput"
-)  # for torch.export.save
+# For torch.export.save.
+_pytree._register_namedtuple(CascadeOutput, serialized_type_name="pyspiga_geo.nn.CascadeOutput")
 
 
 class SPIGACascade(nn.Module):
@@ -52,15 +52,14 @@ class SPIGACascade(nn.Module):
         num_steps: K.
         num_layers: graph layers of a step.
         heads: attention heads.
-        conv: graph operator: a name (``"attention"``, ``"gcn"``, ``"gat"``, ``"gatv2"``, ``"sage"``, ``"gin"``,
-            ``"transformer"``, ``"none"``) or a function (in_channels, out_channels) -> module; or a sequence, one per
-            step.
+        conv: graph operator: ``"attention"``, ``"gcn"``, ``"gat"``, ``"gatv2"``, ``"sage"``, ``"gin"``,
+            ``"transformer"``, ``"none"``, or a function (:func:`make_conv`); or a sequence, one per step.
         dim: 2 for maps, 3 for volumes.
         window: w of the first step as a fraction of the map; step t uses w / 2^t and moves at most half of it. A
             sequence gives each step its own.
-        position: what a landmark is told of its place among the others: ``"ordered"`` (paper,
-            :class:`RelativePositionEncoder`), ``"learned"`` (:class:`LearnedPosition`), ``"pooled"``
-            (:class:`PooledPositionEncoder`), ``"none"``, a function (channels) -> module, or a module.
+        position: how a landmark knows its place: ``"ordered"`` (paper, :class:`RelativePositionEncoder`),
+            ``"learned"`` (:class:`LearnedPosition`), ``"pooled"`` (:class:`PooledPositionEncoder`), ``"none"``, a
+            function (channels) -> module, or a module.
         in_channels: size of extra node features ``x``, 0 for none.
         edge_dim: size of edge features, for operators that take them.
         norm: of the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.
@@ -123,13 +122,11 @@ class SPIGACascade(nn.Module):
         heatmap_windows: bool = False,
     ) -> None:
         super().__init__()
-        for name, size in (
-            ("num_steps", num_steps),
-            ("num_layers", num_layers),
-            ("in_channels", in_channels),
-        ):
-            if size < 0:
-                raise ValueError(f"{name} must be 0 or more, got {size}")
+        least = {"num_steps": 0, "num_layers": 0, "in_channels": 0, "node_channels": 1, "hidden_channels": 1}
+        sizes = (num_steps, num_layers, in_channels, node_channels, hidden_channels)
+        for (name, smallest), size in zip(least.items(), sizes, strict=True):
+            if size < smallest:
+                raise ValueError(f"{name} must be {smallest} or more, got {size}")
         if dim not in (2, 3):
             raise ValueError(f"dim must be 2 or 3, got {dim}")
         self.num_landmarks = num_landmarks
@@ -138,28 +135,22 @@ class SPIGACascade(nn.Module):
         self.heatmap_windows = heatmap_windows
         self.num_steps = num_steps
         self.feature_channels = _per_step("feature_channels", feature_channels, num_steps)
-        halving = isinstance(window, int | float)
-        self.windows = [
-            w / 2**t if halving else w for t, w in enumerate(_per_step("window", window, num_steps))
-        ]
+        shrinking = 1.0 if isinstance(window, Sequence) else 0.5
+        windows = _per_step("window", window, num_steps)
+        self.windows = [float(w) * shrinking**t for t, w in enumerate(windows)]
         if not all(math.isfinite(w) and w > 0 for w in self.windows):
             raise ValueError(f"window must be positive, got {window}")
         convs = _per_step("conv", conv, num_steps)
         if share_steps and (len(set(convs)) > 1 or len(set(self.feature_channels)) > 1):
             raise ValueError("share_steps needs the same conv and the same feature_channels in every step")
 
+        options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
+        options |= {"include_self": include_self, "scale": scale, "out_proj": out_proj}
+        widths = [node_channels] + [hidden_channels] * num_layers
+        narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
+
         def step(channels: int, operator: str | ConvFactory) -> StepRegressor:
-            factory = make_conv(
-                operator,
-                heads=heads,
-                include_self=include_self,
-                scale=scale,
-                out_proj=out_proj,
-                edge_dim=edge_dim,
-                dropout=dropout,
-            )
-            widths = [node_channels] + [hidden_channels] * num_layers
-            narrowing = [max(hidden_channels // divisor, 2) for divisor in (1, 2, 4, 8)]
+            factory = make_conv(operator, **options)
             return StepRegressor(
                 VisualWindow(channels, node_channels, samples, dim=dim),
                 make_position(position, num_landmarks, node_channels, dim, norm),
@@ -197,72 +188,49 @@ class SPIGACascade(nn.Module):
         With ``detach_steps`` no gradient runs from a step into the one before, nor into ``pos``: each step learns
         to correct what it is given. Positions are counted in single precision or better, whatever that of the layers.
         """
-        maps = self._maps(feature_map)
-        pos = pos.to(torch.promote_types(pos.dtype, torch.float32))
-        batch_size = maps[0].size(0) if maps else pos.size(0)
-        nodes = as_node_batch(
-            pos,
-            edge_index,
-            batch_size,
-            self.num_landmarks,
-            self.dim,
-            batch=batch,
-            x=x,
-            in_channels=self.in_channels,
-            mask=mask,
-        )
-        self._check_heatmaps(heatmaps, nodes.pos, nodes.batch)
+        maps, batch_size = self._maps(feature_map)
+        precise = pos.to(torch.promote_types(pos.dtype, torch.float32))
+        sizes = self.num_landmarks, self.dim, self.in_channels
+        nodes = as_node_batch(precise, edge_index, batch_size, sizes, batch, x, mask)
+        heatmaps = self._heatmaps(heatmaps, nodes, batch_size)
+        given: dict[str, Any] = {"x": nodes.x, "edge_attr": edge_attr, "heatmaps": heatmaps}
+        given |= {"batch": nodes.batch, "mask": nodes.mask, "return_attention": return_attention}
         pos, features = nodes.pos, None
         steps: list[Tensor] = []
         attention: list[Any] = []
         for number, (feature, window) in enumerate(zip(maps, self.windows, strict=True)):
-            if detach_steps:
-                pos = pos.detach()
             step = self.steps[min(number, len(self.steps) - 1)]
-            moved, features, alphas = step(
-                pos,
-                feature,
-                window,
-                nodes.edge_index,
-                batch=nodes.batch,
-                x=nodes.x,
-                edge_attr=edge_attr,
-                mask=nodes.mask,
-                heatmaps=heatmaps,
-                return_attention=return_attention,
-            )
-            pos = pos + moved  # x_t = x_{t-1} + dx_t
+            pos = pos.detach() if detach_steps else pos
+            move, features, alphas = step(pos, feature, window, nodes.edge_index, **given)
+            pos = pos + move  # x_t = x_{t-1} + dx_t
             attention += alphas
             steps.append(nodes.moved(pos))
         last = None if features is None else nodes.features(features)
         return CascadeOutput(nodes.moved(pos), steps, attention if return_attention else None, last)
 
-    def _maps(self, feature_map: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        """One map per step."""
+    def _maps(self, feature_map: Any) -> tuple[list[Tensor], int]:
+        """One map per step, and the number of items."""
         one = isinstance(feature_map, Tensor)
-        maps = [feature_map] * self.num_steps if isinstance(feature_map, Tensor) else list(feature_map)
-        if len(maps) != self.num_steps:
-            raise ValueError(
-                f"feature_map must be one map or {self.num_steps}, one per step, got {len(maps)}"
-            )
-        space = ["H", "W"] if self.dim == 2 else ["D", "H", "W"]
-        items: int | str = "B"
-        for number, (each, channels) in enumerate(zip(maps, self.feature_channels, strict=True)):
-            name = "feature_map" if one else f"feature_map[{number}]"
-            check_shape(name, each, [items, channels, *space])
-            items = each.size(0)
-        return maps
+        maps = _per_step("feature_map", feature_map, self.num_steps)
+        batch_size = (feature_map if one else maps[0]).size(0)
+        for step, (each, channels) in enumerate(zip(maps, self.feature_channels, strict=True)):
+            shape = [batch_size if step else "B", channels, *SPACE[-self.dim :]]
+            check_shape("feature_map" if one else f"feature_map[{step}]", each, shape)
+        return maps, batch_size
 
-    def _check_heatmaps(self, heatmaps: Tensor | None, pos: Tensor, batch: Tensor | None) -> None:
+    def _heatmaps(self, heatmaps: Tensor | None, nodes: NodeBatch, batch_size: int) -> Tensor | None:
+        """Check heatmaps; those of landmarks that do not exist are blank."""
         if (heatmaps is not None) != self.heatmap_windows:
             wanted = "needs" if self.heatmap_windows else "has no windows on"
             raise ValueError(f"this cascade {wanted} heatmaps (heatmap_windows={self.heatmap_windows})")
         if heatmaps is not None:
-            space = ["H", "W"] if self.dim == 2 else ["D", "H", "W"]
-            check_shape("heatmaps", heatmaps, [*(pos.shape[:2] if batch is None else ["B", "L"]), *space])
+            present = nodes.present(batch_size)
+            check_shape("heatmaps", heatmaps, [*present.shape, *SPACE[-self.dim :]])
+            heatmaps = heatmaps.masked_fill(~present[(...,) + (None,) * self.dim], 0)
+        return heatmaps
 
 
-def _per_step(name: str, value: T | Sequence[T], num_steps: int) -> list[T]:
+def _per_step(name: str, value: Any, num_steps: int) -> list[Any]:
     """One value per step; a single one serves all."""
     if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * num_steps

@@ -26,21 +26,11 @@ class NoMessage(nn.Module):
         super().__init__()
         self.out_channels = out_channels
 
-    def forward(
-        self, x: Tensor, edge_index: Tensor | None = None, *, return_attention_weights: bool = False, **_: Any
-    ) -> Tensor:
+    def forward(self, x: Tensor, *_: Any, return_attention_weights: bool = False, **__: Any) -> Tensor:
         """Zeros of the shape of x with the output channels."""
         if return_attention_weights:
             raise ValueError("NoMessage has no attention weights to return")
         return x.new_zeros(*x.shape[:-1], self.out_channels)
-
-
-def _static(factory: ConvFactory) -> ConvFactory:
-    def make(in_channels: int, out_channels: int) -> nn.Module:
-        operator = factory(in_channels, out_channels)
-        return operator if getattr(operator, "static_graphs", False) else StaticGraphConv(operator)
-
-    return make
 
 
 @keyword_hint
@@ -56,22 +46,22 @@ def make_conv(
 ) -> ConvFactory:
     """Turn the name of a graph operator into a function (in_channels, out_channels) -> module.
 
-    The modules are called as ``module(x, edge_index)`` with x ``[N, C]`` or ``[B, L, C]``. Self-loops in
-    ``edge_index`` mean the same to all operators with a name: nothing; ``include_self`` decides.
+    The modules are called as :class:`LandmarkAttention` is. Self-loops in ``edge_index`` mean the same to all
+    operators with a name: nothing; ``include_self`` decides.
 
     Args:
-        conv: one of ``CONVS``, or a function (in_channels, out_channels) -> module that is called as
-            ``module(x, edge_index)`` with x [N, C]; the options are then its own business.
+        conv: one of ``CONVS``, or a function (in_channels, out_channels) -> module, called as ``module(x, edge_index)``
+            with x [N, C]; the options are then its own business.
         heads: heads of the operators that have heads.
         include_self: whether a node's own features are part of its message, where the operator has a choice (gin
             always counts them).
-        scale: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
-        out_proj: see :class:`~pyspiga_geo.nn.LandmarkAttention`; others do not use it.
+        scale: of attention.
+        out_proj: of attention.
         edge_dim: size of the edge features of attention, gat, gatv2 and transformer. gcn takes weights [E].
         dropout: of the attention weights of the operators that have some.
 
     Raises:
-        ValueError: for an unknown name; from the function returned, for heads that do not divide the channels.
+        ValueError: for an unknown name or option; when called, for heads that do not divide the channels.
 
     Example:
         >>> make_conv("gcn")(16, 32)
@@ -79,47 +69,48 @@ def make_conv(
           (conv): GCNConv(16, 32)
         )
     """
-    if callable(conv):
-        return _static(conv)
-    if conv not in CONVS:
+    if heads < 1:
+        raise ValueError(f"heads must be 1 or more, got {heads}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
+    if isinstance(conv, nn.Module) or (not callable(conv) and conv not in CONVS):
         raise ValueError(
             f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module"
         )
+    options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
 
     def make(in_channels: int, out_channels: int) -> nn.Module:
+        if callable(conv):
+            operator = conv(in_channels, out_channels)
+            return operator if getattr(operator, "static_graphs", False) else StaticGraphConv(operator)
+        if conv == "none":
+            return NoMessage(out_channels)
         if conv == "attention":
             return LandmarkAttention(
                 in_channels,
                 out_channels,
-                heads,
                 include_self=include_self,
                 scale=scale,
                 out_proj=out_proj,
-                edge_dim=edge_dim,
-                dropout=dropout,
+                **options,
             )
-        if conv == "none":
-            return NoMessage(out_channels)
+        layer: nn.Module
         if conv == "gcn":
             layer = GCNConv(in_channels, out_channels, add_self_loops=include_self)
         elif conv == "sage":
             layer = SAGEConv(in_channels, out_channels, root_weight=include_self)
         elif conv == "gin":
             layer = GINConv(nn.Linear(in_channels, out_channels))
+        elif out_channels % heads:
+            raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
+        elif conv == "transformer":
+            layer = TransformerConv(in_channels, out_channels // heads, root_weight=include_self, **options)
+            layer.lin_skip.requires_grad_(
+                include_self
+            )  # PyG makes it in any case, DDP waits for its gradient
         else:
-            if heads < 1 or out_channels % heads:
-                raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
-            options = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
-            if conv == "transformer":
-                layer = TransformerConv(
-                    in_channels, out_channels // heads, root_weight=include_self, **options
-                )
-                layer.lin_skip.requires_grad_(
-                    include_self
-                )  # PyG makes it in any case, DDP waits for its gradient
-            else:
-                kind = GATConv if conv == "gat" else GATv2Conv
-                layer = kind(in_channels, out_channels // heads, add_self_loops=include_self, **options)
+            kind = GATConv if conv == "gat" else GATv2Conv
+            layer = kind(in_channels, out_channels // heads, add_self_loops=include_self, **options)
         return StaticGraphConv(layer, ignore_self_loops=True)
 
     return make

@@ -20,14 +20,8 @@ class GraphBlock(nn.Module):
     Args:
         in_channels: node features in; messages have the same size.
         out_channels: node features out.
-        conv: graph operator: a name, or a function (in_channels, out_channels) -> module; :func:`make_conv` gives one
-            with options.
+        conv: graph operator, as :func:`make_conv` takes it; what it returns is one, with options.
         norm: of the MLP (:class:`NodeMLP`).
-
-    Shapes:
-        - **x**: ``[N, in_channels]`` or static ``[B, L, in_channels]``
-        - **edge_index**: ``[2, E]`` or None (complete graph)
-        - **output**: like x, with ``out_channels``
 
     Raises:
         ValueError: when attention is asked of an operator that has none, or messages have a wrong size.
@@ -51,29 +45,22 @@ class GraphBlock(nn.Module):
         self.skip: nn.Module = nn.Identity() if same else nn.Linear(in_channels, out_channels)
 
     def forward(
-        self,
-        x: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        edge_attr: Tensor | None = None,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
-        return_attention_weights: bool = False,
+        self, x: Tensor, edge_index: Any = None, *, return_attention_weights: bool = False, **options: Any
     ) -> Any:
-        """Return the updated features; with ``return_attention_weights`` also the attention of the layer."""
-        given = {"edge_attr": edge_attr, "mask": mask, "batch": batch}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if not return_attention_weights:
-            return self._updated(x, self.conv(x, edge_index, **options), mask)
-        message, attention = self.conv(x, edge_index, **options, return_attention_weights=True)
-        return self._updated(x, message, mask), attention
+        """Update features [N, C] or [B, L, C]; with ``return_attention_weights`` also return the layer's attention.
 
-    def _updated(self, x: Tensor, message: Tensor, mask: Tensor | None) -> Tensor:
+        ``edge_index`` and the options that are not None (``edge_attr``, ``mask``, ``batch``) go to the operator.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if return_attention_weights:
+            message, attention = self.conv(x, edge_index, **given, return_attention_weights=True)
+        else:
+            message, attention = self.conv(x, edge_index, **given), None
         if message.shape != x.shape:
             name = type(getattr(self.conv, "conv", self.conv)).__name__
             raise ValueError(
                 f"{name} must return messages of {x.size(-1)} channels, got {message.size(-1)}: a convolution whose "
                 "heads multiply its channels needs out_channels / heads"
             )
-        out: Tensor = self.skip(x) + self.update(torch.cat([x, message], dim=-1), mask)
-        return out
+        x = self.skip(x) + self.update(torch.cat([x, message], dim=-1), given.get("mask"))
+        return (x, attention) if return_attention_weights else x

@@ -33,23 +33,17 @@ class NodeMLP(nn.Module):
         if norm not in NORMS:
             raise ValueError(f"unknown norm {norm!r}; known: {', '.join(NORMS)}")
         options = {"mode": "node"} if norm == "layer_norm" else None
-        self.mlp = MLP(
-            list(channels),
-            norm=None if norm == "none" else norm,
-            norm_kwargs=options,
-            act="relu",
-            plain_last=True,
-            dropout=0.0,
-        )
-        self.counts_nodes = norm == "batch_norm"
+        kind = None if norm == "none" else norm
+        self.mlp = MLP(list(channels), norm=kind, norm_kwargs=options, act="relu", dropout=0.0)
+        self.norm = norm
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map [..., channels[0]] to [..., channels[-1]]; ``mask`` [...] bool are the nodes that exist."""
         nodes = x.reshape(-1, x.size(-1)).to(self.mlp.lins[0].weight.dtype)  # positions may be more precise
-        if mask is not None and self.counts_nodes and self.training:
+        if mask is not None and self.norm == "batch_norm" and self.training:
             rows = mask.flatten().nonzero().squeeze(1)
             seen: Tensor = self.mlp(nodes[rows])
-            out = seen.new_zeros(len(nodes), seen.size(-1)).index_copy(0, rows, seen)
+            out = seen.new_zeros(nodes.size(0), seen.size(-1)).index_copy(0, rows, seen)
         else:
             out = self.mlp(nodes)
-        return out.reshape(*x.shape[:-1], out.size(-1))
+        return out.unflatten(0, x.shape[:-1])

@@ -1,31 +1,33 @@
 """What a landmark is told of its place among the others: encodings of positions, chosen by name.
 
-All are called as ``module(pos, edge_index, mask=mask, batch=batch)`` with positions ``[B, L, d]`` (or ``[N, d]`` with
-``batch``) and return ``[B, L, channels]`` (or ``[N, channels]``).
+All are called as ``module(pos, edge_index, mask=mask, batch=batch)``: ``pos`` [B, L, d], pixel index divided by
+resolution, or [N, d] with edges of their own and ``batch`` [N]; ``mask`` bool, the landmarks that exist. They return
+a vector for each landmark.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from pyspiga_geo.graph import batch_edges, complete_edges
-from pyspiga_geo.nn.checks import check_shape
+from pyspiga_geo.nn.checks import as_edges, check_shape
 from pyspiga_geo.nn.mlp import NodeMLP
 
 POSITIONS = ("ordered", "learned", "pooled", "none")
 """Position encodings that :func:`make_position` knows by name."""
 
 PositionFactory = Callable[[int], nn.Module]
-"""A function (channels) -> module, which is called as ``module(pos, edge_index, mask=mask, batch=batch)``."""
+"""A function (channels) -> module."""
 
 
 class RelativePositionEncoder(nn.Module):
     r"""Embed the displacements of each landmark to all others: r_i = MLP(p_i - p_j for j != i, in order).
 
-    The L - 1 displacements are laid side by side, so that the encoding knows which landmark is which; it
-    needs a fixed, ordered set of landmarks.
+    The L - 1 displacements are laid side by side, so that the encoding knows which landmark is which; it needs a
+    fixed, ordered set of landmarks. Displacements to landmarks that do not exist are 0.
 
     Args:
         num_landmarks: L, two or more.
@@ -33,11 +35,6 @@ class RelativePositionEncoder(nn.Module):
         hidden_channels: sizes of the layers between.
         dim: coordinates of a position.
         norm: of the MLP (:class:`NodeMLP`).
-
-    Shapes:
-        - **pos**: ``[B, L, dim]``
-        - **mask**: ``[B, L]`` bool; displacements to landmarks that do not exist are 0
-        - **output**: ``[B, L, out_channels]``
 
     Raises:
         ValueError: for fewer than two landmarks, or positions of another number of them.
@@ -62,39 +59,25 @@ class RelativePositionEncoder(nn.Module):
         self.num_landmarks = num_landmarks
         self.mlp = NodeMLP([dim * (num_landmarks - 1), *hidden_channels, out_channels], norm)
 
-    def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, pos: Tensor, *_: Any, mask: Tensor | None = None, **__: Any) -> Tensor:
         """Embed positions; the edges do not matter."""
-        static = pos.unflatten(0, (-1, self.num_landmarks)) if pos.dim() == 2 else pos
-        check_shape("pos", static, ["B", self.num_landmarks, "d"])
+        static = _by_items(pos, self.num_landmarks)
         row = torch.arange(self.num_landmarks, device=pos.device)
         others = row[:-1] + (row[:-1] >= row[:, None])  # [L, L - 1]: all but itself
         displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
         if mask is not None:
-            displacement = displacement.masked_fill(~mask[:, others, None], 0)
-        out: Tensor = self.mlp(displacement.flatten(2), mask)
-        return out.flatten(0, 1) if pos.dim() == 2 else out
+            displacement = displacement.masked_fill(~mask.view(static.shape[:2])[:, others, None], 0)
+        told = displacement.flatten(2)
+        return self.mlp(told.flatten(0, 1) if pos.dim() == 2 else told, mask)
 
 
 class LearnedPosition(nn.Module):
-    """A vector for each landmark, the same wherever it is; as sparse local patch transformers have it.
-
-    Xia et al., `"Sparse Local Patch Transformer for Robust Face Alignment and Landmarks Inherent Relation Learning"
-    <https://arxiv.org/abs/2203.06541>`_, CVPR 2022.
+    """A vector for each landmark, the same wherever it is, as in `"Sparse Local Patch Transformer for Robust Face
+    Alignment and Landmarks Inherent Relation Learning" <https://arxiv.org/abs/2203.06541>`_ (CVPR 2022).
 
     Args:
         num_landmarks: L.
         out_channels: size of the vectors.
-
-    Shapes:
-        - **pos**: ``[B, L, d]``, of which only the shape matters
-        - **output**: ``[B, L, out_channels]``
 
     Raises:
         ValueError: for positions of another number of landmarks.
@@ -109,37 +92,23 @@ class LearnedPosition(nn.Module):
         self.vectors = nn.Parameter(torch.empty(num_landmarks, out_channels))
         nn.init.normal_(self.vectors, std=0.02)
 
-    def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        static = pos.unflatten(0, (-1, len(self.vectors))) if pos.dim() == 2 else pos
-        check_shape("pos", static, ["B", len(self.vectors), "d"])
-        out = self.vectors.expand(len(static), -1, -1)
-        return out.flatten(0, 1) if pos.dim() == 2 else out
+        vectors = self.vectors.expand(_by_items(pos, self.vectors.size(0)).size(0), -1, -1)
+        return vectors.flatten(0, 1) if pos.dim() == 2 else vectors
 
 
 class PooledPositionEncoder(nn.Module):
     r"""Embed the displacements to the neighbours in any order: r_i = mean over j of MLP(p_i - p_j).
 
-    Permutation-equivariant, and for any number of landmarks. Nodes without a neighbour get zero.
+    Permutation-equivariant, and for any number of landmarks. Landmarks without a neighbour get zero. Without edges
+    all landmarks (of an item) are neighbours.
 
     Args:
         out_channels: size of the embedding.
         hidden_channels: sizes of the layers between.
         dim: coordinates of a position.
-        norm: of the MLP (:class:`NodeMLP`).
-
-    Shapes:
-        - **pos**: ``[B, L, dim]``, or ``[N, dim]`` with ``batch`` [N]
-        - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph
-        - **mask**: ``[B, L]`` bool, the landmarks that exist
-        - **output**: ``[B, L, out_channels]`` or ``[N, out_channels]``
+        norm: of the MLP (:class:`NodeMLP`), over all displacements.
 
     Example:
         >>> PooledPositionEncoder(32)(torch.rand(4, 68, 2)).shape
@@ -158,71 +127,40 @@ class PooledPositionEncoder(nn.Module):
         self.mlp = NodeMLP([dim, *hidden_channels, out_channels], norm)
 
     def forward(
-        self,
-        pos: Tensor,
-        edge_index: Tensor | None = None,
-        *,
-        mask: Tensor | None = None,
-        batch: Tensor | None = None,
+        self, pos: Tensor, edge_index: Any = None, *, mask: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """Embed positions."""
-        edges = complete_edges(pos.size(-2), pos.device) if edge_index is None else edge_index
-        nodes = pos
-        if pos.dim() == 3:
-            nodes, edges = pos.flatten(0, 1), batch_edges(edges, pos.size(1), len(pos))
-        elif edge_index is None and batch is not None:
-            edges = edges[:, batch[edges[0]] == batch[edges[1]]]
+        nodes, num_nodes = pos.reshape(-1, pos.size(-1)), pos.size(-2)
         if edge_index is not None:
+            edges = as_edges(edge_index, num_nodes, num_nodes)
             edges = edges[:, edges[0] != edges[1]]  # a displacement to itself says nothing
+        else:
+            edges = complete_edges(num_nodes, pos.device)
+            edges = edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
+        edges = batch_edges(edges, num_nodes, pos.size(0) if pos.dim() == 3 else 1)
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
-        source, target = edges
-        embedded = self.mlp(nodes[target] - nodes[source])
-        out: Tensor = scatter(embedded, target, dim_size=len(nodes), reduce="mean")
-        return out.unflatten(0, pos.shape[:2]) if pos.dim() == 3 else out
-
-
-class NoPosition(nn.Module):
-    """Tell the landmarks nothing of their places.
-
-    Args:
-        out_channels: size of the zeros.
-    """
-
-    def __init__(self, out_channels: int) -> None:
-        super().__init__()
-        self.out_channels = out_channels
-
-    def forward(self, pos: Tensor, *_: Tensor | None, **__: Tensor | None) -> Tensor:
-        """Zeros [..., out_channels]."""
-        return pos.new_zeros(*pos.shape[:-1], self.out_channels)
+        embedded = self.mlp(nodes[edges[1]] - nodes[edges[0]])
+        out: Tensor = scatter(embedded, edges[1], dim_size=nodes.size(0), reduce="mean")
+        return out.unflatten(0, pos.shape[:-1])
 
 
 def make_position(
     position: str | PositionFactory, num_landmarks: int | None, channels: int, dim: int, norm: str
-) -> nn.Module:
-    """Build the position encoding of a step.
-
-    Args:
-        position: one of ``POSITIONS``, a function (channels) -> module, or a module, which all steps then share.
-        num_landmarks: L, or None for any number.
-        channels: size of the encoding.
-        dim: coordinates of a position.
-        norm: of the MLPs (:class:`NodeMLP`).
+) -> nn.Module | None:
+    """Build the position encoding of a step: of a name, a function, or a module, which all steps then share.
 
     Raises:
         ValueError: for an unknown name, or an encoding that needs to know the number of landmarks.
     """
-    if isinstance(position, nn.Module):
-        return position
-    if callable(position):
-        return position(channels)
+    if not isinstance(position, str):
+        return position if isinstance(position, nn.Module) else position(channels)
     if position not in POSITIONS:
         raise ValueError(
             f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function"
         )
     if position == "none":
-        return NoPosition(channels)
+        return None
     if position == "pooled":
         return PooledPositionEncoder(channels, dim=dim, norm=norm)
     if num_landmarks is None:
@@ -230,3 +168,10 @@ def make_position(
     if position == "learned":
         return LearnedPosition(num_landmarks, channels)
     return RelativePositionEncoder(num_landmarks, channels, dim=dim, norm=norm)
+
+
+def _by_items(pos: Tensor, num_landmarks: int) -> Tensor:
+    whole = pos.dim() == 2 and pos.size(0) % num_landmarks == 0
+    static = pos.unflatten(0, (-1, num_landmarks)) if whole else pos
+    check_shape("pos", static, ["B", num_landmarks, "d"])
+    return static

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import is_torch_sparse_tensor
-from torch_geometric.utils.sparse import to_edge_index
 
 from pyspiga_geo.graph import batch_edges, complete_edges
 from pyspiga_geo.keywords import keyword_hint
-from pyspiga_geo.nn.checks import check_edges, check_mask, check_shape
+from pyspiga_geo.nn.attention_bias import dense_attention
+from pyspiga_geo.nn.checks import as_edges, check_batch, check_mask, check_shape
+from pyspiga_geo.nn.node_batch import within_items
 
 
 class StaticGraphConv(nn.Module):
@@ -18,20 +18,16 @@ class StaticGraphConv(nn.Module):
 
     PyG's convolutions differ in what they do with static graphs: some refuse them, some are silently wrong. The
     convolution gets what its ``forward`` takes: ``batch`` is made for it, ``edge_attr`` goes to an argument of this
-    name or to ``edge_weight``, and its attention is brought into matrices. An operator with an attribute
-    ``static_graphs = True`` (:class:`~pyspiga_geo.nn.LandmarkAttention`) is called as it is.
+    name or to ``edge_weight``, and its attention is brought into matrices.
 
     Args:
         conv: called as ``conv(x, edge_index, ...)`` with x [N, C].
         ignore_self_loops: whether self-loops in ``edge_index`` are left out.
 
     Shapes:
-        - **x**: ``[B, L, C]``, or ``[N, C]``, on which the convolution is called directly
-        - **edge_index**: ``[2, E]`` (source, target) or a sparse ``adj_t``, whose values are ignored; None: the
-          complete graph
+        - **x**, **edge_index**, **mask**, **batch**: as :class:`LandmarkAttention` takes them
         - **edge_attr**: ``[E, D]`` or ``[B, E, D]``; ``[E]`` or ``[B, E]`` where the convolution takes ``edge_weight``
-        - **mask**: ``[B, L]`` bool, the nodes that exist; the others send nothing and receive zero
-        - **output**: like x with the convolution's output channels
+        - **output**: like x with the convolution's output channels, zero for nodes that do not exist
         - **attention**: ``[B, heads, L, L]``, row i over the sources j; of ``[N, C]`` the convolution's own
 
     Raises:
@@ -51,7 +47,6 @@ class StaticGraphConv(nn.Module):
         self.conv = conv
         self.ignore_self_loops = ignore_self_loops
         parameters = inspect.signature(conv.forward).parameters
-        self._as_it_is = getattr(conv, "static_graphs", False)
         self._takes = set(parameters)
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
             self._takes.add("edge_attr")  # GPSConv hands it to the convolution within
@@ -68,98 +63,65 @@ class StaticGraphConv(nn.Module):
         return_attention_weights: bool = False,
     ) -> Any:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
-        if return_attention_weights and "return_attention_weights" not in self._takes:
+        options: dict[str, Any] = {"return_attention_weights": True} if return_attention_weights else {}
+        if not self._takes.issuperset(options):
             raise ValueError(f"{type(self.conv).__name__} has no attention weights to return")
-        if self._as_it_is:
-            given = {"edge_attr": edge_attr, "mask": mask, "batch": batch}
-            options = {name: value for name, value in given.items() if value is not None}
-            if return_attention_weights:
-                options["return_attention_weights"] = True
-            return self.conv(x, edge_index, **options)
-        edges = self._edges(x, edge_index, batch)
-        weights = None if edge_attr is None else self._per_edge(edge_attr, edges.size(1), x)
-        if self.ignore_self_loops and edge_index is not None:
-            kept = (edges[0] != edges[1]).nonzero().squeeze(1)
-            edges, weights = edges[:, kept], None if weights is None else weights.index_select(-2, kept)
-        check_mask("mask", mask, x.shape[:-1])
-        return self._run(x, edges, weights, mask, batch, return_attention_weights)
-
-    def _run(
-        self,
-        x: Tensor,
-        edges: Tensor,
-        weights: Tensor | None,
-        mask: Tensor | None,
-        batch: Tensor | None,
-        need: bool,
-    ) -> Any:
-        """Call the convolution on one graph of the nodes of all items; those that do not exist are not in it."""
+        if batch is not None and edge_index is None:
+            return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)
+        check_shape("x", x, ["N", "C"], ["B", "L", "C"])
         static, num_nodes = x.dim() == 3, x.size(-2)
-        nodes, size = x.reshape(-1, x.size(-1)), len(x) if static else 1
-        if static:
-            edges = batch_edges(edges, num_nodes, size)
-            batch = torch.arange(size, device=x.device).repeat_interleave(num_nodes)
-            weights = None if weights is None else weights.expand(size, -1, -1).flatten(0, 1)
-        rows = None
-        if mask is not None:
-            present = mask.flatten()
-            rows, number = present.nonzero().squeeze(1), present.cumsum(0) - 1
-            kept = present[edges].all(dim=0).nonzero().squeeze(1)
-            edges, weights = number[edges[:, kept]], None if weights is None else weights[kept]
-            batch = None if batch is None else batch[rows]
-        out = self._call(nodes if rows is None else nodes[rows], edges, weights, batch, need)
-        message, attention = out if need else (out, None)
-        if rows is not None:
-            everywhere = message.new_zeros(len(nodes), message.size(-1))
-            message = everywhere.index_copy(0, rows, message)
-        message = message.unflatten(0, x.shape[:-1])
-        if not need:
-            return message
-        return message, self._dense(attention, rows, size, num_nodes) if static else attention
-
-    def _call(
-        self, x: Tensor, edges: Tensor, weights: Tensor | None, batch: Tensor | None, need: bool
-    ) -> Any:
-        options: dict[str, Any] = {"return_attention_weights": True} if need else {}
-        if "batch" in self._takes:
-            options["batch"] = x.new_zeros(len(x), dtype=torch.long) if batch is None else batch
-        if weights is not None and self._weight_only:
-            options["edge_weight"] = weights.squeeze(-1)
-        elif weights is not None:
-            options["edge_attr"] = weights
-        return self.conv(x, edges, **options)
-
-    @staticmethod
-    def _dense(attention: tuple[Tensor, Tensor], rows: Tensor | None, size: int, num_nodes: int) -> Tensor:
-        """Bring (edge_index, alpha [E, heads]) of the batch into matrices [B, heads, L, L]."""
-        (source, target), alpha = attention
-        if rows is not None:
-            source, target = rows[source], rows[target]
-        dense = alpha.new_zeros(size * num_nodes, num_nodes, alpha.size(-1))
-        dense = dense.index_put((target, source % num_nodes), alpha, accumulate=True)
-        return dense.unflatten(0, (size, num_nodes)).permute(0, 3, 1, 2)
-
-    @property
-    def _weight_only(self) -> bool:
-        return "edge_attr" not in self._takes
-
-    def _per_edge(self, edge_attr: Tensor, num_edges: int, x: Tensor) -> Tensor:
-        """Edge features as [E, D] or [B, E, D]; weights have D = 1."""
-        if not self._takes & {"edge_attr", "edge_weight"}:
-            raise ValueError(f"{type(self.conv).__name__} takes no edge features, but edge_attr was given")
-        weights = edge_attr.unsqueeze(-1) if self._weight_only else edge_attr
-        shapes = [[num_edges, "D"], *([[len(x), num_edges, "D"]] if x.dim() == 3 else [])]
-        check_shape("edge_attr", weights, *shapes)
-        return weights
-
-    @staticmethod
-    def _edges(x: Tensor, edge_index: Tensor | None, batch: Tensor | None) -> Tensor:
-        num_nodes = x.size(-2)
+        size = x.size(0) if static else 1
+        check_mask(mask, x.shape[:-1])
+        check_batch(batch, x.size(0))
         if edge_index is None:
             edges = complete_edges(num_nodes, x.device)
-            return edges if batch is None else edges[:, batch[edges[0]] == batch[edges[1]]]
-        if not isinstance(edge_index, Tensor) or is_torch_sparse_tensor(edge_index):
-            target_source, _ = to_edge_index(edge_index)  # adj_t: rows are targets
-            edge_index = target_source.flip(0)
-        check_edges(edge_index, num_nodes, num_nodes)
-        return edge_index
+        else:
+            edges = as_edges(edge_index, num_nodes, num_nodes)
+        weights = self._per_edge(edge_attr, edges.size(1), x)
+        if self.ignore_self_loops and edge_index is not None:
+            kept = edges[0] != edges[1]
+            edges, weights = edges[:, kept], None if weights is None else weights[..., kept, :]
+        edges = batch_edges(edges, num_nodes, size)
+        weights = weights if weights is None else weights.expand(size, -1, -1).flatten(0, 1)
+        nodes = x.reshape(-1, x.size(-1))
+        if batch is None:
+            batch = torch.arange(size, device=x.device).repeat_interleave(num_nodes)
+        if mask is not None:  # of the nodes that do not exist the convolution learns nothing
+            present = mask.flatten()
+            kept, number = present[edges].all(dim=0), present.cumsum(0) - 1
+            edges, weights = number[edges[:, kept]], None if weights is None else weights[kept]
+            nodes, batch = nodes[present], batch[present]
+        if "batch" in self._takes:
+            options["batch"] = batch
+        if weights is not None and "edge_attr" in self._takes:
+            options["edge_attr"] = weights
+        elif weights is not None:
+            options["edge_weight"] = weights.squeeze(-1)
+
+        out = self.conv(nodes, edges, **options)
+        message, attention = out if return_attention_weights else (out, None)
+        if mask is not None:
+            rows = present.nonzero().squeeze(1)
+            message = message.new_zeros(present.size(0), message.size(-1)).index_copy(0, rows, message)
+            if attention is not None:
+                attention = (rows[attention[0]], attention[1])
+        message = message.unflatten(0, x.shape[:-1])
+        if attention is None:
+            return message
+        if static:
+            attention = dense_attention(attention[0], attention[1], size, num_nodes, num_nodes)
+        return message, attention
+
+    def _per_edge(self, edge_attr: Tensor | None, num_edges: int, x: Tensor) -> Tensor | None:
+        """Edge features as [E, D] or [B, E, D]; weights have D = 1."""
+        dim = getattr(self.conv, "edge_dim", None)
+        if edge_attr is None and dim is not None:
+            raise ValueError(f"edge_attr goes with edge_dim, which is {dim}")
+        if edge_attr is None:
+            return None
+        if not self._takes & {"edge_attr", "edge_weight"} or (hasattr(self.conv, "edge_dim") and dim is None):
+            raise ValueError(f"{type(self.conv).__name__} takes no edge features, but edge_attr was given")
+        weights = edge_attr if "edge_attr" in self._takes else edge_attr.unsqueeze(-1)
+        shape = [num_edges, dim or "D"]
+        check_shape("edge_attr", weights, shape, *([[x.size(0), *shape]] if x.dim() == 3 else []))
+        return weights.to(x.dtype) if weights.is_floating_point() else weights

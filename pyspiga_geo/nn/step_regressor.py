@@ -16,12 +16,9 @@ BOUNDS = ("arctan", "hardtanh")
 class StepOutput(NamedTuple):
     """What a step returns; ``[N, ...]`` where the positions were ``[N, d]``."""
 
-    move: Tensor
-    """Displacement [B, L, d] in the units of pos."""
-    x: Tensor
-    """Node features [B, L, C] after the last layer."""
-    attention: list[Any]
-    """Attention of each layer, where it was asked for."""
+    move: Tensor  # displacement [B, L, d] in the units of pos
+    x: Tensor  # node features [B, L, C] after the last layer
+    attention: list[Any]  # of each layer, where it was asked for
 
 
 class StepRegressor(nn.Module):
@@ -37,19 +34,12 @@ class StepRegressor(nn.Module):
 
     Args:
         visual: ``visual(feature_map, pos, window)`` -> [B, L, C], usually a :class:`VisualWindow`.
-        position: ``position(pos, edge_index, mask=mask, batch=batch)`` -> [..., C], see :func:`make_position`.
+        position: ``position(pos, edge_index, mask=mask, batch=batch)`` -> [..., C], see :func:`make_position`; or None.
         blocks: graph layers, see :class:`GraphBlock`; the first takes C.
         decoder: ``decoder(x, mask)`` -> [..., d], see :class:`NodeMLP`.
         bound: ``"arctan"`` or ``"hardtanh"``.
         own: ``own(heatmaps, pos, window)`` -> [B, L, C], usually a :class:`HeatmapWindow`.
         extra: map of the caller's features to [..., C].
-
-    Shapes:
-        - **pos**: ``[B, L, d]``, pixel index divided by resolution; or ``[N, d]`` with ``batch`` [N]
-        - **feature_map**: ``[B, C, H, W]``, or ``[B, C, D, H, W]`` where d is 3
-        - **window**: side of the visual window as a fraction of the map; displacements stay within [-w/2, w/2]
-        - **edge_index**: ``[2, E]`` over the L landmarks, or over the N nodes; None: the complete graph
-        - **output**: :class:`StepOutput`
 
     Raises:
         ValueError: for an unknown bound.
@@ -58,7 +48,7 @@ class StepRegressor(nn.Module):
     def __init__(
         self,
         visual: nn.Module,
-        position: nn.Module,
+        position: nn.Module | None,
         blocks: Sequence[nn.Module],
         decoder: nn.Module,
         *,
@@ -91,43 +81,31 @@ class StepRegressor(nn.Module):
         heatmaps: Tensor | None = None,
         return_attention: bool = False,
     ) -> StepOutput:
-        """Return displacement and node features; with ``return_attention`` also the layers' attention."""
-        given = x
-        x = self._look(pos, feature_map, window, heatmaps, batch)
-        x = x + self.relative(pos, edge_index, mask=mask, batch=batch)  # f = v + r
-        if self.extra is not None:
-            x = x + self.extra(given)
-        attention = []
-        for block in self.blocks:  # f <- f + MLP([f || m])
-            out = block(
-                x,
-                edge_index,
-                edge_attr=edge_attr,
-                mask=mask,
-                batch=batch,
-                return_attention_weights=return_attention,
-            )
-            x, *alpha = out if return_attention else (out,)
-            attention += alpha
-        return StepOutput(self.bound(self.decoder(x, mask), window).to(pos.dtype), x, attention)
+        """Return displacements, within half a ``window``, node features and, on request, the layers' attention.
 
-    def _look(
-        self, pos: Tensor, feature_map: Tensor, window: float, heatmaps: Tensor | None, batch: Tensor | None
-    ) -> Tensor:
-        """Windows on the map and on the heatmaps; the nodes of one batch look at the maps of their items."""
-        exists = None
-        if batch is not None:
-            pos, exists = to_dense_batch(pos, batch, batch_size=feature_map.size(0))
-        seen: Tensor = self.visual(feature_map, pos, window)
+        The arguments are those of :class:`SPIGACascade`; ``pos`` [N, d] with ``batch`` needs edges of its own.
+        """
+        places, rows = (
+            (pos, None) if batch is None else to_dense_batch(pos, batch, batch_size=feature_map.size(0))
+        )
+        f: Tensor = self.visual(feature_map, places, window)
         if self.own is not None:
-            seen = seen + self.own(heatmaps, pos, window)
-        return seen if exists is None else seen[exists]
+            f = f + self.own(heatmaps, places, window)
+        f = f if rows is None else f[rows]
+        if self.relative is not None:  # f = v + r
+            f = f + self.relative(pos, edge_index, mask=mask, batch=batch).to(f.dtype)
+        if self.extra is not None and x is not None:
+            f = f + self.extra(x.to(f.dtype))
+        given: dict[str, Any] = {"edge_attr": edge_attr, "mask": mask, "batch": batch}
+        attention: list[Any] = []
+        for block in self.blocks:  # f <- f + MLP([f || m])
+            out = block(f, edge_index, **given, return_attention_weights=return_attention)
+            f, *alpha = out if return_attention else (out,)
+            attention += alpha
+        return StepOutput(self.bound(self.decoder(f, mask), window).to(pos.dtype), f, attention)
 
     def bound(self, offset: Tensor, window: float) -> Tensor:
         """Squeeze an unbounded offset into [-w/2, w/2], in single precision or better."""
         offset = offset.to(torch.promote_types(offset.dtype, torch.float32))
-        if self.bound_kind == "arctan":
-            unit = torch.atan(offset) * (2 / math.pi)
-        else:
-            unit = F.hardtanh(offset)
+        unit = torch.atan(offset) * (2 / math.pi) if self.bound_kind == "arctan" else F.hardtanh(offset)
         return unit * (window / 2)

@@ -13,7 +13,7 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
 
     Args:
         maps: [B, C, H, W], or volumes [B, C, D, H, W].
-        pos: [B, L, d], (x, y) or (x, y, z) over the map, pixel index divided by resolution; d = 2 or 3.
+        pos: [B, L, d], (x, y) or (x, y, z) over the map, pixel index divided by resolution.
         window: w.
         samples: points along each axis.
 
@@ -38,7 +38,7 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
 
 
 class VisualWindow(nn.Module):
-    """Sample a square window of the feature map around each landmark and map it to one vector.
+    """Sample a square window of the feature map around each landmark and map it to one vector [B, L, out_channels].
 
     :func:`sample_windows`, then one linear map of all samples together.
 
@@ -47,11 +47,6 @@ class VisualWindow(nn.Module):
         out_channels: size of a landmark's vector.
         samples: points along each side of the window, one or more.
         dim: 2 for maps, 3 for volumes.
-
-    Shapes:
-        - **feature_map**: ``[B, C, H, W]``, or ``[B, C, D, H, W]`` where dim is 3
-        - **pos**: ``[B, L, dim]``, (x, y) or (x, y, z) over the map, pixel index divided by resolution
-        - **output**: ``[B, L, out_channels]``
 
     Raises:
         ValueError: for less than one sample.
@@ -69,36 +64,24 @@ class VisualWindow(nn.Module):
         self.lin = nn.Linear(in_channels * samples**dim, out_channels)
 
     def forward(self, feature_map: Tensor, pos: Tensor, window: float) -> Tensor:
-        """Look at windows of side ``window`` (fraction of the map) around ``pos``."""
+        """Look at windows of side ``window`` around ``pos``."""
         seen = sample_windows(feature_map, pos, window, self.samples)  # [B, C, L, samples^d]
         out: Tensor = self.lin(seen.transpose(1, 2).flatten(2).to(self.lin.weight.dtype))
         return out
 
 
-class HeatmapWindow(nn.Module):
-    r"""Sample a square window of each landmark's own heatmap and map it to one vector.
+class HeatmapWindow(VisualWindow):
+    r"""Sample a square window of each landmark's own heatmap and map it to one vector [B, L, out_channels].
 
     A visual window shows every landmark the same features and leaves it to find its own among them; here each
-    sees the one map that speaks of it. The map is taken as the logarithm of a density; with s_k its samples, one
-    linear map reads
+    sees the one map that speaks of it: ``heatmaps`` [B, L, H, W] (or [B, L, D, H, W]), the logarithms of densities,
+    up to a constant. With s_k the samples of a landmark's map, one linear map reads
 
     .. math::
         \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log {\textstyle\sum_{map}} e^s, -10) / 10\right],
 
-    the density within the window, whose mean is linear in it, and how much of the whole density lies there.
-
-    Args:
-        out_channels: size of a landmark's vector.
-        samples: points along each side of the window, one or more.
-        dim: 2 for maps, 3 for volumes.
-
-    Shapes:
-        - **heatmaps**: ``[B, L, H, W]``, or ``[B, L, D, H, W]``, logarithm of a density, up to a constant
-        - **pos**: ``[B, L, dim]``, (x, y) or (x, y, z) over the map, pixel index divided by resolution
-        - **output**: ``[B, L, out_channels]``
-
-    Raises:
-        ValueError: for less than one sample.
+    the density within the window, whose mean is linear in it, and how much of the whole density lies there. The
+    arguments are those of :class:`VisualWindow`, but for in_channels.
 
     Example:
         >>> HeatmapWindow(32)(torch.rand(2, 68, 16, 16), torch.rand(2, 68, 2), 0.25).shape
@@ -106,14 +89,10 @@ class HeatmapWindow(nn.Module):
     """
 
     def __init__(self, out_channels: int, samples: int = 7, *, dim: int = 2) -> None:
-        super().__init__()
-        if samples < 1:
-            raise ValueError(f"samples must be 1 or more, got {samples}")
-        self.samples = samples
-        self.lin = nn.Linear(2 * samples**dim, out_channels)
+        super().__init__(2, out_channels, samples, dim=dim)
 
     def forward(self, heatmaps: Tensor, pos: Tensor, window: float) -> Tensor:
-        """Look at windows of side ``window`` (fraction of the map) around ``pos``."""
+        """Look at windows of side ``window`` around ``pos``."""
         each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
         seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]

@@ -1,5 +1,7 @@
 """The random changes of a training configuration: some face by face in the loader, the costly ones on whole batches."""
 
+import warnings
+
 import kornia.augmentation as K
 from torch import nn
 from torch_geometric.transforms import BaseTransform, Compose
@@ -21,18 +23,22 @@ from pyspiga_geo.training.config import AugmentationConfig
 def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, crop_scale: float) -> Compose:
     """From a photo to a random crop, and perhaps a rectangle before the face: what each face undergoes by itself.
 
+    Without a mirror order no face is mirrored; a warning says so where the configuration asks for it.
+
     Args:
         config: how much of it.
         layout: tells the mirror order.
         resolution: side of the crop in pixels.
         crop_scale: side of the crop over the longer side of the box.
     """
-    changes: list[BaseTransform] = [
-        SquareCrop(resolution, crop_scale),
-        RandomFlip(resolution, layout, config.flip),
-        RandomAffine(resolution, config.degrees, config.scale, config.shift),
-        Resample(resolution),
-    ]
+    changes: list[BaseTransform] = [SquareCrop(resolution, crop_scale)]
+    if layout.flip is not None:
+        changes.append(RandomFlip(resolution, layout, config.flip))
+    elif config.flip:
+        warnings.warn(
+            f"layout {layout.name!r} has no mirror order (flip): training mirrors no pictures", stacklevel=2
+        )
+    changes += [RandomAffine(resolution, config.degrees, config.scale, config.shift), Resample(resolution)]
     if config.occlusion and config.occlusion_size is not None:
         changes.append(RandomOcclusion(resolution, config.occlusion_size, config.occlusion))
     return Compose(changes)

@@ -23,7 +23,7 @@ class AugmentationConfig:
     """Random changes of the training crops.
 
     Attributes:
-        flip: probability of the mirror image.
+        flip: probability of the mirror image, where the layout has a mirror order.
         degrees: largest rotation either way.
         scale: largest relative change of size either way.
         shift: largest shift either way, as a share of the crop.
@@ -90,6 +90,7 @@ class TrainConfig:
         model: configuration keys of the model that differ from the preset.
         weights: start from these, ``compact`` or a file that an earlier run wrote, instead of at random. The model is
             then that of the weights; ``preset`` and ``model`` do not count.
+        imagenet: start the encoder of the backbone from ImageNet weights; only ``encoder_decoder`` has one.
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
         seed: of everything random.
@@ -118,6 +119,7 @@ class TrainConfig:
     preset: str = "compact"
     model: dict[str, Any] = field(default_factory=dict)
     weights: str | None = None
+    imagenet: bool = False
     validation_fraction: float = 0.1
     skip_bad: bool = False
     seed: int = 0

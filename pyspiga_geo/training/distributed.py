@@ -1,12 +1,10 @@
-"""Several processes that train as one would with their faces in one batch: sums, statistics and order are shared."""
+"""Several processes that train as one would with their faces in one batch: sums and rows of all. Torch alone."""
 
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.plugins import LayerSync
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 
 def world_size() -> int:
@@ -43,65 +41,3 @@ def gather_rows(rows: dict[str, Tensor]) -> dict[str, Tensor]:
     index = torch.cat([rank + len(parts) * torch.arange(count) for rank, count in enumerate(counts)])
     order = index.argsort()
     return {name: torch.cat([part[name] for part in parts])[order] for name in rows}
-
-
-class SyncBatchNorm(_BatchNorm):
-    """Batch norm over the batches of all processes, on any device; torch's own needs a GPU.
-
-    Inputs are [B, C, ...]; mean and variance are counted in single precision or better.
-    """
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() < 2:
-            raise ValueError(f"batch norm needs [B, C, ...], got {list(input.shape)}")
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise; in evaluation with the running statistics."""
-        if not self.training or world_size() == 1:
-            return super().forward(input)
-        across = [axis for axis in range(input.dim()) if axis != 1]
-        shape = [1, -1] + [1] * (input.dim() - 2)
-        values = input.to(torch.promote_types(input.dtype, torch.float32))
-        count = sum_over_processes(values.new_tensor(values.numel() / self.num_features))
-        mean = sum_over_processes(values.sum(across)) / count
-        centred = values - mean.view(shape)
-        variance = sum_over_processes(centred.square().sum(across)) / count
-        self._track(mean.detach(), variance.detach() * count / (count - 1))
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
-
-    def _track(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum or 0)
-        self.running_var.lerp_(variance.to(self.running_var), self.momentum or 0)
-
-
-class BatchNormSync(LayerSync):
-    """Tells the engine to replace batch norm where several processes train: by torch's on GPUs, else by ours."""
-
-    def apply(self, model: nn.Module) -> nn.Module:
-        """Replace every batch norm; weights, statistics and names stay."""
-        if dist.get_backend() == "nccl":
-            synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-            return synced
-        for module in list(model.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, _BatchNorm):
-                    setattr(module, name, _copied(child, SyncBatchNorm))
-        return model
-
-    def revert(self, model: nn.Module) -> nn.Module:
-        """Leave the model as it is: the next stage is told to synchronise again, and evaluation does not."""
-        return model
-
-
-def _copied(norm: _BatchNorm, kind: type[_BatchNorm]) -> _BatchNorm:
-    """A batch norm of another kind with the same parameters and buffers."""
-    copy = kind(norm.num_features, norm.eps, norm.momentum)
-    copy.weight, copy.bias = norm.weight, norm.bias
-    copy.running_mean, copy.running_var = norm.running_mean, norm.running_var
-    copy.num_batches_tracked = norm.num_batches_tracked
-    return copy.train(norm.training)

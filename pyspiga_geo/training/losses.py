@@ -48,17 +48,12 @@ class _AdaptiveWing(torch.autograd.Function):
     ) -> Tensor:
         difference = (predicted - target) / epsilon
         gap = difference.abs().clamp_(min=1e-6)  # where both are equal the slope is 0, not 0 / 0
+        near = gap.clamp(max=theta / epsilon)  # beyond theta the loss is its tangent there
         power = alpha - target
-        bent = gap**power
-        value = omega * torch.log1p(bent)
-        slope = power.mul_(bent).div_(bent.add_(1).mul_(gap)).mul_(omega / epsilon)
-        far = gap >= theta / epsilon
-        ratio = theta / epsilon
-        power = alpha - target[far]
-        steep = omega * power * ratio ** (power - 1) / (1 + ratio**power) / epsilon
-        value[far] = steep * epsilon * (gap[far] - ratio) + omega * torch.log1p(ratio**power)
-        slope[far] = steep
-        ctx.save_for_backward(slope.mul_(difference.sign_()))
+        bent = near**power
+        slope = power.mul_(bent).div_((bent + 1).mul_(near)).mul_(omega)
+        value = torch.log1p(bent).mul_(omega).add_(slope * (gap - near))
+        ctx.save_for_backward(slope.mul_(difference.sign_()).div_(epsilon))
         return value
 
     @staticmethod

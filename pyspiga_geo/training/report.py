@@ -11,7 +11,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.evaluation import auc_fr, face_errors, landmark_errors, nme, normaliser, percentiles
+from pyspiga_geo.evaluation import (
+    auc_fr,
+    face_errors,
+    landmark_errors,
+    nme,
+    normaliser,
+    normaliser_text,
+    percentiles,
+)
+from pyspiga_geo.evaluation.metrics import masked_mean
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import pose_targets
 from pyspiga_geo.visualization import error_map, face_sheet, mean_face, save_figure
@@ -44,44 +53,58 @@ def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
 
 def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
     seen = _predict(model, validation)
-    whole = torch.from_numpy(np.isfinite(normaliser(seen["truth"].numpy(), model.layout.ids, "corners")))
-    seen = {name: value[whole] for name, value in seen.items()}  # without eye corners there is no measure
+    layout, unit = model.layout, normaliser_text(model.layout.norm)
+    scale = normaliser(seen["truth"].numpy(), layout.ids, layout.norm)
+    measured = scale > 0
+    if not measured.any():
+        return [f"No validation face has {unit}, in which errors would be measured.", ""]
+    seen, scale = {name: value[measured] for name, value in seen.items()}, scale[measured]
     images, truth, pose = seen.pop("images"), seen.pop("truth"), seen.pop("pose")
-    distance = normaliser(truth.numpy(), model.layout.ids, "corners")
-    errors = {name: landmark_errors(pos.numpy(), truth.numpy(), distance) for name, pos in seen.items()}
+    errors = {name: landmark_errors(pos.numpy(), truth.numpy(), scale) for name, pos in seen.items()}
     final = list(seen)[-1]
     of_face = face_errors(errors[final])
     p90, p95, p99 = percentiles(of_face)
     auc, fr = auc_fr(of_face, 8)
-    known = pose_targets(truth, truth.isfinite().all(dim=2), model.layout, model.config.focal_ratio)
-    gap = (pose - known)[:, :3].abs()
-    yaw, pitch, roll = gap[gap.isfinite().all(dim=1)].mean(dim=0).tolist()
 
-    of_landmark = {final: np.nanmean(errors[final], axis=0)}
-    label = "mean error, % of the distance of the outer eye corners"
+    of_landmark = {final: masked_mean(errors[final], axis=0)}
+    label = f"mean error, % of {unit}"
     save_figure(folder / "error_per_landmark.png", error_map(mean_face(truth.numpy()), of_landmark, label))
     order = np.argsort(of_face)
     chosen = [*order[:4], *order[::-1][:8]]
     captions = [
         f"{'best' if rank < 4 else 'worst'}: {of_face[face]:.2f} %" for rank, face in enumerate(chosen)
     ]
-    sheet = face_sheet(images[chosen], truth[chosen], seen[final][chosen], model.layout, captions)
+    sheet = face_sheet(images[chosen], truth[chosen], seen[final][chosen], layout, captions)
     save_figure(folder / "best_and_worst.png", sheet)
 
     rows = [f"| {name} | {nme(error):.3f} |" for name, error in errors.items()]
     return [
-        f"{len(truth)} validation faces, errors in percent of the distance of the outer eye corners.",
+        f"{len(truth)} validation faces, errors in percent of {unit}.",
         "",
         *("| positions | NME |", "|---|---|", *rows),
         "",
         f"Of {final}: P90 {p90:.3f}, P95 {p95:.3f}, P99 {p99:.3f}, AUC_8 {auc:.2f}, FR_8 {fr:.2f}.",
-        f"Head pose against that of the true points, mean absolute error: yaw {yaw:.2f}, pitch {pitch:.2f}, "
-        f"roll {roll:.2f} degrees.",
+        *_pose_lines(
+            pose, pose_targets(truth, truth.isfinite().all(dim=2), layout, model.config.focal_ratio)
+        ),
         "",
         "![Error of each landmark](error_per_landmark.png)",
         "",
         "![The best and the worst faces](best_and_worst.png)",
         "",
+    ]
+
+
+def _pose_lines(pose: Tensor, truth: Tensor) -> list[str]:
+    """The mean errors of the angles of poses [F, 6], where any true one is known."""
+    gap = (pose - truth)[:, :3].abs()
+    known = gap.isfinite().all(dim=1)
+    if not known.any():
+        return []
+    yaw, pitch, roll = gap[known].mean(dim=0).tolist()
+    return [
+        f"Head pose against that of the true points, mean absolute error: yaw {yaw:.2f}, pitch {pitch:.2f}, "
+        f"roll {roll:.2f} degrees."
     ]
 
 

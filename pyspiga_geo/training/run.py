@@ -11,12 +11,13 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from pyspiga_geo.backbones import EncoderDecoder, load_imagenet_weights
 from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import seed_everything
+from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
-from pyspiga_geo.training.distributed import BatchNormSync
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 
@@ -63,7 +64,14 @@ def run_training(config: TrainConfig) -> Path:
 
 def _first_model(config: TrainConfig) -> SPIGA:
     if config.weights is None:
-        return SPIGA.from_preset(config.preset, config.layout, **config.model)
+        model = SPIGA.from_preset(config.preset, config.layout, **config.model)
+        if config.imagenet:
+            if not isinstance(model.backbone, EncoderDecoder):
+                raise ValueError(
+                    "imagenet: only the backbone 'encoder_decoder' has an encoder to start from ImageNet"
+                )
+            load_imagenet_weights(model.backbone.encoder)
+        return model
     model = SPIGA.from_pretrained(config.weights)
     if model.layout.ids != get_layout(config.layout).ids:
         raise ValueError(f"{config.weights} has the layout {model.layout.name!r}, not {config.layout!r}")

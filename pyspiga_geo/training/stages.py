@@ -4,7 +4,6 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -12,9 +11,9 @@ from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
 
+from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
 from pyspiga_geo.models import SPIGA
-from pyspiga_geo.models.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
@@ -135,7 +134,10 @@ class Stage(LightningModule):
                 logger.experiment.add_figure("validation faces", sheet, epoch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log NME in percent of the eye corners' distance, and the mean absolute error of the head pose."""
+        """Log NME in percent of the layout's ``norm``, and the mean absolute error of the head pose.
+
+        What no validation face tells, such as the pose of three landmarks, is not logged.
+        """
         seen = gather_rows(
             {key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]}
         )
@@ -143,11 +145,13 @@ class Stage(LightningModule):
         truth, pose = seen.pop("truth"), seen.pop("pose")
         true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
         error = (pose - true_pose)[:, :3].abs()
-        self.log("val/pose_mae", error[error.isfinite().all(dim=1)].mean(), prog_bar=True)
-        distance = normaliser(truth.numpy(), self.model.layout.ids, "corners")
-        for name, pos in seen.items():
-            errors = landmark_errors(pos.numpy(), truth.numpy(), distance)
-            self.log(f"val/nme_{name}", nme(errors[np.isfinite(distance)]), prog_bar=True)
+        if (known := error.isfinite().all(dim=1)).any():
+            self.log("val/pose_mae", error[known].mean(), prog_bar=True)
+        scale = normaliser(truth.numpy(), self.model.layout.ids, self.model.layout.norm)
+        if (measured := scale > 0).any():
+            for name, pos in seen.items():
+                errors = landmark_errors(pos.numpy()[measured], truth.numpy()[measured], scale[measured])
+                self.log(f"val/nme_{name}", nme(errors), prog_bar=True)
 
     def _in_full_precision(self) -> torch.autocast:
         """Geometry and cascade count in full precision, whatever the engine's: half would cost them pixels."""
@@ -188,9 +192,8 @@ class BackboneStage(Stage):
         self.with_pose = with_pose
         model.backbone.requires_grad_(True)
         model.cascade.requires_grad_(False)
-        for stack in model.backbone.stacks:
-            stack.pose.requires_grad_(with_pose)
-            stack.core.requires_grad_(with_pose)
+        for module in model.backbone.pose_modules():
+            module.requires_grad_(with_pose)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Coordinates, attention and pose, summed over hourglasses."""
@@ -201,7 +204,7 @@ class BackboneStage(Stage):
 
     def stack_losses(self, outputs: list[StackOutput], pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """The same of what the hourglasses said."""
-        loss, layout, size = self.config.loss, self.model.layout, self.model.config.map_size
+        loss, layout, size = self.config.loss, self.model.layout, outputs[-1].points.size(-1)
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)

@@ -17,22 +17,23 @@ def point_heatmaps(pos: Tensor, size: int, sigma: float) -> Tensor:
     """A Gaussian of height 1 at each landmark.
 
     Args:
-        pos: [B, L, 2], crop units.
+        pos: [B, L, 2], normalised crop coordinates.
         size: side of the map in pixels.
         sigma: standard deviation in map pixels.
 
     Returns:
         [B, L, size, size].
     """
-    squared = torch.cdist(size * pos, _pixels(size, pos)[None]).square()
-    return torch.exp(-squared / (2 * sigma**2)).unflatten(-1, (size, size))
+    steps = torch.arange(size, dtype=pos.dtype, device=pos.device)
+    along_x, along_y = torch.exp(-(size * pos[..., None] - steps).square() / (2 * sigma**2)).unbind(dim=2)
+    return along_y[..., None] * along_x[:, :, None]
 
 
 def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> Tensor:
     """A ridge of height 1 along each contour: a Gaussian of the distance to its polyline.
 
     Args:
-        pos: [B, L, 2], crop units.
+        pos: [B, L, 2], normalised crop coordinates.
         layout: names the contours.
         size: side of the map in pixels.
         sigma: standard deviation in map pixels.
@@ -41,6 +42,8 @@ def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> T
         [B, E, size, size], one map a contour.
     """
     pixels = _pixels(size, pos)
+    if not layout.contours:
+        return pos.new_zeros(len(pos), 0, size, size)
     maps = []
     for members in layout.contours.values():
         line = size * pos[:, list(members)]  # [B, n, 2]
@@ -54,22 +57,28 @@ def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> T
 
 def boundary_mask(mask: Tensor, layout: Layout) -> Tensor:
     """Contours [B, E] all of whose landmarks are unmasked [B, L]."""
+    if not layout.contours:
+        return mask.new_zeros(len(mask), 0)
     return torch.stack([mask[:, list(members)].all(dim=1) for members in layout.contours.values()], dim=1)
 
 
 def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
     """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
 
+    All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.
+
     Args:
-        pos: [B, L, 2], crop units.
+        pos: [B, L, 2], normalised crop coordinates.
         mask: [B, L] bool.
         layout: tells the rigid shape and the robust landmarks.
         focal_ratio: focal length of the camera over the size of the crop.
     """
-    rows = layout.robust_rows
+    rows = layout.pose_rows
+    if layout.shape3d is None or not rows:
+        return pos.new_full((len(pos), 6), torch.nan)
     # POSIT's tolerance is in pixels: count in those of the reference's 256-pixel crop.
     size = 256
     camera = camera_matrix(size, focal_ratio, dtype=torch.float64).to(pos.device)
-    shape3d = torch.tensor(layout.shape3d, dtype=torch.float64, device=pos.device)[rows]
+    shape3d = torch.tensor(layout.shape3d[rows], dtype=torch.float64, device=pos.device)
     pose = pose_from_points(size * pos[:, rows].double(), shape3d, camera, mask[:, rows])
     return pose.to(pos.dtype)

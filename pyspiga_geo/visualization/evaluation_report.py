@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data import FaceRecord, find_image, landmarks_for, read_image
-from pyspiga_geo.evaluation import Evaluation, layout_of, match_records, true_yaws
+from pyspiga_geo.evaluation import Evaluation, layout_of, match_records, normaliser_text, true_yaws
 from pyspiga_geo.evaluation.tables import (
     comparison_table,
     contour_table,
@@ -36,6 +36,7 @@ def write_evaluation_report(
     predictions: Sequence[FaceRecord],
     annotations: Sequence[FaceRecord],
     images: str | os.PathLike[str] | None = None,
+    layout: str | Layout | None = None,
 ) -> Path:
     """Write ``report.md`` and its pictures.
 
@@ -46,6 +47,7 @@ def write_evaluation_report(
         predictions: Of the first method.
         annotations: The true landmarks.
         images: Folder of the photos, on which the worst faces are drawn; without it they stand on grey.
+        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
 
     Returns:
         Path of the page.
@@ -56,7 +58,7 @@ def write_evaluation_report(
     folder = Path(folder)
     first = next(iter(evaluations.values()))
     worst = np.argsort(-first.landmarks.per_face, kind="stable")[:_WORST]
-    pictures = _pictures(evaluations, annotations, predictions, worst, images)
+    pictures = _pictures(evaluations, annotations, predictions, worst, images, layout)
     for name, figure in pictures.items():
         save_figure(folder / f"{name}.png", figure)
 
@@ -88,12 +90,13 @@ def _pictures(
     predictions: Sequence[FaceRecord],
     worst: np.ndarray,
     images: str | os.PathLike[str] | None,
+    layout: str | Layout | None,
 ) -> dict[str, Figure]:
     """The pictures that the annotations allow for: contours need a known layout, yaw a true head pose."""
     first = next(iter(evaluations.values()))
-    label = f"error, % of {first.landmarks.norm}"
-    ids, _, truth = match_records(predictions, annotations)
-    (yaw, _), layout = true_yaws(annotations), layout_of(ids)
+    label = f"error, % of {normaliser_text(first.landmarks.norm)}"
+    ids, _, truth = match_records(predictions, annotations, layout)
+    (yaw, _), known = true_yaws(annotations, layout), layout_of(ids, layout)
     metrics = {name: evaluation.landmarks for name, evaluation in evaluations.items()}
     per_face = {name: figures.per_face for name, figures in metrics.items()}
     of_landmark = {name: [figures.per_landmark[i] for i in ids] for name, figures in metrics.items()}
@@ -105,10 +108,11 @@ def _pictures(
         "cumulative_error": cumulative_curve(curves, first.landmarks.threshold, label),
         "error_per_landmark": error_map(mean_face(truth), of_landmark, label),
     }
-    if layout is not None:
+    if first.landmarks.per_contour:
         contours = {name: figures.per_contour for name, figures in metrics.items()}
         pictures["error_per_contour"] = contour_bars(contours, label)
-        pictures["worst_faces"] = _sheet(worst, first, predictions, annotations, layout, images)
+    if known is not None:
+        pictures["worst_faces"] = _sheet(worst, first, predictions, annotations, known, images)
     if np.isfinite(yaw).any():
         pictures["error_against_yaw"] = error_against_yaw(yaw, per_face, label)
     return pictures

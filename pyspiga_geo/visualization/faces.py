@@ -65,11 +65,14 @@ def draw_landmarks(ax: Axes, pos: Tensor, layout: Layout, size: float) -> None:
 
 
 def draw_initial_shape(ax: Axes, initial: Tensor, layout: Layout, size: float) -> None:
-    """Draw the projected rigid face x_0 [L, 2] as dashed contours."""
+    """Draw the projected rigid face x_0 [L, 2] as dashed contours; landmarks of none as circles."""
     width = 0.8 * _line_width(ax, size)
+    points = initial.numpy()
+    single = points[np.flatnonzero(layout.boundary_matrix[:, -1])]
+    ax.plot(*single.T, "o", color="white", fillstyle="none", markersize=2.4 * width, alpha=0.9)
     for members in layout.contours.values():
         ax.plot(
-            *initial.numpy()[list(members)].T,
+            *points[list(members)].T,
             color="white",
             linewidth=width,
             linestyle=(0, (2, 2)),

@@ -34,11 +34,11 @@ def save_faces(
     show_photo(ax, image)
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(height - 0.5, -0.5)
-    shape3d = torch.tensor(layout.shape3d)
     for face in faces:
         size = _size(face)
         draw_landmarks(ax, face.pos, layout, size)
-        draw_pose(ax, face, shape3d, size)
+        if layout.shape3d is not None and "pose" in face:
+            draw_pose(ax, face, torch.tensor(layout.shape3d), size)
     save_figure(path, figure)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -36,13 +37,14 @@ def face_sheet(
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for ax in axes:
         ax.set_axis_off()
-    size = images.shape[-1]
+    size, single = images.shape[-1], np.flatnonzero(layout.boundary_matrix[:, -1])
     for index, (ax, image) in enumerate(zip(axes, images, strict=False)):
         show_photo(ax, image.float().cpu())
         for pos, colour in ((truth[index], _TRUTH), (predicted[index], _FOUND)):
             points = size * pos.float().cpu().numpy()
             for members in layout.contours.values():
                 ax.plot(*points[list(members)].T, color=colour, linewidth=0.9, marker=".", markersize=2.5)
+            ax.plot(*points[single].T, ".", color=colour, markersize=2.5)
         ax.set_xlim(-0.5, size - 0.5)
         ax.set_ylim(size - 0.5, -0.5)
         if captions is not None:

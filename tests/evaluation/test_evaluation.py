@@ -7,7 +7,7 @@ import pytest
 from pyspiga_geo.data.records import FaceRecord
 from pyspiga_geo.evaluation import compare_errors, compare_evaluations, evaluate_faces
 from pyspiga_geo.evaluation.tables import comparison_table, contour_table, parts_table, pose_table, summary
-from pyspiga_geo.layouts import IBUG68
+from pyspiga_geo.layouts import IBUG68, Layout
 
 SUBSETS = {"first": [0, 1, 2], "last": [5, 3, 4]}
 
@@ -102,7 +102,7 @@ def test_tables_say_the_figures() -> None:
     }
     good, bad = methods.values()
     said = summary(good)
-    assert said.startswith("6 faces, errors in percent of corners\n")
+    assert said.startswith("6 faces, errors in percent of the distance of the outer eye corners\n")
     assert f"NME {good.landmarks.nme:.4f}   P90 {good.landmarks.nme_p90:.4f}" in said
     assert f"AUC_7 {good.landmarks.auc:.3f}   FR_7 {good.landmarks.fr:.4f}" in said
     assert "yaw 1.000, pitch 1.000, roll 1.000, mean 1.000\n1 faces have no true head pose" in said
@@ -119,3 +119,32 @@ def test_tables_say_the_figures() -> None:
     assert "100.00" in pose_table(good)
     lines = [line for text in (parts_table(good), contour_table(methods)) for line in text.splitlines()]
     assert all(line.startswith("|") and line.endswith("|") for line in lines)
+
+
+def own_faces(noise: float) -> list[FaceRecord]:
+    """Two faces of three landmarks 30, 40 and 50 pixels apart."""
+    points = np.array([[0.0, 0], [30, 0], [30, 40]])
+    ids = (201, 202, 203)
+    return [
+        FaceRecord(f"{number}.png", (0, 0, 99, 99), ids, points + noise, np.ones(3)) for number in range(2)
+    ]
+
+
+def test_a_layout_of_ones_own_measures_with_its_own_length() -> None:
+    predictions, annotations = own_faces(3), own_faces(0)
+    layout = Layout("own", (203, 202, 201), contours={"side": (2, 1)}, normaliser=(201, 203))
+    error = 300 * np.sqrt(2)
+    whole = evaluate_faces(predictions, annotations, layout=layout, subsets={"first": [0]})
+    assert whole.landmarks.nme == pytest.approx(error / 50)
+    assert whole.landmarks.per_contour == pytest.approx({"side": error / 50})
+    assert list(whole.landmarks.per_landmark) == [203, 202, 201]
+    assert whole.subsets["first"].landmarks.norm == (201, 203)
+    assert json.loads(json.dumps(whole.to_dict()))["norm"] == [201, 203]
+    assert summary(whole).startswith("2 faces, errors in percent of the distance of landmarks 201 and 203\n")
+    assert np.isnan(whole.pose.mae["mean"])
+    unknown = evaluate_faces(predictions, annotations)
+    assert (unknown.landmarks.norm, unknown.landmarks.per_contour) == ("lnd_bbox", {})
+    assert unknown.landmarks.nme == pytest.approx(error / np.sqrt(30 * 40))
+    assert evaluate_faces(predictions, annotations, norm=(201, 202)).landmarks.nme == pytest.approx(
+        error / 30
+    )

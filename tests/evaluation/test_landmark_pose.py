@@ -40,6 +40,10 @@ def test_what_has_no_pose() -> None:
     partly.landmarks[:30] = np.nan
     assert landmark_poses([few, partly])[1, 0] == pytest.approx(20, abs=0.1)
     assert np.isnan(landmark_poses([replace(partly, ids=tuple(range(1000, 1068)))])).all()
+    for shape3d in (None, IBUG68.shape3d * [0, 1, 1]):  # without a rigid shape, and with a flat one
+        assert np.isnan(landmark_poses([partly], replace(IBUG68, name="own", shape3d=shape3d))).all()
+    named = replace(IBUG68, name="own", ids=tuple(range(1000, 1068)))
+    assert landmark_poses([replace(turned(20), ids=named.ids)], named)[0, 0] == pytest.approx(20, abs=0.1)
 
 
 def test_annotated_yaws_come_first() -> None:

@@ -164,10 +164,45 @@ def test_landmarks_come_in_the_order_of_the_layout() -> None:
 
 
 @pytest.mark.usefixtures("_own_layouts")
-def test_the_layout_of_landmarks_is_the_smallest_that_has_them() -> None:
+def test_the_layout_of_landmarks_is_the_smallest_built_in_one_that_has_them() -> None:
     assert layout_of(IBUG68.ids) is IBUG68
     assert layout_of(WFLW98.ids) is WFLW98
     assert layout_of([7]) is IBUG68
     assert layout_of([7, 100_001]) is None
     corners = register_layout(Layout("corners_of_a_test", (7, 100_001), (1, 0), {"line": (0, 1)}))
     assert layout_of([7, 100_001]) is corners
+
+
+@pytest.mark.usefixtures("_own_layouts")
+def test_strangers_do_not_take_the_place_of_built_in_layouts() -> None:
+    """Whatever others register, smaller or earlier in the alphabet: it must be meant exactly, or named."""
+    stranger = register_layout(Layout("a_stranger", (7, 12, 138, 9999)))
+    copy = register_layout(Layout("a_copy", IBUG68.ids))
+    assert layout_of(IBUG68.ids) is IBUG68
+    assert layout_of([7, 12, 138]) is IBUG68
+    assert layout_of([7, 9999]) is None  # a part of the stranger alone
+    assert layout_of([9999, 138, 12, 7]) is stranger
+    assert layout_of([7, 9999], "a_stranger") is layout_of([7, 9999], stranger) is stranger
+    assert layout_of(IBUG68.ids, copy) is copy
+    twin = register_layout(Layout("another_stranger", stranger.ids, normaliser=(7, 138)))
+    assert layout_of(stranger.ids) is None  # either could be meant
+    assert layout_of(stranger.ids, twin) is twin
+    with pytest.raises(MismatchError, match=r"the layout a_stranger lacks 2 of the landmarks \(ids 1, 2\)"):
+        layout_of([1, 2, 7], "a_stranger")
+    with pytest.raises(ValueError, match="unknown layout 'nobody'"):
+        layout_of([7], "nobody")
+
+
+@pytest.mark.usefixtures("_own_layouts")
+def test_a_part_of_a_named_layout_is_matched() -> None:
+    part = Layout("jaw_of_a_test", tuple(range(108, 100, -1)))  # need not be registered
+    truth, found = (replace(of_layout(part), ids=ids) for ids in (part.ids, part.ids[::-1]))
+    assert match_records([found], [truth])[0] == tuple(
+        range(101, 109)
+    )  # in the order of ibug68, which has them too
+    ids, predicted, true = match_records([found], [truth], part)
+    assert ids == part.ids
+    np.testing.assert_array_equal(predicted[0], true[0, ::-1])
+    register_layout(part)
+    few = replace(truth, ids=part.ids[:3], landmarks=truth.landmarks[:3])
+    match_records([truth], [few])  # of the same numbers: no other layout

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyspiga_geo.evaluation import NORMALISERS, normaliser
+from pyspiga_geo.evaluation import NORMALISERS, normaliser, normaliser_text, own_normaliser
+from pyspiga_geo.layouts import IBUG68, WFLW98, Layout, register_layout, registry
 
 NAN = math.nan
 
@@ -71,3 +72,32 @@ def test_a_normaliser_without_its_points() -> None:
     ):
         with pytest.raises(ValueError, match=reason):
             normaliser(points, (2, 12, 1), kind)
+
+
+def test_two_landmarks_are_a_normaliser() -> None:
+    points = [[[0, 0], [9, 9], [3, 4]], [[NAN, NAN], [9, 9], [3, 4]]]
+    assert normaliser(points, (201, 202, 203), (203, 201)) == pytest.approx([5, NAN], nan_ok=True)
+    with pytest.raises(ValueError, match="landmark 204, which is not among the ids"):
+        normaliser(points, (201, 202, 203), (203, 204))
+
+
+def test_what_a_layout_divides_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_LAYOUTS", {"ibug68": IBUG68, "wflw98": WFLW98})
+    own = register_layout(Layout("own_of_a_test", (201, 202, 203), normaliser=(201, 203)))
+    for ids, norm in (
+        (IBUG68.ids, "corners"),
+        (WFLW98.ids, "corners"),
+        ((7, 12, 999), "corners"),  # of no known layout
+        ((7, 999), "lnd_bbox"),
+        (IBUG68.ids[:17], "lnd_bbox"),  # of ibug68, whose corners these lack
+        (own.ids, (201, 203)),
+        ((201, 202), "lnd_bbox"),
+    ):
+        assert own_normaliser(ids) == norm
+    assert own_normaliser((201, 202), own) == (201, 203)
+
+
+def test_every_normaliser_has_a_text() -> None:
+    texts = [normaliser_text(norm) for norm in (*NORMALISERS, (5, 9))]
+    assert texts[-1] == "the distance of landmarks 5 and 9"
+    assert len(set(texts)) == len(texts)

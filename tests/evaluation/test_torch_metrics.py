@@ -110,3 +110,13 @@ def test_whole_numbers_and_half_precision_are_counted_in_double() -> None:
     yaw = metric.compute()["yaw"]
     assert yaw.dtype == torch.float64
     assert yaw.item() == torch.tensor([0.1, 0.2]).half().double().mean().item()
+
+
+def test_landmarks_without_eye_corners_are_measured_by_their_box() -> None:
+    metric = LandmarkError(ids=(201, 202))
+    metric.update(torch.tensor([[[0.0, 3], [9, 4]]]), torch.tensor([[[0.0, 0], [9, 4]]]), torch.tensor([0]))
+    assert metric.metrics().norm == "lnd_bbox"
+    assert metric.compute()["nme"].item() == pytest.approx(100 * 3 / 6 / 2)
+    metric = LandmarkError(ids=(201, 202), norm=(201, 202))
+    metric.update(torch.tensor([[[0.0, 3], [8, 0]]]), torch.tensor([[[0.0, 0], [8, 0]]]), torch.tensor([0]))
+    assert metric.compute()["nme"].item() == pytest.approx(100 * 3 / 8 / 2)

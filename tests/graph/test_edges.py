@@ -1,6 +1,8 @@
 from itertools import pairwise
 
+import pytest
 import torch
+from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import contains_self_loops, is_undirected
 
@@ -18,8 +20,40 @@ def test_complete_edges() -> None:
     assert edges[0, :6].tolist() == [1, 2, 3, 4, 5, 6]
 
 
-def test_complete_edges_of_one_node() -> None:
-    assert complete_edges(1).shape == (2, 0)
+@pytest.mark.parametrize("nodes", range(6))
+def test_complete_edges_are_the_adjacency_matrix_without_its_diagonal(nodes: int) -> None:
+    target, source = (~torch.eye(nodes, dtype=torch.bool)).nonzero(as_tuple=True)
+    assert complete_edges(nodes).equal(torch.stack([source, target]))
+
+
+def test_fewer_than_no_nodes() -> None:
+    with pytest.raises(ValueError, match="num_nodes must not be negative, got -1"):
+        complete_edges(-1)
+
+
+def edges_of_a_batch(x: Tensor) -> Tensor:
+    batch, nodes = x.shape
+    return batch_edges(complete_edges(nodes, x.device), nodes, batch)
+
+
+def test_edges_without_values() -> None:
+    edges = edges_of_a_batch(torch.zeros(3, 5, device="meta"))
+    assert edges.is_meta
+    assert edges.shape == (2, 3 * 20)
+
+
+def test_edges_compile_and_export_for_any_size() -> None:
+    class Edges(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return edges_of_a_batch(x)
+
+    compiled = torch.compile(edges_of_a_batch, fullgraph=True, dynamic=True, backend="eager")
+    sizes = {0: torch.export.Dim("B"), 1: torch.export.Dim("L")}
+    exported = torch.export.export(Edges(), (torch.zeros(2, 7),), dynamic_shapes=(sizes,)).module()
+    for shape in ((2, 7), (3, 5), (1, 68)):
+        x = torch.zeros(shape)
+        assert compiled(x).equal(edges_of_a_batch(x))
+        assert exported(x).equal(edges_of_a_batch(x))
 
 
 def test_contour_edges_by_hand() -> None:

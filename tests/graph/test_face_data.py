@@ -10,6 +10,7 @@ def face(number: int, landmarks: int = 5) -> FaceData:
     return FaceData(
         pos=torch.rand(landmarks, 2) + number,
         initial=torch.rand(landmarks, 2) + number,
+        steps=torch.rand(landmarks, 3, 2) + number,
         visible=torch.full((landmarks,), float(number)),
         mask=torch.arange(landmarks) > number,
         edge_index=torch.tensor([[0, 1, landmarks - 1], [1, 0, 0]]),
@@ -46,6 +47,7 @@ def test_node_fields_are_joined_and_edges_renumbered() -> None:
     assert batch.num_nodes == 17
     assert torch.equal(batch.pos, torch.cat([each.pos for each in faces]))
     assert torch.equal(batch.initial, torch.cat([each.initial for each in faces]))
+    assert torch.equal(batch.steps, torch.cat([each.steps for each in faces]))
     assert batch.visible.tolist() == [1] * 5 + [2] * 7 + [3] * 5
     assert batch.mask.dtype == torch.bool
     assert batch.mask.shape == (17,)
@@ -73,3 +75,20 @@ def test_fields_may_be_missing() -> None:
     batch = Batch.from_data_list([FaceData(pos=torch.zeros(5, 2)), FaceData(pos=torch.ones(5, 2))])
     assert batch.pos.shape == (10, 2)
     assert "image" not in batch
+
+
+def test_only_numbers_of_nodes_are_raised_in_batching() -> None:
+    """Those of edges, and fields of one's own whose names say so."""
+    faces = [face(1), face(2)]
+    assert {key for key, value in faces[0] if faces[0].__inc__(key, value)} == {"edge_index"}
+    for each in faces:
+        each.number, each.chin_index = 7, torch.tensor([2])
+    batch = Batch.from_data_list(faces)
+    assert batch.number.tolist() == [7, 7]
+    assert batch.chin_index.tolist() == [2, 5 + 2]
+
+
+def test_every_agreed_field_is_documented() -> None:
+    assert FaceData.__doc__ is not None
+    for key in face(1).keys():  # noqa: SIM118 - Data iterates over pairs
+        assert f"``{key}`` [" in FaceData.__doc__, key

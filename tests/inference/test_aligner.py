@@ -1,10 +1,13 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
-from pyspiga_geo import FaceAligner
+from pyspiga_geo import SPIGA, FaceAligner
 from pyspiga_geo.geometry import project, transform_points
 from pyspiga_geo.inference import to_record
+from pyspiga_geo.models import MeanShape
 
 BOX = [30.0, 20.0, 50.0, 60.0]
 
@@ -119,3 +122,20 @@ def test_record_of_a_face(tiny_model, photo):
     assert record.ids == tuple(aligner.layout.ids)
     assert record.landmarks.shape == (68, 2)
     assert len(record.headpose) == 6
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_models_of_other_precisions(tiny_model, photo, dtype):
+    single = FaceAligner(tiny_model)(photo, [BOX])[0]
+    face = FaceAligner(copy.deepcopy(tiny_model).to(dtype))(photo, [BOX])[0]
+    assert face.pos.dtype == torch.float32
+    assert torch.allclose(face.pos, single.pos, atol=2.0)
+
+
+def test_a_model_that_starts_from_a_mean_shape(tiny_model, photo):
+    mean = MeanShape(torch.rand(68, 2))
+    model = SPIGA(tiny_model.backbone, mean, tiny_model.cascade, tiny_model.layout, config=tiny_model.config)
+    face = FaceAligner(model)(photo, [BOX])[0]
+    assert "camera" not in face
+    corner = transform_points(face.initial, face.crop) / 64
+    assert torch.allclose(corner, mean.mean, atol=1e-5)

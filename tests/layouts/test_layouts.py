@@ -184,10 +184,63 @@ def test_fewer_than_four_robust_ids_use_all_rows() -> None:
     assert many.robust_rows == [0, 1, 2, 4]
 
 
-def test_layout_without_contours_or_shape() -> None:
-    layout = Layout("points", [0, 1, 2], [0, 1, 2], {})
-    assert layout.shape3d is None
+def test_layout_of_a_name_and_ids() -> None:
+    layout = Layout("points", [201, 202, 203])
+    assert (layout.flip, layout.contours, layout.shape3d, layout.mean_shape) == (None, {}, None, None)
+    assert layout.norm == "lnd_bbox"
     np.testing.assert_array_equal(layout.boundary_matrix, [[1], [1], [1]])
+
+
+@pytest.mark.parametrize(
+    ("ids", "named", "norm"),
+    [
+        ([5, 7, 9, 12], None, "corners"),
+        ([5, 7, 9, 11], None, "lnd_bbox"),
+        ([5, 7, 9, 12], "lnd_bbox", "lnd_bbox"),
+        ([5, 7, 9, 11], [11, 5], (11, 5)),
+    ],
+)
+def test_what_errors_are_divided_by(ids: list[int], named: Any, norm: Any) -> None:
+    layout = Layout(**parts(ids=ids, normaliser=named))
+    assert layout.norm == norm
+    assert ("normaliser" in layout.to_dict()) == (named is not None)
+    assert Layout(**json.loads(json.dumps(layout.to_dict()))).norm == norm
+    replaced = dataclasses.replace(layout, ids=[11, 5, 300, 301])  # a default stays one
+    assert replaced.norm == ("lnd_bbox" if named is None else norm)
+
+
+@built_in
+def test_metadata_of_built_in_layouts_are_as_ever(layout: Layout) -> None:
+    assert list(layout.to_dict()) == ["name", "ids", "flip", "contours", "shape3d"]
+    assert layout.norm == "corners"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({}, [0, 1, 2, 3]),
+        ({"shape3d": None}, []),
+        ({"shape3d": np.eye(4, 3) * [1, 1, 1e-9]}, []),  # flat
+        ({"ids": [5, 7, 9], "flip": None, "contours": {}, "shape3d": np.eye(3)}, []),
+    ],
+)
+def test_rows_that_tell_a_pose(changes: dict[str, Any], rows: list[int]) -> None:
+    assert Layout(**parts(**{"shape3d": np.eye(4, 3)} | changes)).pose_rows == rows
+    assert IBUG68.pose_rows == IBUG68.robust_rows
+
+
+def test_layouts_are_equal_by_their_parts() -> None:
+    layout = Layout(**parts())
+    assert layout == Layout(**parts(ids=(5, 7, 9, 11), shape3d=np.arange(12.0).reshape(4, 3).tolist()))
+    assert hash(layout) == hash(Layout(**parts()))
+    others = [
+        {"name": "foot"}, {"ids": [5, 7, 9, 13]}, {"flip": None}, {"contours": {}}, {"shape3d": None},
+        {"contours": {"side": [1, 2], "top": [0, 1]}}, {"shape3d": np.ones((4, 3))},
+        {"normaliser": (5, 7)}, {"mean_shape": np.zeros((4, 2))},
+    ]  # fmt: skip
+    assert all(layout != Layout(**parts(**other)) for other in others)
+    assert layout != "hand"
+    assert Layout(**parts(normaliser="lnd_bbox")) == layout  # which is its default
 
 
 @pytest.mark.parametrize(
@@ -201,6 +254,12 @@ def test_layout_without_contours_or_shape() -> None:
         ({"contours": {"dot": [0]}}, "contour 'dot'"),
         ({"contours": {"out": [0, 4]}}, "contour 'out'"),
         ({"contours": {"out": [-1, 0]}}, "contour 'out'"),
+        ({"mean_shape": np.zeros((4, 3))}, "mean_shape"),
+        ({"normaliser": "corners"}, "normaliser must be 'corners' .with ids 7 and 12."),
+        ({"normaliser": "height"}, "normaliser .* not 'height'"),
+        ({"normaliser": (5, 6)}, "normaliser"),
+        ({"normaliser": (5, 5)}, "normaliser"),
+        ({"normaliser": (5, 7, 9)}, "normaliser"),
         ({"shape3d": np.zeros((3, 3))}, "shape3d"),
         ({"shape3d": np.zeros((4, 2))}, "shape3d"),
         ({"shape3d": np.full((4, 3), np.nan)}, "shape3d"),
@@ -223,10 +282,19 @@ def test_layout_cannot_change() -> None:
         layout.shape3d[0, 0] = 1
 
 
-@pytest.mark.parametrize("layout", [*BUILT_IN, Layout(**parts()), Layout(**parts(shape3d=None))])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        *BUILT_IN,
+        Layout(**parts()),
+        Layout(**parts(shape3d=None)),
+        Layout("least", [3]),
+        Layout(**parts(normaliser=(5, 11), mean_shape=np.random.default_rng(0).normal(size=(4, 2)))),
+    ],
+)
 def test_to_dict_survives_json(layout: Layout) -> None:
     again = Layout(**json.loads(json.dumps(layout.to_dict())))
-    assert (again.name, again.ids, again.flip) == (layout.name, layout.ids, layout.flip)
+    assert again == layout
     assert list(again.contours.items()) == list(layout.contours.items())  # in the same order
     np.testing.assert_array_equal(again.shape3d, layout.shape3d)
 
@@ -257,7 +325,7 @@ def test_registered_layout_is_found() -> None:
     assert register_layout(layout) is layout
     assert get_layout("hand") is layout
     assert available_layouts() == ["hand", "ibug68", "wflw98"]
-    register_layout(layout)  # once more changes nothing
+    assert register_layout(Layout(**parts())) is layout  # an equal one once more changes nothing
 
 
 @pytest.mark.usefixtures("own_names")

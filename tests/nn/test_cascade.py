@@ -44,8 +44,8 @@ def test_each_step_adds_its_displacement() -> None:
     out = model(pos, feature_map)
     assert len(out.steps) == 3
     expected = pos
-    for step, reached in zip(model.steps, out.steps, strict=True):
-        expected = expected + step(expected, feature_map)
+    for step, window, reached in zip(model.steps, model.windows, out.steps, strict=True):
+        expected = expected + step(expected, feature_map, window).move
         torch.testing.assert_close(reached, expected, rtol=0, atol=1e-12)
     assert torch.equal(out.pos, out.steps[-1])
     assert out.attention is None
@@ -53,7 +53,7 @@ def test_each_step_adds_its_displacement() -> None:
 
 def test_windows_halve_and_so_does_the_reach() -> None:
     model, (pos, feature_map) = cascade(num_steps=4, window=0.5, bound="hardtanh").eval(), inputs()
-    assert [step.window for step in model.steps] == [0.5, 0.25, 0.125, 0.0625]
+    assert model.windows == [0.5, 0.25, 0.125, 0.0625]
     for step in model.steps:  # every step goes as far as it can
         nn.init.constant_([m for m in step.decoder.modules() if isinstance(m, Linear)][-1].bias, 1e6)
     reached = torch.stack([pos, *model(pos, feature_map).steps])
@@ -63,11 +63,15 @@ def test_windows_halve_and_so_does_the_reach() -> None:
 
 def test_windows_of_the_reference() -> None:
     # 16, 8, 4 pixels of a map of 64.
-    assert [step.window * 64 for step in SPIGACascade(L, C, node_channels=8, hidden_channels=8).steps] == [
-        16,
-        8,
-        4,
-    ]
+    model = SPIGACascade(L, C, node_channels=8, hidden_channels=8)
+    assert [window * 64 for window in model.windows] == [16, 8, 4]
+
+
+def test_sizes_of_the_reference() -> None:
+    (step,) = SPIGACascade(98, 2, 1, samples=2).steps
+    assert [block.conv.in_channels for block in step.blocks] == [512, 256, 256, 256]
+    decoder = [tuple(value.shape) for value in step.decoder.parameters() if value.dim() == 2]
+    assert decoder == [(256, 256), (128, 256), (64, 128), (32, 64), (2, 32)]
 
 
 def test_steps_share_no_parameters() -> None:
@@ -105,8 +109,8 @@ def test_attention_of_every_layer_of_every_step() -> None:
         torch.testing.assert_close(alpha.sum(dim=-1), torch.ones(B, 2, L, dtype=torch.float64))
     torch.testing.assert_close(out.pos, model(pos, feature_map).pos, rtol=0, atol=1e-10)
     # In order: the second step's layers stand behind the first step's.
-    _, second = model.steps[1](out.steps[0], feature_map, return_attention=True)
-    for one, other in zip(out.attention[3:], second, strict=True):
+    second = model.steps[1](out.steps[0], feature_map, model.windows[1], return_attention=True)
+    for one, other in zip(out.attention[3:], second.attention, strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -129,7 +133,7 @@ def test_one_training_step(conv: str | ConvFactory) -> None:
     loss = sum((step - target).abs().mean() for step in out.steps)
     loss.backward()
     for name, value in model.named_parameters():
-        if conv == "transformer" and "lin_skip" in name:  # PyG keeps these also where it does not use them
+        if not value.requires_grad:
             continue
         assert value.grad is not None, name
         assert value.grad.isfinite().all(), name
@@ -198,7 +202,7 @@ def test_options_reach_every_layer() -> None:
     model = cascade(heads=4, include_self=True, scale=True, out_proj=True, bound="hardtanh", samples=5)
     for step in model.steps:
         assert step.bound_kind == "hardtanh"
-        assert step.visual.grid.samples == 5
+        assert step.visual.samples == 5
         for block in step.blocks:
             assert block.conv.heads == 4
             assert block.conv.include_self

@@ -105,7 +105,7 @@ def test_own_operator_is_called_with_nodes_and_edges_as_pyg_does() -> None:
             return x[:, :2]
 
     sizes = []
-    conv = make_conv(lambda *channels: sizes.append(channels) or Spy(), C, 2)
+    conv = make_conv(lambda *channels: sizes.append(channels) or Spy())(C, 2)
     assert isinstance(conv, StaticGraphConv)
     assert conv(features(2, L), torch.tensor([[0], [3]])).shape == (2, L, 2)
     assert conv(features(L), torch.tensor([[0], [3]])).shape == (L, 2)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyspiga_geo.nn import GraphBlock, LandmarkAttention
+from pyspiga_geo.nn import GraphBlock, LandmarkAttention, make_conv
 
 EDGES = torch.tensor([[0, 1, 2, 4, 3, 1], [1, 0, 0, 2, 4, 3]])
 
@@ -33,14 +33,14 @@ def update_by_hand(block: GraphBlock, x: Tensor, message: Tensor) -> Tensor:
 @pytest.mark.parametrize("edges", [None, EDGES], ids=["complete", "sparse"])
 @pytest.mark.parametrize("shape", [(5, 4), (3, 5, 4)])
 def test_residual_update(shape: tuple[int, ...], edges: Tensor | None) -> None:
-    block = settled(GraphBlock(4, 4, heads=2))
+    block = settled(GraphBlock(4, 4, make_conv(heads=2)))
     x = torch.randn(shape, dtype=torch.float64)
     expected = x + update_by_hand(block, x, block.conv(x, edges))
     torch.testing.assert_close(block(x, edges), expected, rtol=0, atol=1e-12)
 
 
 def test_skip_is_a_linear_map_where_the_width_changes() -> None:
-    block = settled(GraphBlock(4, 6, heads=2))
+    block = settled(GraphBlock(4, 6, make_conv(heads=2)))
     x = torch.randn(3, 5, 4, dtype=torch.float64)
     skip = x @ block.skip.weight.T + block.skip.bias
     expected = skip + update_by_hand(block, x, block.conv(x))
@@ -58,7 +58,8 @@ def test_hidden_layer_has_twice_the_channels() -> None:
 
 
 def test_operator_gets_its_options() -> None:
-    conv = GraphBlock(8, 4, "attention", heads=2, include_self=True, scale=True, out_proj=True).conv
+    factory = make_conv("attention", heads=2, include_self=True, scale=True, out_proj=True)
+    conv = GraphBlock(8, 4, factory).conv
     assert isinstance(conv, LandmarkAttention)
     assert (conv.in_channels, conv.out_channels) == (8, 8)  # messages are as large as the features
     assert (conv.heads, conv.include_self, conv.scale) == (2, True, 0.5)
@@ -66,7 +67,7 @@ def test_operator_gets_its_options() -> None:
 
 
 def test_attention_on_request() -> None:
-    block = settled(GraphBlock(4, 4, heads=2))
+    block = settled(GraphBlock(4, 4, make_conv(heads=2)))
     x = torch.randn(3, 5, 4, dtype=torch.float64)
     out, alpha = block(x, return_attention_weights=True)
     torch.testing.assert_close(out, block(x), rtol=0, atol=1e-10)
@@ -74,7 +75,7 @@ def test_attention_on_request() -> None:
     assert alpha.shape == (3, 2, 5, 5)
 
 
-@pytest.mark.parametrize("conv", ["gcn", "gat", "none", lambda i, o: nn.Identity()], ids=str)
+@pytest.mark.parametrize("conv", ["gcn", "sage", "none", lambda i, o: nn.Identity()], ids=str)
 def test_operators_without_attention_cannot_show_any(conv: object) -> None:
     block = GraphBlock(4, 4, conv)
     with pytest.raises(ValueError, match="attention"):

@@ -1,15 +1,16 @@
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyspiga_geo.nn import HeatmapWindow
 
 
 def read(heatmaps: Tensor, pos: Tensor, window: float, samples: int) -> tuple[Tensor, Tensor]:
     """What the linear map is given: density within the window and share of the whole, [B, L, samples^2] each."""
-    module = HeatmapWindow(4, samples)
-    module.lin = nn.Identity()
-    inside, share = module(heatmaps, pos, window).chunk(2, dim=-1)
+    module, told = HeatmapWindow(4, samples).to(heatmaps.dtype), []
+    module.lin.register_forward_pre_hook(lambda _, args: told.extend(args))
+    module(heatmaps, pos, window)
+    inside, share = told[0].chunk(2, dim=-1)
     return inside, share
 
 

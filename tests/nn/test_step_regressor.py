@@ -1,23 +1,34 @@
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import Linear
 
-from pyspiga_geo.nn import BOUNDS, StepRegressor
+from pyspiga_geo.nn import (
+    BOUNDS,
+    GraphBlock,
+    NodeMLP,
+    RelativePositionEncoder,
+    StepRegressor,
+    VisualWindow,
+    make_conv,
+)
 
 L, C = 5, 3
 WINDOW = 0.25
 
 
-def step(**options: Any) -> StepRegressor:
-    small = {"node_channels": 8, "hidden_channels": 8, "num_layers": 2, "samples": 3, "heads": 2}
-    return StepRegressor(L, C, WINDOW, **(small | options))
+def step(num_layers: int = 2, bound: str = "arctan") -> StepRegressor:
+    return StepRegressor(
+        VisualWindow(C, 8, 3),
+        RelativePositionEncoder(L, 8),
+        [GraphBlock(8, 8, make_conv(heads=2)) for _ in range(num_layers)],
+        NodeMLP([8, 8, 2]),
+        bound=bound,
+    )
 
 
-def inputs(batch: int = 2) -> tuple[Tensor, Tensor]:
-    return torch.rand(batch, L, 2), torch.randn(batch, C, 16, 16)
+def inputs(batch: int = 2) -> tuple[Tensor, Tensor, float]:
+    return torch.rand(batch, L, 2), torch.randn(batch, C, 16, 16), WINDOW
 
 
 def last_linear(module: nn.Module) -> Linear:
@@ -27,14 +38,14 @@ def last_linear(module: nn.Module) -> Linear:
 def test_bounds_by_hand() -> None:
     offset = torch.tensor([0.0, 1, -1, 0.5, 2, -1e6], dtype=torch.float64)
     half = WINDOW / 2
-    arctan = step(bound="arctan").bound(offset)
+    arctan = step(bound="arctan").bound(offset, WINDOW)
     # arctan 1 = pi / 4 is half of what it can reach.
     torch.testing.assert_close(arctan[:3], torch.tensor([0, half / 2, -half / 2], dtype=torch.float64))
     torch.testing.assert_close(
         arctan[3:5].tan(), (torch.tensor([0.5, 2]).double().atan() * WINDOW / torch.pi).tan()
     )
     assert -half < arctan[5] < -half * 0.999
-    hardtanh = step(bound="hardtanh").bound(offset)
+    hardtanh = step(bound="hardtanh").bound(offset, WINDOW)
     assert hardtanh.tolist() == [0, half, -half, half / 2, half, -half]
 
 
@@ -44,7 +55,7 @@ def test_bound_is_never_left(bound: str, dtype: torch.dtype) -> None:
     offset = torch.cat([torch.linspace(-50, 50, 1001), torch.tensor([1e8, -1e8, torch.inf, -torch.inf])]).to(
         dtype
     )
-    moved = step(bound=bound).bound(offset)
+    moved = step(bound=bound).bound(offset, WINDOW)
     assert moved.abs().max() <= WINDOW / 2
     assert (moved[:1001].diff() >= 0).all()
 
@@ -54,7 +65,7 @@ def test_displacement_stays_inside_whatever_the_decoder_says(bound: str) -> None
     regressor = step(bound=bound).eval()
     for bias in (1e9, -1e9):
         nn.init.constant_(last_linear(regressor.decoder).bias, bias)
-        moved = regressor(*inputs())
+        moved = regressor(*inputs()).move
         assert moved.shape == (2, L, 2)
         assert moved.abs().max() <= WINDOW / 2
         assert moved.abs().min() > 0.99 * WINDOW / 2  # it does go as far as it may
@@ -66,41 +77,36 @@ def test_unknown_bound_lists_the_known() -> None:
 
 
 def test_node_features_are_visual_plus_relative() -> None:
-    regressor, (pos, feature_map) = step().eval(), inputs()
+    regressor, (pos, feature_map, _) = step().eval(), inputs()
     seen = []
     regressor.blocks[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    regressor(pos, feature_map)
+    regressor(pos, feature_map, WINDOW)
     (x,) = seen
     torch.testing.assert_close(x, regressor.visual(feature_map, pos, WINDOW) + regressor.relative(pos))
 
 
 def test_blocks_and_decoder_follow_one_another() -> None:
-    regressor, (pos, feature_map) = step(num_layers=3).eval(), inputs()
+    regressor, (pos, feature_map, _) = step(num_layers=3).eval(), inputs()
     x = regressor.visual(feature_map, pos, WINDOW) + regressor.relative(pos)
     for block in regressor.blocks:
         x = block(x)
     expected = regressor.decoder(x).atan() * (WINDOW / torch.pi)
-    torch.testing.assert_close(regressor(pos, feature_map), expected)
+    torch.testing.assert_close(regressor(pos, feature_map, WINDOW).move, expected)
     assert len(regressor.blocks) == 3
 
 
-def test_sizes_of_the_reference() -> None:
-    regressor = StepRegressor(98, 2, 0.25, samples=2, heads=4)
-    assert [block.conv.in_channels for block in regressor.blocks] == [512, 256, 256, 256]
-    decoder = [tuple(value.shape) for value in regressor.decoder.parameters() if value.dim() == 2]
-    assert decoder == [(256, 256), (128, 256), (64, 128), (32, 64), (2, 32)]
-
-
 def test_attention_of_each_layer_on_request() -> None:
-    regressor, (pos, feature_map) = step(num_layers=3).eval(), inputs()
-    moved, attention = regressor(pos, feature_map, return_attention=True)
-    torch.testing.assert_close(moved, regressor(pos, feature_map))
+    regressor, (pos, feature_map, _) = step(num_layers=3).eval(), inputs()
+    moved, x, attention = regressor(pos, feature_map, WINDOW, return_attention=True)
+    without = regressor(pos, feature_map, WINDOW)
+    torch.testing.assert_close((moved, x), (without.move, without.x))
+    assert without.attention == []
     assert [tuple(alpha.shape) for alpha in attention] == [(2, 2, L, L)] * 3
 
 
 def test_edges_reach_the_blocks() -> None:
-    regressor, (pos, feature_map) = step().eval(), inputs()
+    regressor, (pos, feature_map, _) = step().eval(), inputs()
     line = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 4]])
-    _, attention = regressor(pos, feature_map, line, return_attention=True)
-    for alpha in attention:
+    out = regressor(pos, feature_map, WINDOW, line, return_attention=True)
+    for alpha in out.attention:
         assert (alpha.flatten(0, 1) > 0).all(dim=0).nonzero().tolist() == line.flip(0).T.tolist()

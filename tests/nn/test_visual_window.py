@@ -1,16 +1,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from pyspiga_geo.nn import VisualWindow
+from pyspiga_geo.nn import VisualWindow, sample_windows
 
 
 def sampled(feature_map: Tensor, pos: Tensor, window: float, samples: int = 7) -> Tensor:
     """The values a window reads [B, L, C, samples, samples] (rows, columns), before the linear map."""
-    module = VisualWindow(feature_map.size(1), 4, samples)
-    module.lin = nn.Identity()
-    return module(feature_map, pos, window).unflatten(-1, (-1, samples, samples))
+    return sample_windows(feature_map, pos, window, samples).transpose(1, 2).unflatten(-1, (samples, samples))
 
 
 def ramps(height: int, width: int) -> Tensor:

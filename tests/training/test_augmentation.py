@@ -1,3 +1,6 @@
+import warnings
+from dataclasses import replace
+
 import kornia.augmentation as K
 import pytest
 import torch
@@ -71,3 +74,14 @@ def test_nothing_asked_for_changes_nothing(photo: FaceData) -> None:
     face = random_crop(still, LAYOUT, 64, 1.6)(photo)
     torch.testing.assert_close(face.image, plain.image)
     torch.testing.assert_close(face.pos, plain.pos)
+
+
+def test_without_a_mirror_order_nothing_is_mirrored(photo: FaceData) -> None:
+    without = replace(LAYOUT, flip=None)
+    with pytest.warns(UserWarning, match="layout 'ibug68' has no mirror order"):
+        changes = random_crop(AugmentationConfig(flip=1, scale=0, shift=0, degrees=0), without, 64, 1.4)
+    plain = Compose([SquareCrop(64, 1.4), Resample(64)])(photo)
+    assert torch.equal(changes(photo).pos, plain.pos)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        random_crop(AugmentationConfig(flip=0), without, 64, 1.4)  # which asks for none

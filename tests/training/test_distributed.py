@@ -12,7 +12,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 pytest.importorskip("lightning")
-from pyspiga_geo.training.distributed import BatchNormSync, gather_rows, sum_over_processes
+from pyspiga_geo.training.batch_norm import BatchNormSync
+from pyspiga_geo.training.distributed import gather_rows, sum_over_processes
 from pyspiga_geo.training.losses import masked_mean
 
 

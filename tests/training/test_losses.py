@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -93,3 +95,10 @@ def test_cascade_loss_is_the_sum_over_steps():
     steps = [torch.rand(2, 5, 2) for _ in range(3)]
     expected = sum(coordinate_loss(pos, target, mask) for pos in steps)
     assert torch.allclose(cascade_loss(steps, target, mask), expected)
+
+
+@pytest.mark.parametrize("module", ["losses", "targets", "distributed"])
+def test_what_needs_torch_alone_imports_without_the_extra(module, tmp_path):
+    blocked = ("lightning", "pytorch_lightning", "torchmetrics", "kornia", "tensorboard")
+    code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import pyspiga_geo.training.{module}"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

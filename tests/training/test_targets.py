@@ -1,9 +1,12 @@
 import math
+from dataclasses import replace
 
+import pytest
 import torch
 
 from pyspiga_geo import Layout, get_layout
 from pyspiga_geo.geometry import camera_matrix, project
+from pyspiga_geo.training.losses import heatmap_loss, pose_loss
 from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, pose_targets
 
 LAYOUT = Layout("corner", ids=(1, 2, 3, 4), flip=(0, 1, 2, 3), contours={"bend": (0, 1, 2), "line": (2, 3)})
@@ -48,3 +51,37 @@ def test_a_face_with_hardly_a_landmark_has_no_pose():
     mask = torch.zeros(1, 68, dtype=torch.bool)
     mask[0, :3] = True
     assert pose_targets(torch.rand(1, 68, 2), mask, layout, 1.5).isnan().all()
+
+
+def test_without_boundaries_their_targets_are_empty_and_their_loss_is_nothing():
+    layout = Layout("points", ids=(201, 202, 203))
+    pos, mask = torch.rand(2, 3, 2), torch.ones(2, 3, dtype=torch.bool)
+    maps, whole = boundary_heatmaps(pos, layout, 16, sigma=1.0), boundary_mask(mask, layout)
+    assert (maps.shape, maps.dtype, whole.shape, whole.dtype) == (
+        (2, 0, 16, 16),
+        pos.dtype,
+        (2, 0),
+        torch.bool,
+    )
+    predicted = torch.rand(2, 0, 16, 16, requires_grad=True)
+    loss = heatmap_loss(predicted, maps, whole)
+    assert loss.item() == 0
+    loss.backward()
+    assert predicted.grad is not None
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        replace(get_layout("ibug68"), shape3d=None),
+        replace(get_layout("ibug68"), shape3d=get_layout("ibug68").shape3d * [0, 1, 1]),
+        Layout("three", ids=(201, 202, 203), shape3d=torch.eye(3).numpy()),
+    ],
+    ids=["no rigid shape", "flat", "three points"],
+)
+def test_layouts_that_tell_no_pose_have_none_as_target(layout):
+    pos, mask = torch.rand(2, len(layout), 2), torch.ones(2, len(layout), dtype=torch.bool)
+    target = pose_targets(pos, mask, layout, 1.5)
+    assert (target.shape, target.dtype) == ((2, 6), pos.dtype)
+    assert target.isnan().all()
+    assert pose_loss(torch.rand(2, 6), target).item() == 0

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
+from pyspiga_geo.data.datasets.faces import FaceDataset
 from pyspiga_geo.data.images import find_image, read_image
 from pyspiga_geo.data.records import FaceRecord, landmarks_for
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 
 
-class AnnotatedFaces(Dataset[FaceData]):
+class AnnotatedFaces(FaceDataset):
     """Annotated faces as graphs in pixels of their photo.
 
     An item is a :class:`FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels (0 where
@@ -43,13 +43,13 @@ class AnnotatedFaces(Dataset[FaceData]):
         """Number of faces."""
         return len(self.records)
 
-    def __getitem__(self, item: int) -> FaceData:
+    def get(self, number: int) -> FaceData:
         """Read one face.
 
         Raises:
             pyspiga_geo.data.ImageError: when its picture cannot be read.
         """
-        record = self.records[item]
+        record = self.records[number]
         points = landmarks_for(record, self.layout.ids)
         annotated = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
         visible = landmarks_visible(record, self.layout.ids)

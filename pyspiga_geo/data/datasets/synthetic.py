@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.spatial import ConvexHull
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from pyspiga_geo.data.datasets.faces import FaceDataset
 from pyspiga_geo.geometry import camera_matrix, euler_to_rotation, points_to_box, project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
@@ -20,7 +20,7 @@ _OVERSAMPLE = 2  # drawn larger and reduced, so that edges are smooth
 Points = NDArray[np.float64]
 
 
-class SyntheticFaces(Dataset[FaceData]):
+class SyntheticFaces(FaceDataset):
     """Cartoon faces with exact landmarks, head pose and visibility; no download, the same seed the same faces.
 
     Each face is the layout's rigid shape, deformed (proportions, open mouth, raised brows, narrowed eyes), turned
@@ -67,15 +67,9 @@ class SyntheticFaces(Dataset[FaceData]):
         """Number of faces."""
         return self.num_faces
 
-    def __getitem__(self, item: int) -> FaceData:
-        """Draw one face.
-
-        Raises:
-            IndexError: when there are not so many.
-        """
-        if not 0 <= item < self.num_faces:
-            raise IndexError(f"face {item} of {self.num_faces}")
-        rng = np.random.default_rng(derive_seed(self.seed, item))
+    def get(self, number: int) -> FaceData:
+        """Draw one face."""
+        rng = np.random.default_rng(derive_seed(self.seed, number))
         shape3d = _deform(self.layout, rng)
         pose = self._draw_pose(rng)
         camera = camera_matrix(self.size, dtype=torch.float64)
@@ -89,7 +83,7 @@ class SyntheticFaces(Dataset[FaceData]):
             visible=_visible(torch.from_numpy(shape3d), pose),
             bbox=points_to_box(pos).float(),
             pose=pose.float(),
-            imgpath=f"synthetic face {item}",
+            imgpath=f"synthetic face {number}",
         )
         return face if self.transform is None else self.transform(face)
 

@@ -1,12 +1,21 @@
-"""From a photo to a crop: the map is composed first, the picture is sampled once at the end."""
+"""From a photo to a crop: the map is composed first, the picture is sampled once at the end.
+
+What turns or mirrors a crop does so about its centre, pixel index r / 2 (:mod:`pyspiga_geo.geometry.crops`): a box
+in the middle stays there.
+"""
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.transforms import BaseTransform
+from torch_geometric.utils import select
 
 from pyspiga_geo.geometry import square_crop, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
+from pyspiga_geo.graph.face_data import POSITIONS
 from pyspiga_geo.layouts import Layout
 
 
@@ -29,13 +38,16 @@ class SquareCrop(BaseTransform):
 
 
 class RandomAffine(BaseTransform):
-    """Rotate, scale and shift the crop at random, uniformly within the ranges.
+    """Rotate, scale and shift the crop at random, uniformly within the ranges; goes after :class:`SquareCrop`.
 
     Args:
         resolution: side of the crop in pixels.
         degrees: largest rotation either way, about the crop's centre.
         scale: largest relative change of size either way.
         shift: largest shift either way in x and in y, as a share of the crop.
+
+    Raises:
+        ValueError: when applied, for a face without ``crop``.
     """
 
     def __init__(
@@ -48,30 +60,46 @@ class RandomAffine(BaseTransform):
 
     def forward(self, data: FaceData) -> FaceData:
         """Compose ``crop`` with a random affine map."""
+        crop = _crop(self, data)
         turn, grow, right, down = (2 * torch.rand(4) - 1).tolist()
         angle, zoom = math.radians(turn * self.degrees), 1 + grow * self.scale
         cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
-        centre = (self.resolution - 1) / 2
+        centre = self.resolution / 2
         x = centre + right * self.shift * self.resolution
         y = centre + down * self.shift * self.resolution
-        matrix = data.crop.new_tensor(
+        matrix = crop.new_tensor(
             [
                 [cos, -sin, x - centre * (cos - sin)],
                 [sin, cos, y - centre * (sin + cos)],
                 [0, 0, 1],
             ]
         )
-        data.crop = matrix @ data.crop
+        data.crop = matrix @ crop
         return data
 
 
 class RandomFlip(BaseTransform):
-    """Mirror the crop with probability p; left landmarks become right ones.
+    """Mirror the crop with probability p; left landmarks become right ones. Goes between the crop and resampling.
+
+    The rows of all node fields are exchanged: ``pos``, ``mask``, ``visible``, and your own. They are the fields with L
+    rows that are not graph fields of :class:`FaceData`. Edges stay with their landmarks: ``edge_index``, and other
+    fields of landmarks' numbers, get the new ones. Positions are mirrored with the picture, by :class:`Resample`.
 
     Args:
         resolution: side of the crop in pixels.
         layout: tells the mirror order.
         p: probability.
+
+    Raises:
+        ValueError: when applied, for a face without ``crop``, with another number of landmarks than the layout, or
+            with a sparse adjacency matrix.
+
+    Example:
+        >>> from pyspiga_geo import get_layout
+        >>> flip = RandomFlip(64, get_layout("ibug68"), p=1)
+        >>> face = FaceData(pos=torch.zeros(68, 2), x=torch.arange(68), crop=torch.eye(3))
+        >>> flip(face).x[:3]
+        tensor([16, 15, 14])
     """
 
     def __init__(self, resolution: int, layout: Layout, p: float = 0.5) -> None:
@@ -80,22 +108,51 @@ class RandomFlip(BaseTransform):
         self.p = p
 
     def forward(self, data: FaceData) -> FaceData:
-        """Compose ``crop`` with the mirror and exchange the rows of the node fields."""
+        """Compose ``crop`` with the mirror and exchange landmarks in the fields of nodes and edges."""
+        crop = _crop(self, data)
         if torch.rand(()) < self.p:
-            mirror = data.crop.new_tensor([[-1, 0, self.resolution - 1], [0, 1, 0], [0, 0, 1]])
-            data.crop = mirror @ data.crop
-            for key in ("pos", "mask", "visible"):
-                data[key] = data[key][self.order]
+            mirror = crop.new_tensor([[-1, 0, self.resolution], [0, 1, 0], [0, 0, 1]])
+            data.crop = mirror @ crop
+            self._exchange(data)
         return data
+
+    def _exchange(self, data: FaceData) -> None:
+        count = len(self.order)
+        if data.num_nodes != count:
+            raise ValueError(f"RandomFlip is for {count} landmarks, but the face has {data.num_nodes}")
+        nodes = set(data.node_attrs())  # asked once, before anything changes
+        for key, value in data.to_dict().items():
+            dim = data.__cat_dim__(key, value)
+            if isinstance(dim, tuple):
+                raise ValueError(f"RandomFlip takes edges as edge_index, not as the sparse matrix {key!r}")
+            if key in nodes:
+                value = _rows(value, self.order, dim)
+            # PyG's rule for numbers of nodes. The order undoes itself, so it also takes old numbers to new ones.
+            if isinstance(value, Tensor) and ("index" in key or key == "face"):
+                value = self.order.to(value.device)[value]
+            data[key] = value
+
+
+def _rows(value: Any, order: Tensor, dim: int) -> Any:
+    """The entries of a node field, whatever PyG takes for one, in another order."""
+    if isinstance(value, np.ndarray):
+        return value.take(order.numpy(), axis=dim)
+    if isinstance(value, Tensor):
+        return value.index_select(dim, order.to(value.device))
+    return select(value, order, dim=0)
 
 
 class Resample(BaseTransform):
-    """Cut the crop out: ``image`` becomes [3, r, r] and ``pos`` crop units (pixel index / r).
+    """Cut the crop out: ``image`` becomes [3, r, r], and positions normalised crop coordinates (pixel index / r).
 
-    Landmarks outside of the crop are masked. ``bbox``, ``pose`` and ``camera`` stay those of the photo.
+    Positions are ``pos`` and, where there are, ``initial`` and ``steps``. Landmarks whose ``pos`` is outside of the
+    crop are masked. ``bbox``, ``pose`` and ``camera`` stay those of the photo.
 
     Args:
         resolution: r, side of the crop in pixels.
+
+    Raises:
+        ValueError: when applied, for a face without ``crop``.
     """
 
     def __init__(self, resolution: int) -> None:
@@ -103,7 +160,18 @@ class Resample(BaseTransform):
 
     def forward(self, data: FaceData) -> FaceData:
         """Sample the picture and move the landmarks along."""
-        data.image = warp_image(data.image, data.crop, self.resolution)
-        data.pos = transform_points(data.pos, data.crop) / self.resolution
-        data.mask = data.mask & ((data.pos >= 0) & (data.pos < 1)).all(dim=1)
+        crop = _crop(self, data)
+        data.image = warp_image(data.image, crop, self.resolution)
+        for key in POSITIONS:
+            if key in data:
+                data[key] = transform_points(data[key], crop) / self.resolution
+        inside = ((data.pos >= 0) & (data.pos < 1)).all(dim=1)
+        data.mask = data.mask & inside if "mask" in data else inside
         return data
+
+
+def _crop(transform: BaseTransform, data: FaceData) -> Tensor:
+    """The map from photo to crop that a face must have."""
+    if "crop" not in data:
+        raise ValueError(f"{type(transform).__name__} goes after SquareCrop: the face has no field 'crop'")
+    return data.crop

@@ -15,7 +15,7 @@ class RandomOcclusion(BaseTransform):
     is upright in the crop, around the corners of ``bbox`` where ``crop`` has taken them.
 
     Landmarks under the rectangle get ``visible`` 0 and keep ``pos`` and ``mask``: where they are is known, so a model
-    shall learn to tell it from the rest of the face.
+    shall learn to tell it from the rest of the face. A face without ``visible`` counts as all visible before.
 
     Args:
         resolution: side of the crop in pixels.
@@ -42,6 +42,8 @@ class RandomOcclusion(BaseTransform):
                 f"RandomOcclusion({self.resolution}) goes after Resample({self.resolution}): "
                 f"the picture has {width} x {height} pixels"
             )
+        if "visible" not in data:
+            data.visible = data.pos.new_ones(len(data.pos))
         if torch.rand(()) < self.p:
             low, high = _upright_box(data.bbox, data.crop)
             smallest, largest = self.size

@@ -1,1 +1,0 @@
-"""The parts of ``compare_gcn_gat.py``: cells, cached features, training, table, figures."""

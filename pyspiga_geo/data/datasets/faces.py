@@ -1,0 +1,51 @@
+"""What all datasets of faces share: how one asks for an item or for several."""
+
+from collections.abc import Sequence
+from operator import index as whole_number
+from typing import overload
+
+from torch.utils.data import Dataset, Subset
+
+from pyspiga_geo.graph import FaceData
+
+
+class FaceDataset(Dataset[FaceData]):
+    """A dataset that is indexed like a list: ``faces[-1]`` is the last face, ``faces[:10]`` the first ten."""
+
+    def __len__(self) -> int:
+        """Number of faces."""
+        raise NotImplementedError
+
+    def get(self, number: int) -> FaceData:
+        """Make the face with a number, counted from 0."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, item: int) -> FaceData: ...
+
+    @overload
+    def __getitem__(self, item: slice | Sequence[int]) -> Subset[FaceData]: ...
+
+    def __getitem__(self, item: int | slice | Sequence[int]) -> FaceData | Subset[FaceData]:
+        """Make one face; or choose some, which are made when they are asked for.
+
+        Args:
+            item: a number, negative ones from the end; or a slice or a sequence of numbers.
+
+        Returns:
+            The face; or a :class:`torch.utils.data.Subset`, which is indexed in the same way.
+
+        Raises:
+            IndexError: when there are not so many faces.
+        """
+        if isinstance(item, slice):
+            return Subset(self, range(len(self))[item])
+        if isinstance(item, Sequence):
+            return Subset(self, [self._number(each) for each in item])
+        return self.get(self._number(item))
+
+    def _number(self, item: int) -> int:
+        number, count = whole_number(item), len(self)
+        if not -count <= number < count:
+            raise IndexError(f"face {number} of {count}")
+        return number % count
