@@ -124,7 +124,8 @@ def main() -> None:
     options = parser.parse_args()
     seed_everything(options.seed)
     rng = np.random.default_rng(options.seed)
-    maps = [draw_map(int(number), rng) for number in rng.integers(5, 13, 1200)]
+    sizes = rng.integers(5, 13, min(16 * options.steps, 1200))
+    maps = [draw_map(number, rng) for number in sizes.tolist()]
     alone = train(MapModel("none", "none"), maps, options.steps)
     together = train(MapModel("attention", "pooled"), maps, options.steps)
     for low, high in ((5, 12), (13, 16)):

@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     seed_everything(options.seed)
-    volumes, joints = draw_skeletons(1000)
+    volumes, joints = draw_skeletons(min(16 * options.steps, 1000))
     model = SkeletonModel()
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=options.steps)

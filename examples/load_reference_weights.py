@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 from skimage.data import astronaut
-from torch import Tensor
 
 from pyspiga_geo import SPIGA, FaceAligner
 from pyspiga_geo.geometry import square_crop, warp_image
@@ -45,23 +44,6 @@ SMALL = {
 """A network of the same build that answers at once."""
 
 
-def drawn_at_random(model: SPIGA) -> dict[str, Tensor]:
-    """A state dict with the names and shapes of the authors' file, and numbers of no meaning."""
-    stacks = len(model.backbone.stacks)
-    state = {
-        reference._reference_name(name): value
-        for name, value in model.state_dict().items()
-        if not reference._own_only(name, stacks)
-    }
-    for name, value in state.items():
-        if name.startswith("conv_window.") and value.dim() == 2:  # over a whole window
-            state[name] = value.unflatten(1, (-1, model.config.samples, model.config.samples))
-        elif value.dim() == 2 and name != "pose_fc.weight":  # the authors write linear maps as convolutions
-            state[name] = value[..., None]
-    unused = {name: torch.zeros(shape) for name, shape in reference._unused_skips(model).items()}
-    return state | unused
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -75,7 +57,7 @@ def main() -> None:
         model = reference_model(options.weights)  # the layout is read off the weights
     else:
         model = SPIGA.from_preset("reference", "wflw98", **(SMALL if options.quick else {})).eval()
-        model.load_reference_state_dict(drawn_at_random(model))
+        model.load_reference_state_dict(reference.export(model))  # stands for the content of their file
     options.out.mkdir(parents=True, exist_ok=True)
     model.save(options.out / "reference.safetensors")
     print(f"{len(model.layout)} landmarks ({model.layout.name}); {options.out / 'reference.safetensors'}")

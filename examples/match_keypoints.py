@@ -143,7 +143,7 @@ def main() -> None:
     options = parser.parse_args()
     seed_everything(options.seed)
     rng = np.random.default_rng(options.seed)
-    pictures, keypoints, truth = draw_pairs(1000, rng)
+    pictures, keypoints, truth = draw_pairs(min(32 * options.steps, 1000), rng)
     model = Matcher()
     optimizer = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=options.steps)

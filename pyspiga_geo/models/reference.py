@@ -1,18 +1,37 @@
-"""The authors' state dict (github.com/andresprados/SPIGA), name by name."""
+"""The authors' state dict (github.com/andresprados/SPIGA), name by name, in both directions."""
 
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.backbones.hourglass import Residual
 from pyspiga_geo.layouts import IBUG68, WFLW98, Layout
+from pyspiga_geo.models.config import make_config
 from pyspiga_geo.nn import LandmarkAttention
 
 _CONSTANTS = re.compile(
     r"diagonal_mask|theta_S\.\d+|visual_cnn\.(pre\.0\.(xx|yy)_channel|E2Ptransform\.(ones|edge2point))"
 )
 """Entries that carry nothing learned: welcome, but not needed."""
+
+_BUILD = (
+    "backbone",
+    "start",
+    "channel_order",
+    "conv",
+    "heads",
+    "position",
+    "norm",
+    "share_steps",
+    "bound",
+    "include_self",
+    "scale",
+    "out_proj",
+    "heatmap_windows",
+)
+"""Settings that the authors' network has in one way only; others are sizes."""
 
 _RENAMES = [
     (r"backbone\.stacks\.(\d+)\.hourglass\.", r"visual_cnn.hgs.\1."),
@@ -75,6 +94,11 @@ def _gather_heads(value: Tensor, name: str, heads: int) -> Tensor:
     return value
 
 
+def _deal_heads(value: Tensor, name: str, heads: int) -> Tensor:
+    """Back again: the same, the channels of a head in the place of the heads."""
+    return _gather_heads(value, name, len(value) // heads) if value.dim() else value
+
+
 def layout_of(state_dict: Mapping[str, Tensor]) -> Layout:
     """Which of the authors' two layouts their weights are for, told by the number of landmarks.
 
@@ -103,10 +127,7 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
         ValueError: listing every unknown, missing or misshapen entry.
     """
     own = model.state_dict()
-    stacks = {name.split(".")[2] for name in own if name.startswith("backbone.stacks.")}
-    taken = {name: _reference_name(name) for name in own if not _own_only(name, len(stacks))}
-    heads = next((m.heads for m in model.modules() if isinstance(m, LandmarkAttention)), 1)
-    skips = _unused_skips(model)
+    taken, heads, skips = _taken(own), _heads(model), _unused_skips(model)
 
     problems = [
         f"unknown {name}"
@@ -139,6 +160,54 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
             f"not the state dict of the reference network: {len(problems)} entries: " + "; ".join(problems)
         )
     return translated
+
+
+def export(model: nn.Module) -> dict[str, Tensor]:
+    """The authors' state dict of a model: the inverse of :func:`translate`.
+
+    Heads that serve training only are left out, as their inference network lacks them, and so are the entries that
+    carry nothing learned, which their network makes itself: load it there with ``strict=False``.
+
+    Args:
+        model: a SPIGA of preset ``"reference"``.
+
+    Returns:
+        New tensors in the authors' names, shapes and order of channels, in the precision of the model.
+
+    Raises:
+        ValueError: for a model of another build, which their network cannot be filled with.
+
+    Example:
+        >>> from pyspiga_geo import SPIGA
+        >>> model = SPIGA.from_preset("reference", channels=16, num_stacks=2, node_channels=32, hidden_channels=32)
+        >>> export(model)["conv_window.0.weight"].shape
+        torch.Size([32, 16, 7, 7])
+    """
+    own, config = model.state_dict(), getattr(model, "config", None)
+    reference = make_config("reference")
+    other = [name for name in _BUILD if getattr(config, name, None) != getattr(reference, name)]
+    if other:
+        raise ValueError(f"not a model of preset 'reference': it differs in {', '.join(other)}")
+    exported = {}
+    for name, theirs in _taken(own).items():
+        value = _deal_heads(own[name], name, _heads(model))
+        if theirs.startswith("conv_window.") and value.dim() == 2:  # over a whole window
+            value = value.unflatten(1, (-1, config.samples, config.samples))
+        elif value.dim() == 2 and theirs != "pose_fc.weight":
+            value = value[..., None]
+        exported[theirs] = value.clone(memory_format=torch.contiguous_format)
+    some = own["backbone.stem.0.conv.weight"]
+    return exported | {name: some.new_zeros(shape) for name, shape in _unused_skips(model).items()}
+
+
+def _taken(own: Mapping[str, Tensor]) -> dict[str, str]:
+    """Our names of what both networks have -> the authors'."""
+    stacks = {name.split(".")[2] for name in own if name.startswith("backbone.stacks.")}
+    return {name: _reference_name(name) for name in own if not _own_only(name, len(stacks))}
+
+
+def _heads(model: nn.Module) -> int:
+    return next((m.heads for m in model.modules() if isinstance(m, LandmarkAttention)), 1)
 
 
 def _same_shape(name: str, theirs: Tensor, ours: Tensor) -> bool:

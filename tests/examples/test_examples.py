@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,6 +21,8 @@ from pyspiga_geo.data import read_records
 from pyspiga_geo.geometry import transform_points
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+TRAINING = ("lightning", "kornia", "tensorboard", "torchmetrics")
+"""What only the extra ``train`` installs."""
 
 
 def run(name: str, *arguments: object) -> str:
@@ -27,6 +30,14 @@ def run(name: str, *arguments: object) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def run_here(name: str, *arguments: object) -> None:
+    """An example without the start of another Python."""
+    example = load(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        example.main()
 
 
 def load(name: str) -> ModuleType:
@@ -40,9 +51,9 @@ def load(name: str) -> ModuleType:
 
 def test_every_example_has_its_test():
     tests = Path(__file__).read_text()
-    names = [path.name for path in EXAMPLES.glob("*.py")]
-    assert len(names) == 5
-    assert all(f'"{name}"' in tests for name in names)
+    names = [path.stem for path in EXAMPLES.glob("*.py")]
+    assert len(names) == 8
+    assert all(re.search(rf'run(_here)?\("{name}(\.py)?"|"{name}\.py"', tests) for name in names)
 
 
 def test_align_photo(tmp_path):
@@ -85,8 +96,6 @@ def test_use_cascade_in_your_model(tmp_path):
 
 
 def test_stars_have_their_corners_where_they_are_drawn():
-    import numpy as np
-
     example = load("use_cascade_in_your_model")
     images, corners = example.draw_stars(4, np.random.default_rng(0))
     assert images.shape == (4, 3, 64, 64)
@@ -98,6 +107,105 @@ def test_stars_have_their_corners_where_they_are_drawn():
             x, y = points.round().long().clamp(0, 63).T
             apart = (image[:, y, x] - colour[:, None]).abs().amax(dim=0)
             assert (apart < 0.01).sum() >= 4 if same else (apart < 0.01).sum() <= 1
+
+
+def test_landmarks_in_volumes(tmp_path, capsys):
+    run_here("landmarks_in_volumes", "--steps", 4, "--out", tmp_path)
+    assert re.search(
+        r"100 new volumes: 5\.\d+ mm at the start, \d+\.\d+ by ridge regression; after each step of the cascade "
+        r"(\d+\.\d+,? ?){3}\n",
+        capsys.readouterr().out,
+    )
+    with Image.open(tmp_path / "volumes.png") as picture:
+        assert min(picture.size) > 400
+
+
+def test_skeletons_have_their_joints_where_they_are_drawn():
+    example = load("landmarks_in_volumes")
+    volumes, joints = example.draw_skeletons(20)
+    assert volumes.shape == (20, 1, 20, 32, 32)
+    sizes = torch.tensor([32, 32, 20])  # x, y, z
+    x, y, z = (joints * sizes).round().long().clamp(min=0).minimum(sizes - 1).permute(2, 0, 1)
+    here = volumes[torch.arange(20)[:, None], 0, z, y, x]
+    assert here.mean() > volumes.mean() + 0.6
+    assert torch.allclose(example.regress(volumes, joints, volumes, ridge=1e-6), joints, atol=1e-2)
+
+
+def test_graphs_of_different_sizes(tmp_path, capsys):
+    run_here("graphs_of_different_sizes", "--steps", 4, "--out", tmp_path)
+    printed = capsys.readouterr().out
+    for maps in ("160 new maps of 5 to 12 crossings", "80 new maps of 13 to 16 crossings"):
+        assert re.search(
+            rf"{maps}: \d\.\d+ pixels at the start, \S+ without messages, \S+ with attention\n", printed
+        )
+    with Image.open(tmp_path / "maps.png") as picture:
+        assert min(picture.size) > 400
+
+
+def test_maps_show_the_roads_between_crossings_that_exist():
+    example = load("graphs_of_different_sizes")
+    one = example.draw_map(12, np.random.default_rng(0))
+    assert one.num_nodes == 12
+    assert one.is_undirected()
+    assert 0 < one.mask.sum() < 12
+    shown = one.mask[one.edge_index].all(dim=0)
+    x, y = (64 * one.truth[one.edge_index].mean(dim=0)).round().long().T  # the middles of the roads
+    middles = one.image[0, 0, y, x]
+    assert middles[shown].min() > 0.5
+    assert (middles[~shown] < 0.5).any()
+
+
+def test_match_keypoints(tmp_path, capsys):
+    run_here("match_keypoints", "--steps", 4, "--out", tmp_path)
+    found = re.search(
+        r"100 new pairs: nearest patch (\S+) %, nearest patch and place (\S+) %, attention (\S+) %",
+        capsys.readouterr().out,
+    )
+    assert found is not None
+    patch, place, _ = map(float, found.groups())
+    assert 100 / 32 < patch < place < 100
+    with Image.open(tmp_path / "match.png") as picture:
+        assert min(picture.size) > 400
+
+
+def test_keypoints_that_match_are_those_of_one_thing():
+    example = load("match_keypoints")
+    pictures, (left, right), truth = example.draw_pairs(3, np.random.default_rng(0))
+    assert [picture.shape for picture in pictures] == [(3, 1, 96, 96)] * 2
+    for pos, other, index in zip(left, right, truth, strict=True):
+        known = torch.cat([pos, torch.ones(24, 1)], dim=1)
+        fitted = known @ torch.linalg.lstsq(known, other[index]).solution
+        assert (fitted - other[index]).norm(dim=1).max() < 0.06  # turned, shifted, and moved a little
+    matching = example.Matcher().eval()(pictures, (left, right))
+    assert matching.shape == (3, 24, 32)
+    assert torch.allclose(matching.sum(dim=2), torch.ones(3, 24))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "figures", "share"),
+    [
+        ("landmarks_in_volumes", r"(\S+) by ridge regression; .*, (\S+)\n", 0.6),
+        ("graphs_of_different_sizes", r"16 crossings.* (\S+) without messages, (\S+) with attention", 0.6),
+        ("match_keypoints", r"patch and place (\S+) %, attention (\S+) %", None),
+    ],
+)
+def test_examples_beat_what_they_are_compared_with(name, figures, share, tmp_path, capsys):
+    run_here(name, "--out", tmp_path)
+    baseline, ours = map(float, re.search(figures, capsys.readouterr().out).groups())
+    assert ours > baseline + 20 if share is None else ours < share * baseline
+
+
+PLAIN = ("graphs_of_different_sizes", "landmarks_in_volumes", "match_keypoints", "use_cascade_in_your_model")
+
+
+def test_these_examples_need_the_package_alone():
+    code = (
+        f"import runpy, sys; sys.modules |= dict.fromkeys({TRAINING}); "
+        "[runpy.run_path(path) for path in sys.argv[1:]]"
+    )
+    paths = [str(EXAMPLES / f"{name}.py") for name in PLAIN]
+    subprocess.run([sys.executable, "-c", code, *paths], check=True)
 
 
 def test_train_on_your_data(tmp_path):
@@ -126,23 +234,6 @@ def test_load_reference_weights(tmp_path):
     model = SPIGA.from_pretrained(tmp_path / "reference.safetensors")
     assert model.config.channel_order == "bgr"
     assert (tmp_path / "landmarks.png").stat().st_size > 10_000
-
-
-def test_numbers_drawn_at_random_arrive_where_they_belong():
-    example = load("load_reference_weights")
-    source, target = (SPIGA.from_preset("reference", "wflw98", **example.SMALL) for _ in range(2))
-    state = example.drawn_at_random(source)
-    assert state["conv_window.0.weight"].shape == (32, 32, 7, 7)
-    target.load_reference_state_dict(state)
-    ours, theirs = source.state_dict(), target.state_dict()
-    for name in (
-        "cascade.steps.1.visual.lin.weight",
-        "backbone.stacks.1.pose.bias",
-        "backbone.stem.0.conv.weight",
-    ):
-        assert torch.equal(ours[name], theirs[name]), name
-    query = "cascade.steps.0.blocks.0.conv.lin_query.weight"
-    assert torch.equal(theirs[query][:8], ours[query][::4])  # the authors deal channels out to heads in turn
 
 
 CELLS = ("attention", "none", "gcn", "sage", "none: 1 step")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models.reference import export, translate
 
 State = dict[str, Tensor]
 
@@ -142,3 +143,56 @@ def test_weights_come_in_the_precision_of_the_model(
     model = SPIGA.from_preset("reference", **reference.SMALL)
     model.load_reference_state_dict(small_state("ibug68"))
     assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+
+
+def test_export_is_the_inverse_of_loading(model: SPIGA, state: State, reference: ModuleType) -> None:
+    model.load_reference_state_dict(state)
+    exported = export(model)
+    unused = {name for name in exported if not exported[name].any() and state[name].any()}
+    assert exported.keys() == {name for name in state if not reference.is_constant(name)} | {
+        name for name in state if name.endswith("num_batches_tracked")
+    }
+    assert unused
+    assert all(".skip_layer.conv.weight" in name for name in unused)
+    for name in exported.keys() - unused:
+        assert exported[name].shape == state[name].shape
+        assert torch.equal(exported[name], state[name]), name
+    own = snapshot(model)
+    assert all(torch.equal(value, own[name]) for name, value in translate(model, exported).items())
+
+
+def test_the_exported_weights_do_the_same_in_the_authors_network(
+    small_model: Callable[..., SPIGA], reference: ModuleType
+) -> None:
+    model = small_model("wflw98")
+    images = torch.rand(1, 3, 128, 128)
+    layout = model.layout
+    with torch.no_grad():
+        ours = model(images)
+        theirs = reference.reference_forward(
+            export(model), images.flip(1), layout.shape3d, layout.boundary_matrix
+        )
+    assert torch.allclose(ours.landmarks, theirs["landmarks"][-1], atol=1e-8)
+
+
+def test_exported_tensors_are_new(model: SPIGA) -> None:
+    before = snapshot(model)
+    for value in export(model).values():
+        value.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "differs"),
+    [
+        ("paper", {}, "channel_order, heads, bound, include_self, scale, out_proj"),
+        ("compact", {}, "heatmap_windows"),
+        ("reference", {"conv": "gcn"}, "conv"),
+        ("reference", {"bound": "arctan"}, "bound"),
+    ],
+)
+def test_other_builds_are_not_exported(
+    preset: str, overrides: dict[str, str], differs: str, small_model: Callable[..., SPIGA]
+) -> None:
+    with pytest.raises(ValueError, match=rf"not a model of preset 'reference': it differs in .*{differs}"):
+        export(small_model("ibug68", preset, **overrides))
