@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.compiler import is_compiling
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense.linear import Linear
+from torch_geometric.typing import OptTensor
 from torch_geometric.utils import softmax
 
 from pyspiga_geo.keywords import keyword_hint
@@ -16,9 +17,7 @@ from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention
 from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
 from pyspiga_geo.nn.node_batch import within_items
 
-OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
-OptInt = Optional[int]  # noqa: UP045
-
+OptInt = Optional[int]  # noqa: UP045 - PyG's inspector does not read `X | None`
 DENSE_PAIRS_PER_EDGE = 48
 """A static graph with fewer than one edge in so many pairs goes by its edges: about here both take a CPU as long."""
 

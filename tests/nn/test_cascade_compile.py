@@ -60,7 +60,7 @@ MASK = torch.tensor([[1, 1, 1, 0, 1], [0, 1, 1, 1, 1]], dtype=torch.bool)
     ("options", "given"),
     [
         ({}, {"return_attention": True}),
-        ({"conv": "gat"}, {}),
+        ({"conv": "gat", "position": "none"}, {}),
         pytest.param({"position": "pooled", "num_layers": 0}, {}, marks=pytest.mark.slow),
         pytest.param({"conv": "gcn", "position": "learned"}, {}, marks=pytest.mark.slow),
         pytest.param(
@@ -91,7 +91,7 @@ def test_compiles_with_gradients(conv: str) -> None:
 
 @pytest.mark.parametrize("dim", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_export_for_maps_of_any_size(dim: int, tmp_path: Path) -> None:
-    model = cascade(dim=dim, heatmap_windows=True)
+    model = cascade(dim=dim, heatmap_windows=True, position="learned")
     sizes = {axis + 2: torch.export.Dim(name, min=4, max=64) for axis, name in enumerate("dhw"[-dim:])}
 
     def arguments(batch: int, *space: int) -> tuple[Tensor, ...]:
