@@ -96,7 +96,8 @@ class LearnedPosition(nn.Module):
         """The vectors, once per item."""
         num_landmarks = self.vectors.size(0)
         check_shape("pos", pos, ["B", num_landmarks, "d"], ["B L", "d"])
-        return self.vectors.repeat(pos.shape[:-1].numel() // num_landmarks, 1).unflatten(0, pos.shape[:-1])
+        items = pos.reshape(-1, num_landmarks, pos.size(-1)).size(0)
+        return self.vectors.expand(items, -1, -1).flatten(0, 1).unflatten(0, pos.shape[:-1])
 
 
 class PooledPositionEncoder(nn.Module):
