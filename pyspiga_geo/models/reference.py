@@ -179,7 +179,9 @@ def export(model: nn.Module) -> dict[str, Tensor]:
 
     Example:
         >>> from pyspiga_geo import SPIGA
-        >>> model = SPIGA.from_preset("reference", channels=16, num_stacks=2, node_channels=32, hidden_channels=32)
+        >>> model = SPIGA.from_preset(
+        ...     "reference", channels=16, num_stacks=2, node_channels=32, hidden_channels=32
+        ... )
         >>> export(model)["conv_window.0.weight"].shape
         torch.Size([32, 16, 7, 7])
     """

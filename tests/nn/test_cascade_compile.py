@@ -60,7 +60,7 @@ MASK = torch.tensor([[1, 1, 1, 0, 1], [0, 1, 1, 1, 1]], dtype=torch.bool)
     ("options", "given"),
     [
         ({}, {"return_attention": True}),
-        ({"conv": "gat"}, {}),
+        ({"conv": "gat", "position": "none"}, {}),
         pytest.param({"position": "pooled", "num_layers": 0}, {}, marks=pytest.mark.slow),
         pytest.param({"conv": "gcn", "position": "learned"}, {}, marks=pytest.mark.slow),
         pytest.param(
@@ -89,9 +89,18 @@ def test_compiles_with_gradients(conv: str) -> None:
     torch.testing.assert_close(out, expected)
 
 
-@pytest.mark.parametrize("dim", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_export_for_maps_of_any_size(dim: int, tmp_path: Path) -> None:
-    model = cascade(dim=dim, heatmap_windows=True)
+@pytest.mark.parametrize(
+    ("dim", "options"),
+    [
+        (2, {"position": "learned"}),
+        pytest.param(3, {}, marks=pytest.mark.slow),
+        pytest.param(2, {"conv": "gat"}, marks=pytest.mark.slow),
+        pytest.param(2, {"position": "pooled"}, marks=pytest.mark.slow),
+    ],
+    ids=range(4),
+)
+def test_export_for_maps_of_any_size(dim: int, options: dict[str, Any], tmp_path: Path) -> None:
+    model = cascade(dim=dim, heatmap_windows=True, **options)
     sizes = {axis + 2: torch.export.Dim(name, min=4, max=64) for axis, name in enumerate("dhw"[-dim:])}
 
     def arguments(batch: int, *space: int) -> tuple[Tensor, ...]:

@@ -22,7 +22,7 @@ def given_to_the_mlp(encoder: RelativePositionEncoder, pos: Tensor) -> Tensor:
     seen: list[Tensor] = []
     encoder.mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     encoder.to(pos.dtype).eval()(pos)
-    return seen[0]
+    return seen[0].reshape(*pos.shape[:-1], -1)
 
 
 @pytest.mark.parametrize("num_landmarks", [2, 3, 7])
