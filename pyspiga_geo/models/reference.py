@@ -185,7 +185,7 @@ def export(model: nn.Module) -> dict[str, Tensor]:
         >>> export(model)["conv_window.0.weight"].shape
         torch.Size([32, 16, 7, 7])
     """
-    own, config = model.state_dict(), getattr(model, "config", None)
+    own, config = model.state_dict(), cast(SPIGAConfig, getattr(model, "config", None))
     reference = make_config("reference")
     other = [name for name in _BUILD if getattr(config, name, None) != getattr(reference, name)]
     if other:

@@ -17,8 +17,7 @@ from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention
 from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
 from pyspiga_geo.nn.node_batch import within_items
 
-OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
-OptInt = Optional[int]  # noqa: UP045
+OptInt = Optional[int]  # noqa: UP045 - PyG's inspector does not read `X | None`
 Nodes = Tensor | tuple[Tensor, Tensor]
 NodeMasks = Tensor | tuple[Tensor | None, Tensor | None] | None
 Items = Tensor | tuple[Tensor, Tensor] | None
