@@ -150,9 +150,7 @@ def elapsed(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def measure(
-    layer: str, landmarks: int, batch: int, device: str, threads: int | None, seconds: float
-) -> dict[str, Any]:
+def measure(layer: str, landmarks: int, batch: int, device: str, threads: int | None, seconds: float) -> dict[str, Any]:
     """Time [s] and memory [bytes] of a cell; for one that does not fit, the bytes it would need."""
     needed = edge_list_bytes(landmarks, batch)
     if layer != "LandmarkAttention" and needed > FITS * available_bytes(device):
@@ -196,9 +194,7 @@ def run_cell(cell: dict[str, Any]) -> dict[str, Any]:
     if done.returncode < 0:  # most likely for its memory: the other cells can still be measured
         return {"killed": signal.Signals(-done.returncode).name}
     if done.returncode:
-        sys.exit(
-            f"{cell['layer']} with L={cell['landmarks']}, B={cell['batch']} failed:\n{done.stderr.strip()}"
-        )
+        sys.exit(f"{cell['layer']} with L={cell['landmarks']}, B={cell['batch']} failed:\n{done.stderr.strip()}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -242,9 +238,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=at_least(1), help="threads on the CPU (default: torch's own choice)"
-    )
+    parser.add_argument("--threads", type=at_least(1), help="threads on the CPU (default: torch's own choice)")
     parser.add_argument("--landmarks", type=at_least(2), nargs="+", metavar="L", default=[68, 98, 478])
     parser.add_argument("--batch", type=at_least(1), nargs="+", metavar="B", default=[1, 16])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
@@ -276,9 +270,7 @@ def main() -> None:
         print(f"[{number}/{len(cells)}] {name}", file=sys.stderr, flush=True)
         results.append({**cell, **run_cell(cell)})
     threads = next((f", {r['threads']} threads" for r in results if "seconds" in r), "")
-    print(
-        f"One graph attention layer, complete graph, {CHANNELS} channels, {HEADS} heads; {options.device}{threads}\n"
-    )
+    print(f"One graph attention layer, complete graph, {CHANNELS} channels, {HEADS} heads; {options.device}{threads}\n")
     print(table(results))
     if options.json:
         settings = {"channels": CHANNELS, "heads": HEADS, "platform": platform.platform()}

@@ -32,11 +32,7 @@ class GraphBlock(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        conv: str | ConvFactory = "attention",
-        norm: str = "batch_norm",
+        self, in_channels: int, out_channels: int, conv: str | ConvFactory = "attention", norm: str = "batch_norm"
     ) -> None:
         super().__init__()
         self.conv = make_conv(conv)(in_channels, in_channels)

@@ -221,13 +221,7 @@ class LandmarkAttention(MessagePassing):
         return out.transpose(-3, -2), alpha
 
     def _propagate(
-        self,
-        heads: list[Tensor],
-        edges: Any,
-        bias: Any,
-        self_loops: bool | None,
-        masks: Any,
-        need_weights: bool,
+        self, heads: list[Tensor], edges: Any, bias: Any, self_loops: bool | None, masks: Any, need_weights: bool
     ) -> tuple[Tensor, Any]:
         """Edge path: the definition. A static graph becomes one graph of the nodes of all items."""
         query, key, value = (each.flatten(0, -3) for each in heads)
@@ -235,9 +229,7 @@ class LandmarkAttention(MessagePassing):
         batch_size, sources = math.prod(static), heads[1].size(-3)
         kept = None if edges is None or self_loops is None else edges[0] != edges[1]
         if self.explain and (kept is None or batch_size > 1 or masks or not (self_loops or kept.all())):
-            raise ValueError(
-                "an explanation needs edges over [N, C], and include_self where there are self-loops"
-            )
+            raise ValueError("an explanation needs edges over [N, C], and include_self where there are self-loops")
         bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
         if kept is not None:  # self-loops as include_self has them: each node's, or none
             edges, bias = edges[:, kept], bias[..., kept, :]

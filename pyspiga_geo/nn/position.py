@@ -149,9 +149,7 @@ def make_position(
     if not isinstance(position, str):
         return position if isinstance(position, nn.Module) else position(channels)
     if position not in POSITIONS:
-        raise ValueError(
-            f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function"
-        )
+        raise ValueError(f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function")
     if position == "none":
         return None
     if position == "pooled":

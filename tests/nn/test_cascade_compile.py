@@ -63,9 +63,7 @@ MASK = torch.tensor([[1, 1, 1, 0, 1], [0, 1, 1, 1, 1]], dtype=torch.bool)
         ({"conv": "gat", "position": "none"}, {}),
         pytest.param({"position": "pooled", "num_layers": 0}, {}, marks=pytest.mark.slow),
         pytest.param({"conv": "gcn", "position": "learned"}, {}, marks=pytest.mark.slow),
-        pytest.param(
-            {"conv": "transformer", "position": "none"}, {"return_attention": True}, marks=pytest.mark.slow
-        ),
+        pytest.param({"conv": "transformer", "position": "none"}, {"return_attention": True}, marks=pytest.mark.slow),
         pytest.param({}, {"edge_index": EDGES}, marks=pytest.mark.slow),
         pytest.param({}, {"mask": MASK}, marks=pytest.mark.slow),
         pytest.param({"heatmap_windows": True}, {"heatmaps": torch.rand(2, L, 9, 8)}, marks=pytest.mark.slow),
@@ -146,9 +144,7 @@ def test_other_precisions(conv: str, position: str, dtype: torch.dtype) -> None:
         out = model(pos, each[0], EDGES, x=each[1], heatmaps=each[2])
         assert out.pos.dtype == torch.float32
         torch.testing.assert_close(out.pos, expected.pos, rtol=0, atol=2e-3)
-    assert model(pos.to(dtype), maps, x=x, heatmaps=heatmaps).pos.dtype == torch.promote_types(
-        dtype, torch.float32
-    )
+    assert model(pos.to(dtype), maps, x=x, heatmaps=heatmaps).pos.dtype == torch.promote_types(dtype, torch.float32)
 
 
 @pytest.mark.parametrize("edge_dim", [None, 2])

@@ -10,9 +10,7 @@ def displacements(pos: Tensor) -> Tensor:
     """p_i - p_j for all j != i, in order, side by side: [B, L, 2 (L - 1)]."""
     return torch.stack(
         [
-            torch.stack(
-                [torch.cat([p - q for j, q in enumerate(face) if j != i]) for i, p in enumerate(face)]
-            )
+            torch.stack([torch.cat([p - q for j, q in enumerate(face) if j != i]) for i, p in enumerate(face)])
             for face in pos
         ]
     )

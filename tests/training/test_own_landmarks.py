@@ -43,9 +43,7 @@ def write_faces(folder: Path, ids: tuple[int, ...]) -> Path:
     records = []
     for index in range(10):
         pose = torch.tensor([*rng.uniform(-30, 30, 2), 0, 0, 0, 3.0], dtype=torch.float64)
-        seen = project(torch.tensor(SHAPE), pose, camera_matrix(SIZE, dtype=torch.float64)).numpy()[
-            : len(ids)
-        ]
+        seen = project(torch.tensor(SHAPE), pose, camera_matrix(SIZE, dtype=torch.float64)).numpy()[: len(ids)]
         pixels = np.zeros((SIZE, SIZE, 3), dtype=np.uint8)
         x, y = seen.round().astype(int).clip(0, SIZE - 1).T
         pixels[y, x] = 255
