@@ -2,10 +2,10 @@
 
     python examples/train_on_your_data.py --out cats         # about three minutes on two cores
 
-Your data takes three things, and this example makes all of them: a layout (which points there are, how a mirror
-exchanges them, how they are joined, where they lie on a rigid head), pictures, and a JSON file of annotation records.
-The cats are drawn. Writes `data/train.json` with its pictures, the training run in `run` (its `report.md` shows how
-well it went, its `model.safetensors` carries the layout too) and `cats.png`: cats that the model has never seen.
+Your data takes three things: pictures, a JSON file of annotation records, and a layout (which points there are, how a
+mirror exchanges them, how they are joined). Where the points lie on a rigid head is estimated from the annotations. The
+cats are drawn. Writes `data/train.json` with its pictures, the training run in `run` (its `report.md` shows how well it
+went, its `model.safetensors` carries the layout too) and `cats.png`: cats that the model has never seen.
 """
 
 import argparse
@@ -25,36 +25,35 @@ from pyspiga_geo.visualization import face_sheet, save_figure
 SIZE = 96
 
 # Ids 7 and 12 mean the outer corners of the right and left eye in every layout, and their distance is what errors are
-# divided by; the other numbers are our own. Axes of the rigid shape: X out of the face, Y to the cat's right, Z down.
-CAT = register_layout(
-    Layout(
-        "cat9",
-        ids=(7, 12, 301, 302, 303, 304, 305, 306, 307),
-        flip=(1, 0, 3, 2, 4, 6, 5, 8, 7),
-        contours={
-            "right_ear": (7, 2),
-            "left_ear": (3, 8),
-            "eyes": (0, 4, 1),
-            "muzzle": (5, 4, 6),
-        },
-        shape3d=np.array(
-            [
-                (0.35, 0.45, -0.10), (0.35, -0.45, -0.10),  # outer eye corners
-                (-0.20, 0.70, -1.05), (-0.20, -0.70, -1.05),  # tips of the ears
-                (0.85, 0.00, 0.25),  # nose
-                (0.60, 0.22, 0.50), (0.60, -0.22, 0.50),  # corners of the mouth
-                (-0.05, 0.85, -0.30), (-0.05, -0.85, -0.30),  # outer ends of the ears
-            ]
-        ),
-    )
+# divided by; the other numbers are our own.
+IDS = (7, 12, 301, 302, 303, 304, 305, 306, 307)
+FLIP = (1, 0, 3, 2, 4, 6, 5, 8, 7)
+CONTOURS = {
+    "right_ear": (7, 2),
+    "left_ear": (3, 8),
+    "eyes": (0, 4, 1),
+    "muzzle": (5, 4, 6),
+}
+
+# What is drawn. Axes: X out of the face, Y to the cat's right, Z down.
+HEAD = torch.tensor(
+    [
+        (0.35, 0.45, -0.10), (0.35, -0.45, -0.10),  # outer eye corners
+        (-0.20, 0.70, -1.05), (-0.20, -0.70, -1.05),  # tips of the ears
+        (0.85, 0.00, 0.25),  # nose
+        (0.60, 0.22, 0.50), (0.60, -0.22, 0.50),  # corners of the mouth
+        (-0.05, 0.85, -0.30), (-0.05, -0.85, -0.30),  # outer ends of the ears
+    ],
+    dtype=torch.float64,
 )  # fmt: skip
 
 
 def draw_cat(rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
     """A picture of a cat's head, and its landmarks [9, 2] in pixels."""
     pose = torch.tensor([*rng.uniform(-25, 25, 3), *rng.uniform(-0.2, 0.2, 2), rng.uniform(5.0, 6.5)])
-    shape = torch.tensor(CAT.shape3d) * torch.tensor(rng.uniform(0.9, 1.1, 3))
-    points = project(shape, pose.double(), camera_matrix(SIZE, dtype=torch.float64))
+    points = project(
+        HEAD * torch.tensor(rng.uniform(0.9, 1.1, 3)), pose.double(), camera_matrix(SIZE, dtype=torch.float64)
+    )
     right, left, right_ear, left_ear, nose, *mouth, right_side, left_side = points.numpy()
     coarse = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
     canvas = Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
@@ -89,7 +88,7 @@ def write_cats(folder: Path, number: int, seed: int) -> Path:
         picture.save(folder / name)
         box = points_to_box(torch.from_numpy(landmarks)).tolist()
         records.append(
-            FaceRecord(name, tuple(box), CAT.ids, landmarks, visible=np.ones(len(CAT)), group=f"cat {index}")
+            FaceRecord(name, tuple(box), IDS, landmarks, visible=np.ones(len(IDS)), group=f"cat {index}")
         )
     write_records(folder / "train.json", records)
     return folder / "train.json"
@@ -107,7 +106,7 @@ def save_cats(path: Path, aligner: FaceAligner, annotations: Path) -> float:
         crops.append(warp_image(photo, cat.crop, size))
         truth.append(transform_points(points, cat.crop) / size)
         found.append(transform_points(cat.pos, cat.crop) / size)
-    save_figure(path, face_sheet(torch.stack(crops), torch.stack(truth), torch.stack(found), CAT))
+    save_figure(path, face_sheet(torch.stack(crops), torch.stack(truth), torch.stack(found), aligner.layout))
     return float(np.mean(errors))
 
 
@@ -123,11 +122,14 @@ def main() -> None:
     quick = options.quick
 
     annotations = write_cats(options.out / "data", number=24 if quick else 600, seed=0)
+    layout = register_layout(
+        Layout.from_annotations("cat9", read_records(annotations), ids=IDS, flip=FLIP, contours=CONTOURS)
+    )
     stage = StageConfig(epochs=1 if quick else 10, lr=3e-3)
     config = TrainConfig(
         annotations,
         options.out / "run",
-        layout=CAT.name,
+        layout=layout.name,
         model={
             "image_size": 64,
             "channels": 16 if quick else 32,

@@ -82,13 +82,14 @@ def save_stars(path: Path, images: Tensor, truth: Tensor, path_of: list[Tensor])
     figure = Figure(figsize=(10, 5.4), dpi=100, layout="constrained")
     for index, ax in enumerate(figure.subplots(2, 4).flat):
         ax.imshow(images[index].permute(1, 2, 0).numpy())
-        for pos, style in ((path_of[0], "w--"), (truth, "g-"), (path_of[-1], "r-")):
-            closed = SIZE * torch.cat([pos[index], pos[index, :1]])
-            ax.plot(*closed.T.numpy(), style, linewidth=1.2)
         walk = SIZE * torch.stack([pos[index] for pos in path_of])  # [K + 1, 10, 2]
-        ax.plot(*walk.permute(2, 0, 1).numpy(), color="yellow", linewidth=0.8)
+        ax.plot(*walk.permute(2, 0, 1).numpy(), color="white", linewidth=0.8)
+        shapes = ((path_of[0], "--", "white"), (truth, "o-", "#56b4e9"), (path_of[-1], "x-", "#e69f00"))
+        for pos, style, colour in shapes:
+            closed = SIZE * torch.cat([pos[index], pos[index, :1]])
+            ax.plot(*closed.T.numpy(), style, color=colour, markerfacecolor="none", linewidth=1.2)
         ax.set_axis_off()
-    figure.suptitle("white: start, yellow: the steps, red: found, green: true")
+    figure.suptitle("white: start and steps, blue circles: true, orange crosses: found")
     save_figure(path, figure)
 
 

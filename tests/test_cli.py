@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from pyspiga_geo import SPIGA
 from pyspiga_geo.cli import main
 from pyspiga_geo.data import FaceRecord, read_records, write_records
 from pyspiga_geo.layouts import get_layout
@@ -222,6 +224,31 @@ def test_evaluate_runs_a_model(capsys, tmp_path, weights, annotated):
     assert f"NME {measured['nme']:.4f}" in again[1]
 
 
+def test_evaluate_divides_by_what_the_layout_of_the_model_says(capsys, tmp_path, tiny_model, annotated):
+    """The layout comes with the weights and is not registered; `--norm` replaces what it says."""
+    layout = replace(tiny_model.layout, name="own", ids=range(201, 269), normaliser=(201, 217))
+    model = SPIGA.from_config(tiny_model.config, layout)
+    model.save(tmp_path / "own.safetensors")
+    entries = json.loads(annotated.read_text())
+    annotated.write_text(json.dumps([{**entries[0], "ids": list(layout.ids)}]))
+    for norm, text in ((), "landmarks 201 and 217"), (("--norm", "237,246"), "landmarks 237 and 246"):
+        code, said, _ = run(
+            capsys, "evaluate", "--model", tmp_path / "own.safetensors", "--images", tmp_path,
+            "--annotations", annotated, *norm, "--report", tmp_path / "report",
+        )  # fmt: skip
+        assert code == 0
+        assert f"1 faces, errors in percent of the distance of {text}" in said
+        assert "| jaw " in said
+        assert (tmp_path / "report" / "worst_faces.png").is_file()
+    for norm in ("eyes", "7,", "1,2,3"):
+        code, _, err = run(
+            capsys, "evaluate", "--predictions", annotated, "--annotations", annotated, "--norm", norm
+        )
+        assert code == 1
+        assert one_sentence(err)
+        assert "--norm must be one of corners, pupils, " in err
+
+
 def test_evaluate_says_what_it_needs(capsys, tmp_path, weights, annotated):
     for arguments in ([], ["--model", weights], ["--model", weights, "--predictions", annotated]):
         code, _, err = run(capsys, "evaluate", *arguments, "--annotations", annotated)
@@ -344,7 +371,7 @@ def test_evaluate_prints_the_published_figures(capsys, shared, tmp_path):
         "--json", tmp_path / "figures.json",
     )  # fmt: skip
     assert code == 0
-    assert "600 faces, errors in percent of lnd_bbox" in said
+    assert "600 faces, errors in percent of sqrt(w h) of the landmarks' box" in said
     assert "NME 2.0306   P90 2.7881   P95 3.0778   P99 3.8342" in said
     assert "AUC_7 71.008   FR_7 0.1667" in said
     assert "yaw 1.609, pitch 2.047, roll 0.956, mean 1.537" in said

@@ -34,9 +34,7 @@ def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
 
     Example:
         >>> x = torch.arange(8.0).expand(1, 8, 8)
-        >>> half = torch.tensor(
-        ...     [[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]]
-        ... )  # pixels 0 and 1 become pixel 0
+        >>> half = torch.tensor([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])  # 0 and 1 become 0
         >>> warp_image(x, half, 4)[0, 1, 1:3]
         tensor([2.5000, 4.5000])
     """
@@ -79,16 +77,15 @@ class _Axis(NamedTuple):
 def _reduce(image: Tensor, to_picture: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
     """What the crop shows of the picture, at about the crop's scale, and the map from crop pixels to it."""
     height, width = image.shape[1:]
-    factors = (
-        to_picture[:2, :2].norm(dim=1).tolist()
-    )  # how far crop pixels lie apart in the picture's x and y
+    # How far crop pixels lie apart in the picture's x and y.
+    factors = to_picture[:2, :2].norm(dim=1).tolist()
     if max(factors) <= 1:
         return image, to_picture
     # A mirrored crop (x to r - x) has the same corners, so it is made of the same blocks and mirrored exactly.
     corners = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]) * resolution
     seen = transform_points(corners.to(to_picture), to_picture)
     low, high = seen.amin(dim=0).tolist(), seen.amax(dim=0).tolist()
-    x, y = (_plan(*seen) for seen in zip(factors, low, high, (width, height), strict=True))
+    x, y = map(_plan, factors, low, high, (width, height))
     reduced = F.pad(image, (-x.start, x.stop - width, -y.start, y.stop - height))
     if max(x.block, y.block) > 1:
         reduced = F.interpolate(reduced[None], (y.number, x.number), mode="bilinear", antialias=True)[0]

@@ -1,5 +1,6 @@
 """Landmark sets: :class:`Layout`, the built-in ``ibug68`` and ``wflw98``, and a registry for one's own."""
 
+from pyspiga_geo.layouts.annotations import AnnotatedFace
 from pyspiga_geo.layouts.ibug68 import IBUG68
 from pyspiga_geo.layouts.layout import (
     EYE_CORNER_IDS,
@@ -17,6 +18,7 @@ __all__ = [
     "IBUG68",
     "ROBUST_IDS",
     "WFLW98",
+    "AnnotatedFace",
     "Layout",
     "available_layouts",
     "default_normaliser",

@@ -1,4 +1,4 @@
-"""Annotated landmarks of many faces as one array."""
+"""AnnotatedFace landmarks of many faces as one array."""
 
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -10,7 +10,7 @@ FIRST_ID = 201
 """Where the ids of landmarks begin that have none: above those of the built-in layouts."""
 
 
-class Annotated(Protocol):
+class AnnotatedFace(Protocol):
     """A face with the ids of its landmarks and their positions [L, 2], such as a ``FaceRecord``."""
 
     @property
@@ -23,7 +23,7 @@ class Annotated(Protocol):
 
 
 def annotated_points(
-    points: ArrayLike | Sequence[Annotated], ids: Sequence[int] | None = None
+    points: ArrayLike | Sequence[AnnotatedFace], ids: Sequence[int] | None = None
 ) -> tuple[tuple[int, ...], NDArray[np.float64]]:
     """Ids of the L landmarks, and the points of F faces as float64 [F, L, 2], NaN in both coordinates where missing.
 
@@ -38,7 +38,7 @@ def annotated_points(
     ((201, 202), array([[[ 0.,  0.], [nan, nan]]]))
     """
     if isinstance(points, Sequence) and len(points) and hasattr(points[0], "landmarks"):
-        records = cast(Sequence[Annotated], points)
+        records = cast(Sequence[AnnotatedFace], points)
         ids = tuple(ids or dict.fromkeys(i for record in records for i in record.ids))
         found = np.full((len(records), len(ids), 2), np.nan)
         for face, record in zip(found, records, strict=True):

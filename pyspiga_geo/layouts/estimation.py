@@ -107,9 +107,8 @@ def _metric(motion: FloatArray, shape: FloatArray) -> tuple[FloatArray, FloatArr
         both = a[:, :, None] * b[:, None]
         return (both + both.transpose(0, 2, 1))[:, *upper] / np.where(np.equal(*upper), 2, 1)
 
-    _, values, right = np.linalg.svd(
-        np.concatenate([product(i, i) - product(j, j), 2 * product(i, j)]), full_matrices=False
-    )
+    equations = np.concatenate([product(i, i) - product(j, j), 2 * product(i, j)])
+    _, values, right = np.linalg.svd(equations, full_matrices=False)
     if values[4] < 1e-6 * values[0]:
         raise FlatError("the landmarks are seen from too few different sides")
     symmetric = np.zeros((3, 3))

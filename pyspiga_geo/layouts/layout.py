@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyspiga_geo.layouts.annotations import Annotated, annotated_points
+from pyspiga_geo.layouts.annotations import AnnotatedFace, annotated_points
 from pyspiga_geo.layouts.estimation import FlatError, rigid_shape
 from pyspiga_geo.layouts.mean_shape import align_faces, check_mirror_order, fit_box
 
@@ -110,7 +110,7 @@ class Layout:
     def from_annotations(
         cls,
         name: str,
-        points: ArrayLike | Sequence[Annotated],
+        points: ArrayLike | Sequence[AnnotatedFace],
         *,
         ids: Sequence[int] | None = None,
         flip: Sequence[int] | None = None,

@@ -35,17 +35,14 @@ def align_faces(
     [[-0.707, -0.707], [0.707, -0.707], [0.707, 0.707], [-0.707, 0.707]]
     """
     known = np.isfinite(points[..., 0])
-    faces = np.where(
-        known, points[..., 0] + 1j * points[..., 1], 0
-    )  # similarities are products of complex numbers
-    faces = _centred(faces, known)
+    # As complex numbers: a similarity is a product and a sum.
+    faces = _centred(np.where(known, points[..., 0] + 1j * points[..., 1], 0), known)
     extent = np.abs(faces).max(axis=1)
     faces, known = faces[extent > 0], known[extent > 0]
     if missing := [str(number) for number, seen in zip(ids, known.any(axis=0), strict=True) if not seen]:
         raise ValueError(f"points: no face has landmark {', '.join(missing)}, or only such as have no other")
-    fullest = known.sum(
-        axis=1
-    ).argmax()  # landmarks that it lacks come in as faces that share some are moved onto it
+    # The landmarks that the first mean lacks come in as faces that share some with it are moved onto it.
+    fullest = known.sum(axis=1).argmax()
     mean, counted = faces[fullest], known[fullest].copy()
     for _ in range(max_rounds):
         common = known & counted
@@ -64,9 +61,7 @@ def align_faces(
         apart = [str(number) for number, seen in zip(ids, counted, strict=True) if not seen]
         raise ValueError(f"points: no face shows landmark {', '.join(apart)} together with two of the others")
     scale, shift = _onto(faces, mean, known)
-    upright = np.exp(
-        -1j * np.angle(np.exp(1j * np.angle(scale)).sum())
-    )  # the faces stand as they are in the mean
+    upright = np.exp(-1j * np.angle(np.exp(1j * np.angle(scale)).sum()))  # as the faces are in the mean
     aligned = upright * np.where(known, scale[:, None] * faces + shift[:, None], np.nan)
     mean = upright * mean
     mean, aligned = (np.stack([z.real, z.imag], axis=-1) for z in (mean, aligned))

@@ -92,9 +92,8 @@ class _NormalEquations:
         """Where the damped solution leads."""
         shape, rotation, zoom, shift = self.state
         diagonal = np.einsum("faa->fa", self.views)
-        diagonal = np.maximum(
-            diagonal, 1e-6 * diagonal.max(axis=1, keepdims=True)
-        )  # points on a line turn freely
+        least = 1e-6 * diagonal.max(axis=1, keepdims=True)  # points on a line turn freely
+        diagonal = np.maximum(diagonal, least)
         inverse = np.linalg.inv(self.views + damping * diagonal[:, None] * np.eye(6))
         eliminated = (inverse @ self.mixed).reshape(-1, self.mixed.shape[-1])
         left = self.points - self.mixed.reshape(eliminated.shape).T @ eliminated

@@ -1,7 +1,7 @@
 """Attention between landmarks: query, key, value."""
 
 import math
-from typing import Any, Optional
+from typing import Any, Literal, Optional, overload
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,10 @@ from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
 from pyspiga_geo.nn.node_batch import within_items
 
 OptInt = Optional[int]  # noqa: UP045 - PyG's inspector does not read `X | None`
+Nodes = Tensor | tuple[Tensor, Tensor]
+NodeMasks = Tensor | tuple[Tensor | None, Tensor | None] | None
+Items = Tensor | tuple[Tensor, Tensor] | None
+
 DENSE_PAIRS_PER_EDGE = 48
 """A static graph with fewer than one edge in so many pairs goes by its edges: about here both take a CPU as long."""
 
@@ -118,17 +122,29 @@ class LandmarkAttention(MessagePassing):
             if lin is not None:
                 lin.reset_parameters()
 
+    @overload
+    def forward(
+        self, x: Nodes, edge_index: Any = None, *, edge_attr: Tensor | None = None, mask: NodeMasks = None,
+        batch: Items = None, return_attention_weights: Literal[False] = False
+    ) -> Tensor: ...  # fmt: skip
+
+    @overload
+    def forward(
+        self, x: Nodes, edge_index: Any = None, *, edge_attr: Tensor | None = None, mask: NodeMasks = None,
+        batch: Items = None, return_attention_weights: Literal[True]
+    ) -> tuple[Tensor, Any]: ...  # fmt: skip
+
     @keyword_hint
     def forward(
         self,
-        x: Tensor | tuple[Tensor, Tensor],
-        edge_index: Tensor | None = None,
+        x: Nodes,
+        edge_index: Any = None,
         *,
         edge_attr: Tensor | None = None,
-        mask: Tensor | tuple[Tensor | None, Tensor | None] | None = None,
-        batch: Tensor | tuple[Tensor, Tensor] | None = None,
+        mask: NodeMasks = None,
+        batch: Items = None,
         return_attention_weights: bool = False,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Any]:
         """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
         if batch is not None and edge_index is None:
             return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)

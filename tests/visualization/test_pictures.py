@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
-from pyspiga_geo import FaceAligner
-from pyspiga_geo.visualization import save_demo, save_faces
+from pyspiga_geo import FaceAligner, Layout, get_layout
+from pyspiga_geo.visualization import face_sheet, save_demo, save_faces
+from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks
 
 
 def aligned(model, attention: bool):
@@ -29,3 +32,20 @@ def test_the_demo_draws_two_panels(tmp_path, tiny_model):
     save_demo(tmp_path / "demo.png", photo, faces[0], layout)
     assert Image.open(tmp_path / "demo.png").width > 1000
     assert [path.name for path in tmp_path.iterdir()] == ["demo.png"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "single"),
+    [(Layout("points", range(201, 206)), range(5)), (get_layout("wflw98"), (96, 97))],
+    ids=["no contours", "wflw98"],
+)
+def test_landmarks_of_no_contour_are_drawn_as_points(layout, single):
+    pos = torch.rand(len(layout), 2)
+    ax = Figure().subplots()
+    draw_landmarks(ax, 100 * pos, layout, size=100)
+    assert len(ax.collections[0].get_offsets()) == len(layout)
+    draw_initial_shape(ax, 100 * pos, layout, size=100)
+    sheet = face_sheet(torch.rand(1, 3, 32, 32), pos[None], pos[None], layout).axes[0]
+    for lines, scale in ((ax.lines, 100), (sheet.lines, 32)):
+        points = [line.get_xydata() for line in lines if len(line.get_xydata()) == len(single)]
+        assert any(np.allclose(xy, scale * pos[list(single)].numpy(), rtol=1e-5) for xy in points)

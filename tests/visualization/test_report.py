@@ -10,7 +10,7 @@ from PIL import Image
 
 from pyspiga_geo.data import FaceRecord
 from pyspiga_geo.evaluation import evaluate_faces
-from pyspiga_geo.layouts import IBUG68
+from pyspiga_geo.layouts import IBUG68, Layout
 from pyspiga_geo.visualization import (
     contour_bars,
     cumulative_curve,
@@ -81,6 +81,15 @@ def test_landmarks_without_layout_pose_and_photos(tmp_path: Path) -> None:
     page = write_evaluation_report(tmp_path, {"points": evaluate_faces(found, truth)}, found, truth)
     assert pictures_of(page) == {"cumulative_error", "error_per_landmark"}
     assert "Methods side by side" not in page.read_text(encoding="utf-8")
+
+
+def test_landmarks_without_contours(tmp_path: Path) -> None:
+    layout = Layout("points", IBUG68.ids, normaliser=(8, 11))
+    found, truth = faces(1), faces(0)
+    measured = evaluate_faces(found, truth, layout=layout)
+    page = write_evaluation_report(tmp_path, {"ours": measured}, found, truth, layout=layout)
+    assert pictures_of(page) == {"cumulative_error", "error_per_landmark", "error_against_yaw", "worst_faces"}
+    assert "in percent of the distance of landmarks 8 and 11" in page.read_text(encoding="utf-8")
 
 
 def test_a_missing_photo_stops_before_anything_is_written(tmp_path: Path) -> None:

@@ -127,10 +127,9 @@ class RandomFlip(BaseTransform):
                 raise ValueError(f"RandomFlip takes edges as edge_index, not as the sparse matrix {key!r}")
             if key in nodes:
                 value = _rows(value, self.order, dim)
-            if isinstance(value, Tensor) and (
-                "index" in key or key == "face"
-            ):  # PyG's rule for nodes' numbers
-                value = self.order.to(value.device)[value]  # the order undoes itself: also the map of numbers
+            # PyG's rule for numbers of nodes. The order undoes itself, so it also takes old numbers to new ones.
+            if isinstance(value, Tensor) and ("index" in key or key == "face"):
+                value = self.order.to(value.device)[value]
             data[key] = value
 
 
