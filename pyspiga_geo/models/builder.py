@@ -9,6 +9,7 @@ from torch import nn
 
 from pyspiga_geo.backbones import PoseHead, make_backbone
 from pyspiga_geo.layouts import Layout
+from pyspiga_geo.layouts.mean_shape import fit_box
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
 from pyspiga_geo.nn import SPIGACascade
@@ -41,9 +42,12 @@ def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:
         if layout.shape3d is None:
             raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does without")
         return PosedShape(layout.shape3d, config.map_size, config.focal_ratio)
-    if layout.mean_shape is None:
+    mean = layout.mean_shape
+    if mean is None and layout.shape3d is not None:
+        mean = fit_box(layout.shape3d[:, 1:] * [-1, 1])  # seen from the front: Y to the face's right, Z down
+    if mean is None:
         raise ValueError(f"layout {layout.name!r} has no mean shape, which start='mean' needs")
-    return MeanShape(0.5 + layout.mean_shape / config.crop_scale)
+    return MeanShape(0.5 + mean / config.crop_scale)
 
 
 def coarse_to_fine(maps: Sequence[T], num_steps: int) -> list[T]:

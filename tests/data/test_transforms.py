@@ -303,3 +303,8 @@ def test_what_comes_in_stays_as_it_was() -> None:
     for key, value in numbered_face().to_dict().items():
         assert torch.equal(face[key], value)
     assert "crop" not in face
+
+
+def test_a_layout_without_mirror_order_cannot_be_mirrored() -> None:
+    with pytest.raises(ValueError, match=r"layout 'one-sided' has no mirror order"):
+        RandomFlip(64, Layout("one-sided", (1, 2, 3)))

@@ -151,5 +151,9 @@ def test_a_layout_without_a_rigid_shape_starts_from_its_mean() -> None:
         SPIGA.from_preset("compact", layout)
     model = SPIGA.from_preset("compact", layout, start="mean", crop_scale=2.0)
     assert torch.allclose(model.start(None)[0], torch.tensor(0.5 + mean / 2).float())
+    face = SPIGA.from_preset("compact", start="mean").start(None)[0]  # ibug68: the rigid shape from the front
+    right_eye, left_eye, chin = face[36], face[45], face[8]
+    assert right_eye[0] < left_eye[0]
+    assert left_eye[1] < chin[1]
     with pytest.raises(ValueError, match="mean shape"):
         SPIGA.from_preset("compact", Layout("bare", (201, 202, 203)), start="mean")

@@ -101,6 +101,8 @@ class RandomFlip(BaseTransform):
     """
 
     def __init__(self, resolution: int, layout: Layout, p: float = 0.5) -> None:
+        if layout.flip is None:
+            raise ValueError(f"layout {layout.name!r} has no mirror order (flip), which RandomFlip needs")
         self.resolution = resolution
         self.order = torch.tensor(layout.flip)
         self.p = p
