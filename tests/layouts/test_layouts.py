@@ -12,12 +12,8 @@ from pyspiga_geo.layouts import (
     ROBUST_IDS,
     WFLW98,
     Layout,
-    available_layouts,
     from_mean_face_axes,
-    get_layout,
-    register_layout,
 )
-from pyspiga_geo.layouts import registry as registry_module
 
 BUILT_IN = [IBUG68, WFLW98]
 FILES = {
@@ -38,12 +34,6 @@ def parts(**changes: Any) -> dict[str, Any]:
         "shape3d": np.arange(12.0).reshape(4, 3),
     }
     return valid | changes
-
-
-@pytest.fixture
-def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a test register layouts without leaving them behind, and without those that others left."""
-    monkeypatch.setattr(registry_module, "_LAYOUTS", {layout.name: layout for layout in BUILT_IN})
 
 
 # Against the authors' figures.
@@ -295,39 +285,3 @@ def test_to_dict_survives_json(layout: Layout) -> None:
     assert again == layout
     assert list(again.contours.items()) == list(layout.contours.items())  # in the same order
     np.testing.assert_array_equal(again.shape3d, layout.shape3d)
-
-
-# The registry.
-
-
-def test_built_in_layouts_are_known_by_name() -> None:
-    assert {"ibug68", "wflw98"} <= set(available_layouts())
-    assert get_layout("ibug68") is IBUG68
-    assert get_layout("wflw98") is WFLW98
-
-
-def test_layout_passes_through_without_being_registered() -> None:
-    layout = Layout(**parts())
-    assert get_layout(layout) is layout
-    assert layout.name not in available_layouts()
-
-
-def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"'lfpw29'.*ibug68, wflw98"):
-        get_layout("lfpw29")
-
-
-@pytest.mark.usefixtures("own_names")
-def test_registered_layout_is_found() -> None:
-    layout = Layout(**parts())
-    assert register_layout(layout) is layout
-    assert get_layout("hand") is layout
-    assert available_layouts() == ["hand", "ibug68", "wflw98"]
-    assert register_layout(Layout(**parts())) is layout  # an equal one once more changes nothing
-
-
-@pytest.mark.usefixtures("own_names")
-def test_name_of_another_layout_is_refused() -> None:
-    with pytest.raises(ValueError, match="'ibug68' exists already"):
-        register_layout(Layout(**parts(name="ibug68")))
-    assert get_layout("ibug68") is IBUG68
