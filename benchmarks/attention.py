@@ -54,8 +54,7 @@ class BareAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (
-            lin(x).unflatten(-1, (HEADS, -1)).transpose(1, 2)
-            for lin in (self.lin_query, self.lin_key, self.lin_value)
+            lin(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for lin in (self.lin_query, self.lin_key, self.lin_value)
         )
         out = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return out.transpose(1, 2).flatten(-2)
@@ -99,9 +98,7 @@ def make_pass(layer: str, landmarks: int, batch: int, device: str) -> Callable[[
     return forward_backward
 
 
-def measure(
-    layer: str, landmarks: int, batch: int, device: str, threads: int | None, seconds: float
-) -> dict[str, Any]:
+def measure(layer: str, landmarks: int, batch: int, device: str, threads: int | None, seconds: float) -> dict[str, Any]:
     """Time [s] and memory [bytes] of a cell; for one that does not fit, the bytes it would need."""
     needed = edge_list_bytes(landmarks, batch)
     if layer in ON_EDGES and needed > FITS * available_bytes(device):
@@ -174,9 +171,7 @@ def main() -> None:
         print(f"[{number}/{len(cells)}] {name}", file=sys.stderr, flush=True)
         results.append({**cell, **run_cell(__file__, cell)})
     threads = next((f", {r['threads']} threads" for r in results if "seconds" in r), "")
-    print(
-        f"One graph attention layer, complete graph, {CHANNELS} channels, {HEADS} heads; {options.device}{threads}\n"
-    )
+    print(f"One graph attention layer, complete graph, {CHANNELS} channels, {HEADS} heads; {options.device}{threads}\n")
     print(table(results))
     if options.json:
         settings = {"channels": CHANNELS, "heads": HEADS, "platform": platform.platform()}

@@ -117,9 +117,7 @@ def measure(kind: str, threads: int | None, seconds: float, **cell: Any) -> dict
     if kind == "times":
         edges = [cell["landmarks"] ** 2 // ratio for ratio in PAIRS_PER_EDGE]
         found: dict[str, Any] = {
-            way: [
-                measure_time(static_pass(way, edges=number, **cell), seconds)["seconds"] for number in edges
-            ]
+            way: [measure_time(static_pass(way, edges=number, **cell), seconds)["seconds"] for number in edges]
             for way in WAYS
         }
         return {**found, "pairs_per_edge": PAIRS_PER_EDGE, "threads": threads}
@@ -142,9 +140,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         landmarks, _, batch = text.partition("x")
         return at_least(20)(landmarks), at_least(1)(batch)
 
-    parser.add_argument(
-        "--landmarks", type=at_least(10), nargs="+", metavar="L", default=[68, 98, 196, 478, 1000]
-    )
+    parser.add_argument("--landmarks", type=at_least(10), nargs="+", metavar="L", default=[68, 98, 196, 478, 1000])
     parser.add_argument("--batch", type=at_least(1), default=1, help="items of a step (default: %(default)s)")
     parser.add_argument(
         "--static", type=size, nargs="*", metavar="LxB", default=[size(text) for text in STATIC],

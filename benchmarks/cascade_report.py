@@ -37,9 +37,7 @@ def growth_table(sizes: list[int], growth: dict[str, list[Cell]]) -> str:
     if len(sizes) > 1 and all("seconds" in cell for cells in growth.values() for cell in cells):
         lines.append("time grows as a power of L:")
         for name, part in (("all", slice(None)), ("last", slice(-2, None))):
-            powers = (
-                exponent(sizes[part], [cell["seconds"] for cell in cells[part]]) for cells in growth.values()
-            )
+            powers = (exponent(sizes[part], [cell["seconds"] for cell in cells[part]]) for cells in growth.values())
             lines.append(f"{name:>4}" + "".join(f"{power:33.2f}" for power in powers))
     return "\n".join(lines)
 
@@ -62,9 +60,7 @@ def static_table(static: list[Cell], memory: list[Cell]) -> str:
     found = [at for cell in static if (at := crossing(cell)) is not None]
     if found:
         middle = np.exp(np.mean(np.log(found)))
-        lines.append(
-            f"DENSE_PAIRS_PER_EDGE: {middle:.0f} by these (geometric mean), the layer has {CONSTANT}"
-        )
+        lines.append(f"DENSE_PAIRS_PER_EDGE: {middle:.0f} by these (geometric mean), the layer has {CONSTANT}")
     for cell in memory:
         size = f"{cell['landmarks']} nodes, {cell['edges']} edges"
         lines.append(f"{size}, by {cell['way']:5} {_time_and_memory(cell)}")
@@ -75,9 +71,7 @@ def save_plot(path: Path, sizes: list[int], growth: dict[str, list[Cell]], stati
     """Time and memory by L, and the ratio of the two ways by pairs per edge."""
     figure = Figure(figsize=(14, 4.4), dpi=100, layout="constrained")
     time, memory, ratio = figure.subplots(1, 3)
-    for (graph, cells), colour, marker in zip(
-        growth.items(), ("#d55e00", "#0072b2", "#777777"), "o^s", strict=True
-    ):
+    for (graph, cells), colour, marker in zip(growth.items(), ("#d55e00", "#0072b2", "#777777"), "o^s", strict=True):
         known = [cell for cell in cells if "seconds" in cell]
         landmarks, seconds = [cell["landmarks"] for cell in known], [cell["seconds"] for cell in known]
         label = f"{graph}: L^{exponent(landmarks, seconds):.2f}" if len(known) > 1 else graph
@@ -95,12 +89,8 @@ def save_plot(path: Path, sizes: list[int], growth: dict[str, list[Cell]], stati
         label = f"L = {cell['landmarks']}, B = {cell['batch']}"
         ratio.loglog(cell["pairs_per_edge"], ahead, marker + "-", color=shade, label=label)
     ratio.axhline(1, color="black", linewidth=0.8)
-    ratio.axvline(
-        CONSTANT, color="black", linewidth=0.8, linestyle="--", label=f"{CONSTANT}: the layer's choice"
-    )
-    ratio.set(
-        xlabel="pairs per edge", ylabel="time by mask / time by edges", title="above 1: edges are quicker"
-    )
+    ratio.axvline(CONSTANT, color="black", linewidth=0.8, linestyle="--", label=f"{CONSTANT}: the layer's choice")
+    ratio.set(xlabel="pairs per edge", ylabel="time by mask / time by edges", title="above 1: edges are quicker")
     ratio.legend(fontsize=8)
     with atomic_path(path) as temporary:
         figure.savefig(temporary)

@@ -145,9 +145,7 @@ def at_least(bound: int) -> Callable[[str], int]:
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    parser.add_argument(
-        "--threads", type=at_least(1), help="threads on the CPU (default: torch's own choice)"
-    )
+    parser.add_argument("--threads", type=at_least(1), help="threads on the CPU (default: torch's own choice)")
     parser.add_argument("--quick", action="store_true", help="fewer passes, for a first impression")
     parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
 

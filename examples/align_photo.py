@@ -53,9 +53,7 @@ def save_picture(path: Path, image: Tensor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path, nargs="?", help="a picture file (default: the astronaut)")
     parser.add_argument("--out", type=Path, required=True, help="folder for what is found")
     parser.add_argument("--quick", action="store_true", help="look at the photo at half its size")

@@ -34,18 +34,14 @@ MODEL = "compact"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for features, cells, table, figures")
     parser.add_argument("--quick", action="store_true", help="few cells, small and briefly trained")
     parser.add_argument("--faces", type=Path, metavar="DIR", help="folder with train.json and its pictures")
     parser.add_argument("--test", action="store_true", help="measure on DIR/test.json")
     parser.add_argument("--drawn", type=int, metavar="N", help="synthetic faces to train on, without --faces")
     parser.add_argument("--cells", nargs="+", metavar="NAME", help="only these cells, by their names")
-    parser.add_argument(
-        "--seeds", type=int, default=3, help="least trainings per cell (default: %(default)s)"
-    )
+    parser.add_argument("--seeds", type=int, default=3, help="least trainings per cell (default: %(default)s)")
     parser.add_argument("--epochs", type=int, help="passes over the training faces")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="cells at once")
     options = parser.parse_args(arguments)
@@ -71,9 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         training = options.drawn or (192 if quick else 1200)
         source = synthetic_faces(model, training, max(training // 2, 8))
-    settings = Settings(
-        epochs=options.epochs or (8 if quick else 6), batch_size=16, channels=32 if quick else 64
-    )
+    settings = Settings(epochs=options.epochs or (8 if quick else 6), batch_size=16, channels=32 if quick else 64)
     features = Features.compute(model, source, 2 if quick else 3, options.out / "features")
     tasks = {
         (cell, seed): result_path(folder, cell, seed, settings, features.key)

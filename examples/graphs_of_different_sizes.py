@@ -46,9 +46,7 @@ class MapModel(nn.Module):
     def forward(self, maps: Batch) -> CascadeOutput:
         """Crossings [N, 2] of all maps, in parts of their pictures [B, 1, S, S]."""
         features = self.features(maps.image)
-        return self.cascade(
-            maps.pos, features, maps.edge_index, batch=maps.batch, mask=maps.mask, detach_steps=True
-        )
+        return self.cascade(maps.pos, features, maps.edge_index, batch=maps.batch, mask=maps.mask, detach_steps=True)
 
 
 def draw_map(number: int, rng: np.random.Generator) -> Data:
@@ -115,9 +113,7 @@ def save_maps(path: Path, maps: Batch, found: Tensor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the picture")
     parser.add_argument("--steps", type=int, default=300, help="training steps (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)

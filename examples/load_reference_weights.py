@@ -45,9 +45,7 @@ SMALL = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, nargs="?", help="the authors' .pt file")
     parser.add_argument("--out", type=Path, required=True, help="folder for model and picture")
     parser.add_argument("--quick", action="store_true", help="without a file: a smaller network")

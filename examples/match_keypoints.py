@@ -37,9 +37,7 @@ class MatchLayer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.within = GraphBlock(
-            CHANNELS, CHANNELS, make_conv("attention", heads=4, scale=True), "layer_norm"
-        )
+        self.within = GraphBlock(CHANNELS, CHANNELS, make_conv("attention", heads=4, scale=True), "layer_norm")
         self.between = LandmarkAttention((CHANNELS, CHANNELS), CHANNELS, heads=4, scale=True)
         self.update = NodeMLP([2 * CHANNELS, 2 * CHANNELS, CHANNELS], "layer_norm")
 
@@ -73,9 +71,7 @@ class Matcher(nn.Module):
 
 def patches(pictures: Pair, keypoints: Pair) -> list[Tensor]:
     """What is around the keypoints of each picture [B, L, 81], with mean 0 and deviation 1."""
-    seen = [
-        sample_windows(*each, PATCH / SIZE, PATCH)[:, 0] for each in zip(pictures, keypoints, strict=True)
-    ]
+    seen = [sample_windows(*each, PATCH / SIZE, PATCH)[:, 0] for each in zip(pictures, keypoints, strict=True)]
     return [(x - x.mean(dim=-1, keepdim=True)) / (x.std(dim=-1, keepdim=True) + 1e-3) for x in seen]
 
 
@@ -113,9 +109,7 @@ def draw_pairs(number: int, rng: np.random.Generator) -> tuple[Pair, Pair, Tenso
     return (left, right), (pos, other), truth
 
 
-def save_matches(
-    path: Path, pictures: Pair, keypoints: Pair, truth: Tensor, found: dict[str, Tensor]
-) -> None:
+def save_matches(path: Path, pictures: Pair, keypoints: Pair, truth: Tensor, found: dict[str, Tensor]) -> None:
     """Draw two tables with what each method matches."""
     figure = Figure(figsize=(13.5, 5), dpi=100, layout="constrained")
     for column, (name, matched) in zip(figure.subplots(2, len(found)).T, found.items(), strict=True):
@@ -134,9 +128,7 @@ def save_matches(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the picture")
     parser.add_argument("--steps", type=int, default=250, help="training steps (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)

@@ -87,9 +87,7 @@ def write_cats(folder: Path, number: int, seed: int) -> Path:
         name = f"images/cat{index:04d}.png"
         picture.save(folder / name)
         box = points_to_box(torch.from_numpy(landmarks)).tolist()
-        records.append(
-            FaceRecord(name, tuple(box), IDS, landmarks, visible=np.ones(len(IDS)), group=f"cat {index}")
-        )
+        records.append(FaceRecord(name, tuple(box), IDS, landmarks, visible=np.ones(len(IDS)), group=f"cat {index}"))
     write_records(folder / "train.json", records)
     return folder / "train.json"
 
@@ -111,13 +109,9 @@ def save_cats(path: Path, aligner: FaceAligner, annotations: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for data, run and picture")
-    parser.add_argument(
-        "--quick", action="store_true", help="few cats, one short epoch a stage: to see it run"
-    )
+    parser.add_argument("--quick", action="store_true", help="few cats, one short epoch a stage: to see it run")
     options = parser.parse_args()
     quick = options.quick
 

@@ -94,9 +94,7 @@ def save_stars(path: Path, images: Tensor, truth: Tensor, path_of: list[Tensor])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the picture")
     parser.add_argument("--quick", action="store_true", help="train for seconds only")
     options = parser.parse_args()
@@ -122,9 +120,7 @@ def main() -> None:
         out = model.eval()(images)
     start = model.mean_shape.expand_as(truth)
     after = ", ".join(f"{pixels(pos, truth):.2f}" for pos in out.steps)
-    print(
-        f"100 new stars: {pixels(start, truth):.2f} pixels at the start; after each step of the cascade {after}"
-    )
+    print(f"100 new stars: {pixels(start, truth):.2f} pixels at the start; after each step of the cascade {after}")
     save_stars(options.out / "stars.png", images, truth, [start, *out.steps])
     print(f"drawn into {options.out / 'stars.png'}")
 

@@ -21,9 +21,7 @@ def keyword_hint(function: Callable[P, R]) -> Callable[P, R]:
     """
     parameters = inspect.signature(function).parameters.values()
     allowed = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
-    keywords = ", ".join(
-        parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
-    )
+    keywords = ", ".join(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
     name = function.__qualname__.removesuffix(".__init__")
     counted = allowed - (next(iter(parameters)).name in ("self", "cls"))
 
@@ -31,9 +29,7 @@ def keyword_hint(function: Callable[P, R]) -> Callable[P, R]:
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         if len(args) > allowed:
             noun = "argument" if counted == 1 else "arguments"
-            raise TypeError(
-                f"{name} takes {counted} {noun} by position; give the others by keyword: {keywords}"
-            )
+            raise TypeError(f"{name} takes {counted} {noun} by position; give the others by keyword: {keywords}")
         return function(*args, **kwargs)
 
     return checked

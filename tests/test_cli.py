@@ -130,9 +130,7 @@ def test_bad_images_are_named_and_the_others_are_done(capsys, tmp_path, weights)
 )
 def test_impossible_boxes(capsys, tmp_path, weights, photo, box, reason):
     out, records = tmp_path / "out", tmp_path / "faces.json"
-    code, _, err = run(
-        capsys, "predict", photo, "--bbox", *box, "--model", weights, "--out", out, "--json", records
-    )
+    code, _, err = run(capsys, "predict", photo, "--bbox", *box, "--model", weights, "--out", out, "--json", records)
     assert code == 1
     assert one_sentence(err)
     assert reason in err
@@ -241,9 +239,7 @@ def test_evaluate_divides_by_what_the_layout_of_the_model_says(capsys, tmp_path,
         assert "| jaw " in said
         assert (tmp_path / "report" / "worst_faces.png").is_file()
     for norm in ("eyes", "7,", "1,2,3"):
-        code, _, err = run(
-            capsys, "evaluate", "--predictions", annotated, "--annotations", annotated, "--norm", norm
-        )
+        code, _, err = run(capsys, "evaluate", "--predictions", annotated, "--annotations", annotated, "--norm", norm)
         assert code == 1
         assert one_sentence(err)
         assert "--norm must be one of corners, pupils, " in err
@@ -409,9 +405,7 @@ def test_bad_faces_stop_training_and_evaluation_or_are_left_out(capsys, tmp_path
     assert code == 0
     assert "1 bad faces are left out, 1 remain" in said
     assert "1 faces, errors in percent" in said
-    code, _, err = run(
-        capsys, "evaluate", "--predictions", annotated, "--annotations", annotated, "--skip-bad"
-    )
+    code, _, err = run(capsys, "evaluate", "--predictions", annotated, "--annotations", annotated, "--skip-bad")
     assert code == 1
     assert "--skip-bad goes with --model" in err
 

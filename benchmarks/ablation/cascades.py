@@ -29,9 +29,7 @@ class CellCascade(SPIGACascade):
         edge_index: the graph [2, E] of the cell; None is the complete one.
     """
 
-    def __init__(
-        self, cell: Cell, layout: Layout, config: SPIGAConfig, channels: int, num_layers: int
-    ) -> None:
+    def __init__(self, cell: Cell, layout: Layout, config: SPIGAConfig, channels: int, num_layers: int) -> None:
         super().__init__(
             len(layout),
             config.channels,

@@ -151,9 +151,7 @@ class Features:
 
 
 @torch.no_grad()
-def look(
-    model: SPIGA, faces: AnnotatedFaces | SyntheticFaces, copy: int, name: str, batch_size: int = 16
-) -> Seen:
+def look(model: SPIGA, faces: AnnotatedFaces | SyntheticFaces, copy: int, name: str, batch_size: int = 16) -> Seen:
     """Show faces to the backbone; what is random about a face depends on ``copy`` and its number alone."""
     parts = []
     for rows in tqdm(torch.arange(len(faces)).split(batch_size), desc=f"features: {name}", leave=False):

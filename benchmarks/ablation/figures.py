@@ -47,9 +47,7 @@ def _cells(rows: Sequence[Row]) -> Figure:
     if rows[0].cell == "attention":
         ax.axvline(rows[0].nme, color="black", linewidth=0.7, linestyle=":")
     _name_places(ax, [row.cell for row in rows])
-    ax.set_xlabel(
-        f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation\nstrokes: each training"
-    )
+    ax.set_xlabel(f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation\nstrokes: each training")
     ax.set_title(f"{rows[0].faces} faces")
     return figure
 
@@ -106,9 +104,7 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def _point(
-    ax: Axes, x: float, y: float, ends: tuple[float, float], colour: str, label: str | None = None
-) -> None:
+def _point(ax: Axes, x: float, y: float, ends: tuple[float, float], colour: str, label: str | None = None) -> None:
     ax.plot(ends, (y, y), color=colour, linewidth=2, alpha=0.5, solid_capstyle="butt")
     ax.plot(x, y, "o", color=colour, markersize=5, label=label)
 

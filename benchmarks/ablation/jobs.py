@@ -18,9 +18,7 @@ def train_missing(
 ) -> None:
     """Train the cells, each from its seed, whose result files are not there; print each that is done."""
     missing = {task: path for task, path in tasks.items() if not path.exists()}
-    print(
-        f"{len(tasks) - len(missing)} of {len(tasks)} trainings are there, {len(missing)} to do", flush=True
-    )
+    print(f"{len(tasks) - len(missing)} of {len(tasks)} trainings are there, {len(missing)} to do", flush=True)
     if not missing:
         return
     # The messages of PyG's layers are large, and glibc would give their memory back to the system after each step.

@@ -89,9 +89,7 @@ def panel(ax: Axes, layout: Layout, points: Points, part: str) -> None:
     ax.invert_yaxis()
     ax.set_axis_off()
     ax.margins(0.16)
-    ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=2.2, fontsize=9, frameon=False, ncols=2
-    )
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=2.2, fontsize=9, frameon=False, ncols=2)
 
 
 def draw(layout: Layout) -> None:

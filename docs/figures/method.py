@@ -29,16 +29,12 @@ def arrow(start: Axes, end: Axes, text: str) -> None:
     )
     patch.set(color=BLUE, linewidth=2.5)
     start.figure.add_artist(patch)
-    start.annotate(
-        text, (1.13, 0.53), xycoords="axes fraction", ha="center", va="bottom", color=BLUE, fontsize=10.5
-    )
+    start.annotate(text, (1.13, 0.53), xycoords="axes fraction", ha="center", va="bottom", color=BLUE, fontsize=10.5)
 
 
 def step_panel(ax: Axes, before: Tensor, after: Tensor, window: float, number: int) -> None:
     """Where one step sent the landmarks [L, 2], and the windows through which a few of them looked."""
-    ax.add_collection(
-        LineCollection(torch.stack([before, after], dim=1).numpy(), colors="white", linewidths=1.2)
-    )
+    ax.add_collection(LineCollection(torch.stack([before, after], dim=1).numpy(), colors="white", linewidths=1.2))
     for x, y in before[list(SHOWN)].tolist():
         corner = (x - window / 2, y - window / 2)
         ax.add_patch(Rectangle(corner, window, window, fill=False, edgecolor="#ffd166", linewidth=1.3))

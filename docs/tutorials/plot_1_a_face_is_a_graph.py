@@ -81,9 +81,7 @@ for ax, (name, edge_index) in zip(axes, graphs.items(), strict=True):
 # up to one.
 
 heard = torch.zeros(len(layout)).index_add(0, face.edge_index[1], face.edge_weight)
-print(
-    f"{face.num_edges} edges; the weights into a landmark add up to {heard.min():.4f} ... {heard.max():.4f}"
-)
+print(f"{face.num_edges} edges; the weights into a landmark add up to {heard.min():.4f} ... {heard.max():.4f}")
 
 # %%
 # Whom do the tip of the chin and the outer corner of the left eye listen to?

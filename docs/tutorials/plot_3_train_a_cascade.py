@@ -98,9 +98,7 @@ print(f"{sum(p.numel() for p in cascade.parameters()):,} parameters")
 
 EPOCHS, BATCH = 16, 16
 optimizer = torch.optim.AdamW(cascade.parameters())
-schedule = torch.optim.lr_scheduler.OneCycleLR(
-    optimizer, max_lr=2e-3, total_steps=EPOCHS * (len(train) // BATCH)
-)
+schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=EPOCHS * (len(train) // BATCH))
 annotated = torch.ones(BATCH, len(layout), dtype=torch.bool)
 losses, test_errors = [], []
 for _ in range(EPOCHS):

@@ -5,9 +5,11 @@ from pyspiga_geo.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead, so
 from pyspiga_geo.backbones.imagenet import load_imagenet_weights
 from pyspiga_geo.backbones.multitask_hourglass import MultitaskHourglass
 from pyspiga_geo.backbones.protocol import Backbone, BackboneOutput, StackOutput
+from pyspiga_geo.backbones.registry import BackboneFactory, make_backbone, register_backbone
 
 __all__ = [
     "Backbone",
+    "BackboneFactory",
     "BackboneOutput",
     "EncoderDecoder",
     "LandmarkHead",
@@ -16,5 +18,7 @@ __all__ = [
     "PoseHead",
     "StackOutput",
     "load_imagenet_weights",
+    "make_backbone",
+    "register_backbone",
     "soft_argmax",
 ]

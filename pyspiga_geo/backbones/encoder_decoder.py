@@ -82,9 +82,7 @@ class LiteEncoder(nn.Module):
         width = STEM_CHANNELS
         for kernel, stride, expansion, channels, count in STAGES:
             for index in range(count):
-                self.blocks.append(
-                    InvertedResidual(width, channels, kernel, stride if index == 0 else 1, expansion)
-                )
+                self.blocks.append(InvertedResidual(width, channels, kernel, stride if index == 0 else 1, expansion))
                 width = channels
 
     def forward(self, images: Tensor) -> list[Tensor]:

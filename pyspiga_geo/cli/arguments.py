@@ -21,9 +21,7 @@ class _ConfigFile(ActionConfigFile):
 
 def parser() -> ArgumentParser:
     """The parser of all commands."""
-    program = ArgumentParser(
-        prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks."
-    )
+    program = ArgumentParser(prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks.")
     commands = program.add_subcommands(dest="command")
 
     demo = ArgumentParser(description="Align a photo that ships with scikit-image and draw what was found.")
@@ -32,9 +30,7 @@ def parser() -> ArgumentParser:
 
     predict = ArgumentParser(description="Find the landmarks of the faces in photos.")
     predict.add_argument("images", nargs="+", type=str, metavar="IMAGE", help="photos")
-    predict.add_argument(
-        "--bbox", nargs=4, type=float, metavar=("X", "Y", "W", "H"), help="the face, in pixels"
-    )
+    predict.add_argument("--bbox", nargs=4, type=float, metavar=("X", "Y", "W", "H"), help="the face, in pixels")
     predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     predict.add_argument("--out", type=Path, required=True, help="folder of the pictures")
     predict.add_argument("--json", type=Path, help="write the faces as annotation records")

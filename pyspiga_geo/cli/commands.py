@@ -75,9 +75,7 @@ def train(args: Namespace) -> None:
 
         from pyspiga_geo.training.run import run_training
     except ImportError as error:
-        raise ValueError(
-            f"training needs more packages: pip install 'pyspiga-geo[train]' ({error})"
-        ) from error
+        raise ValueError(f"training needs more packages: pip install 'pyspiga-geo[train]' ({error})") from error
     config = TrainConfig(**{name: value for name, value in vars(args).items() if name != "config"})
     rank_zero_only(print)(f"The weights are at {run_training(config)}")
 

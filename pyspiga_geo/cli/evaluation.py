@@ -87,9 +87,7 @@ def _normaliser(text: str | None) -> Normaliser | None:
     try:
         one, other = map(int, text.split(","))
     except ValueError as error:
-        raise ValueError(
-            f"--norm must be one of {', '.join(NORMALISERS)}, or two ids as 7,12, not {text!r}"
-        ) from error
+        raise ValueError(f"--norm must be one of {', '.join(NORMALISERS)}, or two ids as 7,12, not {text!r}") from error
     return one, other
 
 

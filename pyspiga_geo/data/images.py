@@ -41,9 +41,7 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
 
 
 def _to_rgb(image: Image.Image) -> Tensor:
-    if (
-        image.mode.startswith("I") or image.mode == "F"
-    ):  # one channel of 16 or 32 bits; convert() would clip it
+    if image.mode.startswith("I") or image.mode == "F":  # one channel of 16 or 32 bits; convert() would clip it
         white = 65535 if image.mode.startswith("I") else 1
         grey = np.asarray(image, dtype=np.float32) / np.float32(white)
         pixels = np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)

@@ -154,9 +154,7 @@ def _parse(entry: Any, where: str) -> FaceRecord:
     bbox = entry["bbox"] if entry.get("bbox") is not None else _tight_box(landmarks)
     x, y, w, h = _numbers(bbox, 4, f"{where}: bbox")
     if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0):  # NaN is not > 0 either
-        raise RecordError(
-            f"{where}: bbox must have a position and a size above zero, but is [{x}, {y}, {w}, {h}]"
-        )
+        raise RecordError(f"{where}: bbox must have a position and a size above zero, but is [{x}, {y}, {w}, {h}]")
     return FaceRecord(imgpath, (x, y, w, h), tuple(ids), landmarks, np.array(visible), headpose, group)
 
 
@@ -199,9 +197,7 @@ def _entry(record: FaceRecord) -> dict[str, Any]:
     """The JSON object of a record, NaN as null."""
 
     def numbers(values: npt.ArrayLike) -> list[float | None]:
-        return [
-            None if math.isnan(value) else value for value in np.asarray(values, dtype=np.float64).tolist()
-        ]
+        return [None if math.isnan(value) else value for value in np.asarray(values, dtype=np.float64).tolist()]
 
     entry: dict[str, Any] = {
         "imgpath": record.imgpath,

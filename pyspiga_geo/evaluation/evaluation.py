@@ -119,17 +119,9 @@ def compare_evaluations(one: Evaluation, reference: Evaluation) -> dict[str, Pai
     2.0
     """
     parts = {"all": (one, reference)}
-    parts |= {
-        name: (one.subsets[name], part) for name, part in reference.subsets.items() if name in one.subsets
-    }
-    return {
-        name: compare_errors(a.landmarks.per_face, b.landmarks.per_face) for name, (a, b) in parts.items()
-    }
+    parts |= {name: (one.subsets[name], part) for name, part in reference.subsets.items() if name in one.subsets}
+    return {name: compare_errors(a.landmarks.per_face, b.landmarks.per_face) for name, (a, b) in parts.items()}
 
 
 def _without_faces(figures: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in figures.items()
-        if name not in ("per_face", "ignored_ids", "computed_yaws")
-    }
+    return {name: value for name, value in figures.items() if name not in ("per_face", "ignored_ids", "computed_yaws")}

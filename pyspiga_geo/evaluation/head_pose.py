@@ -125,9 +125,7 @@ def head_pose_accuracy(
     {2.5: 50.0, 5: 50.0}
     """
     errors = angle_errors(predicted, truth)
-    shares = [
-        masked_mean(np.where(np.isnan(errors), np.nan, 100.0 * (errors <= limit)), axis=0) for limit in limits
-    ]
+    shares = [masked_mean(np.where(np.isnan(errors), np.nan, 100.0 * (errors <= limit)), axis=0) for limit in limits]
     return {
         name: {limit: float(share[angle]) for limit, share in zip(limits, shares, strict=True)}
         for angle, name in enumerate(ANGLES)
@@ -149,9 +147,7 @@ def head_pose_class_accuracy(
     p, t = (np.round(np.asarray(value, dtype=np.float64)[:, :3] / width) for value in (predicted, truth))
     turn = round(360 / width)
     apart = np.abs((p - t + turn / 2) % turn - turn / 2)
-    right, near = (
-        masked_mean(np.where(known, 100.0 * (apart <= steps), np.nan), axis=0).tolist() for steps in (0, 1)
-    )
+    right, near = (masked_mean(np.where(known, 100.0 * (apart <= steps), np.nan), axis=0).tolist() for steps in (0, 1))
     return dict(zip(ANGLES, right, strict=True)), dict(zip(ANGLES, near, strict=True))
 
 

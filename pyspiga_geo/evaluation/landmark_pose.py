@@ -24,9 +24,7 @@ def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = 
     faces with fewer than four of the landmarks 1 to 24, and for all where the layout of their landmarks, ``layout`` or
     that of :func:`layout_of`, is not known or has no rigid shape that tells a pose.
 
-    >>> landmark_poses(
-    ...     [FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]
-    ... ).round().tolist()
+    >>> landmark_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).round().tolist()
     [[nan, nan, nan, nan, nan, nan]]
     """
     known = layout_of({landmark for face in records for landmark in face.ids}, layout)

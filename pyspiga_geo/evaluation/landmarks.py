@@ -170,9 +170,7 @@ def landmark_metrics(
     )
 
 
-def contour_errors(
-    errors: npt.ArrayLike, ids: Sequence[int], layout: str | Layout | None = None
-) -> dict[str, float]:
+def contour_errors(errors: npt.ArrayLike, ids: Sequence[int], layout: str | Layout | None = None) -> dict[str, float]:
     """NME of each contour's landmarks alone: the mean over the faces that have any of them, percent.
 
     The contours are those of the layout of the landmarks ``ids`` of the errors [F, L] (:func:`layout_of`); none

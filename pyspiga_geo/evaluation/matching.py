@@ -54,13 +54,9 @@ def match_records(
     annotated = {landmark for face in annotations for landmark in face.ids}
     known = layout_of(annotated, layout)
     if layout is None:
-        _check_layouts(
-            layout_of({landmark for face in predictions for landmark in face.ids}), known, annotated
-        )
+        _check_layouts(layout_of({landmark for face in predictions for landmark in face.ids}), known, annotated)
     ids = tuple(i for i in (known.ids if known else sorted(annotated)) if i in annotated)
-    predicted, truth = (
-        np.stack([landmarks_for(face, ids) for face in faces]) for faces in (predictions, annotations)
-    )
+    predicted, truth = (np.stack([landmarks_for(face, ids) for face in faces]) for faces in (predictions, annotations))
     problems = []
     for face, (p, t) in enumerate(zip(predicted, truth, strict=True)):
         marked = ~np.isnan(t).any(axis=1)
@@ -68,9 +64,7 @@ def match_records(
         if not marked.any():
             problems.append(f"{face_name(annotations, face)}: has no annotated landmark")
         elif lacking:
-            problems.append(
-                f"{face_name(annotations, face)}: {_lack(predictions[face], annotations[face], lacking)}"
-            )
+            problems.append(f"{face_name(annotations, face)}: {_lack(predictions[face], annotations[face], lacking)}")
     if problems:
         raise MismatchError(_some(problems, "\n"))
     return ids, predicted, truth
@@ -136,9 +130,7 @@ def _check_boxes(predictions: Sequence[FaceRecord], annotations: Sequence[FaceRe
     for face, record in enumerate(annotations):
         faces_of[record.imgpath].append(face)
     for image, faces in faces_of.items():
-        overlap = np.array(
-            [[_overlap(predictions[i].bbox, annotations[k].bbox) for k in faces] for i in faces]
-        )
+        overlap = np.array([[_overlap(predictions[i].bbox, annotations[k].bbox) for k in faces] for i in faces])
         best = overlap.argmax(axis=1).tolist()
         if best != sorted(best) and len(set(best)) == len(faces):  # a wrong box alone is no permutation
             pairs = [f"face {faces[row]} lies on face {faces[k]}" for row, k in enumerate(best) if row != k]

@@ -84,9 +84,7 @@ def normaliser(
         raise ValueError(f"the normaliser {kind!r} needs the annotated boxes")
     else:
         width, height = np.asarray(bbox, dtype=np.float64)[:, 2:].T
-        length = {"bbox": np.sqrt(width * height), "height": height, "diagonal": np.hypot(width, height)}[
-            kind
-        ]
+        length = {"bbox": np.sqrt(width * height), "height": height, "diagonal": np.hypot(width, height)}[kind]
     return length
 
 

@@ -13,9 +13,7 @@ def plain(value: Any) -> Any:
     {'2.5': [1.0, None], 'interval': [0.0, 1.0]}
     """
     if isinstance(value, dict):
-        return {
-            f"{key:g}" if isinstance(key, float) else str(key): plain(item) for key, item in value.items()
-        }
+        return {f"{key:g}" if isinstance(key, float) else str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, list | tuple):

@@ -20,8 +20,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     width = [max(len(text) for text in column) for column in zip(header, *rows, strict=True)]
     lines = [
         " | ".join(
-            text.rjust(size) if i else text.ljust(size)
-            for i, (text, size) in enumerate(zip(row, width, strict=True))
+            text.rjust(size) if i else text.ljust(size) for i, (text, size) in enumerate(zip(row, width, strict=True))
         )
         for row in (header, *rows)
     ]
@@ -44,18 +43,14 @@ def summary(evaluation: Evaluation) -> str:
     if metrics.unannotated:
         lines.append(f"{metrics.unannotated} landmarks are not annotated and do not count")
     if ignored := evaluation.ignored_ids:
-        lines.append(
-            f"{len(ignored)} predicted landmarks are in no annotation and do not count: {_ids(ignored)}"
-        )
+        lines.append(f"{len(ignored)} predicted landmarks are in no annotation and do not count: {_ids(ignored)}")
     if not math.isnan(pose.mae["mean"]):
         errors = ", ".join(f"{name} {error:.3f}" for name, error in pose.mae.items())
         lines.append(f"head pose, mean absolute error in degrees: {errors}")
         if pose.faces < metrics.faces:
             lines.append(f"{metrics.faces - pose.faces} faces have no true head pose and do not count there")
     if computed := evaluation.computed_yaws:
-        lines.append(
-            f"the yaw of {computed} faces is that of their true landmarks: no head pose is annotated"
-        )
+        lines.append(f"the yaw of {computed} faces is that of their true landmarks: no head pose is annotated")
     return "\n".join(lines)
 
 
@@ -65,8 +60,7 @@ def parts_table(evaluation: Evaluation) -> str:
     parts |= {f"yaw {name}": part for name, part in evaluation.by_yaw.items()}
     header = ["", *_figure_names(evaluation), *(f"{angle} °" for angle in ANGLES)]
     rows = [
-        [name, *_figures(part), *(_number(part.pose.mae[angle], 3) for angle in ANGLES)]
-        for name, part in parts.items()
+        [name, *_figures(part), *(_number(part.pose.mae[angle], 3) for angle in ANGLES)] for name, part in parts.items()
     ]
     return table(header, rows)
 

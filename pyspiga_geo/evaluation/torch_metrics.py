@@ -54,9 +54,7 @@ class _PerFace(Metric):
         same = (gap <= self.tolerance) | (np.isnan(rows) & np.isnan(rows[first[seen]]))
         if not same.all():
             face = int(index[seen[np.argmin(same.all(axis=1))]])
-            raise ValueError(
-                f"face {face} was seen twice with different errors: the indexes must name the faces"
-            )
+            raise ValueError(f"face {face} was seen twice with different errors: the indexes must name the faces")
         return rows[first, 1:]
 
     def _scalar(self, value: float) -> Tensor:
@@ -162,9 +160,7 @@ class HeadPoseError(_PerFace):
         predicted, true = (poses.detach().double().cpu().numpy() for poses in (preds, target))
         lacking = (np.isnan(predicted) & ~np.isnan(true))[:, :3].any(axis=1)
         if lacking.any():
-            raise ValueError(
-                f"face {int(index[int(lacking.argmax())])}: has a true head pose but no predicted one"
-            )
+            raise ValueError(f"face {int(index[int(lacking.argmax())])}: has a true head pose but no predicted one")
         self._keep(index, angle_errors(predicted, true))
 
     def compute(self) -> dict[str, Tensor]:

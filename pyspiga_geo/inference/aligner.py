@@ -106,14 +106,8 @@ class FaceAligner:
     @staticmethod
     def _as_tensor(photo: Photo) -> Tensor:
         if isinstance(photo, np.ndarray):
-            if (
-                photo.ndim not in (2, 3)
-                or (photo.ndim == 3 and photo.shape[2] not in (3, 4))
-                or not photo.size
-            ):
-                raise ValueError(
-                    f"a photo array must be [H, W], [H, W, 3] or [H, W, 4], got {list(photo.shape)}"
-                )
+            if photo.ndim not in (2, 3) or (photo.ndim == 3 and photo.shape[2] not in (3, 4)) or not photo.size:
+                raise ValueError(f"a photo array must be [H, W], [H, W, 3] or [H, W, 4], got {list(photo.shape)}")
             pixels = img_as_float32(photo)
             pixels = np.repeat(pixels[..., None], 3, axis=2) if photo.ndim == 2 else pixels[..., :3]
             return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -45,9 +45,7 @@ def detect_faces(image: Tensor) -> Tensor:
     shrink = min(1.0, _WORK_SIZE / max(height, width))
     grey = rgb2gray(image.permute(1, 2, 0).numpy())
     if shrink < 1:
-        grey = resize(
-            grey, (max(round(height * shrink), 1), max(round(width * shrink), 1)), anti_aliasing=True
-        )
+        grey = resize(grey, (max(round(height * shrink), 1), max(round(width * shrink), 1)), anti_aliasing=True)
     if min(grey.shape) < _SMALLEST:
         return torch.zeros(0, 4)
     windows = _cascade().detect_multi_scale(
@@ -65,7 +63,6 @@ def detect_faces(image: Tensor) -> Tensor:
 def _shared_part(first: tuple[float, float, float], second: tuple[float, float, float]) -> float:
     """Shared area of two square windows (x, y, side) over the area of the smaller."""
     across, down = (
-        min(first[axis] + first[2], second[axis] + second[2]) - max(first[axis], second[axis])
-        for axis in (0, 1)
+        min(first[axis] + first[2], second[axis] + second[2]) - max(first[axis], second[axis]) for axis in (0, 1)
     )
     return max(across, 0) * max(down, 0) / min(first[2], second[2]) ** 2

@@ -42,9 +42,7 @@ def annotated_points(
         ids = tuple(ids or dict.fromkeys(i for record in records for i in record.ids))
         found = np.full((len(records), len(ids), 2), np.nan)
         for face, record in zip(found, records, strict=True):
-            row = {
-                landmark: position for landmark, position in zip(record.ids, record.landmarks, strict=True)
-            }
+            row = {landmark: position for landmark, position in zip(record.ids, record.landmarks, strict=True)}
             for index, landmark in enumerate(ids):
                 face[index] = row.get(landmark, np.nan)
     else:

@@ -97,9 +97,7 @@ class Layout:
             if getattr(self, part) is not None:
                 points = np.array(getattr(self, part), dtype=np.float64)
                 if points.shape != (len(self), axes) or not np.isfinite(points).all():
-                    raise ValueError(
-                        f"layout {self.name!r}: {part} must be finite, of shape [{len(self)}, {axes}]"
-                    )
+                    raise ValueError(f"layout {self.name!r}: {part} must be finite, of shape [{len(self)}, {axes}]")
                 points.flags.writeable = False
                 self._set(part, points)
         if self.normaliser is not None and not isinstance(self.normaliser, str):
@@ -149,9 +147,7 @@ class Layout:
             >>> x, y, z = np.array([[-2, 2, 0, -1, 1], [-1, -1, 0, 2, 2], [0, 0, 2, 1, 1]])
             >>> faces = np.stack([x * np.cos(turned) + z * np.sin(turned), y + 0 * turned], axis=-1)
             >>> layout = Layout.from_annotations("mask", faces, flip=(1, 0, 2, 4, 3))
-            >>> (layout.shape3d / layout.shape3d[0, 1]).round(
-            ...     6
-            ... ).tolist()  # X out of the face, Y to its right, Z down
+            >>> (layout.shape3d / layout.shape3d[0, 1]).round(6).tolist()  # X out of the face, Y to its right, Z down
             [[-0.4, 1.0, -0.7], [-0.4, -1.0, -0.7], [0.6, 0.0, -0.2], [0.1, 0.5, 0.8], [0.1, -0.5, 0.8]]
         """
         ids, annotated = annotated_points(points, ids)

@@ -86,9 +86,7 @@ def check_mirror_order(shape: FloatArray, ids: Sequence[int], flip: Sequence[int
         ValueError: naming the landmarks that come to lie far from their partner: a tenth of the shape's longest
             side, or 3 % of it where another landmark is three times nearer.
 
-    >>> check_mirror_order(
-    ...     np.array([[-1.0, 0], [1, 0], [0, 2], [0, -1]]), ids=(7, 12, 24, 18), flip=(0, 1, 2, 3)
-    ... )
+    >>> check_mirror_order(np.array([[-1.0, 0], [1, 0], [0, 2], [0, -1]]), ids=(7, 12, 24, 18), flip=(0, 1, 2, 3))
     Traceback (most recent call last):
     ValueError: flip does not take the shape to itself: mirrored, landmark 7 comes nearest to 12, not to ...
     """
@@ -127,8 +125,7 @@ def _onto(
     count = np.maximum(common.sum(axis=1), 1)
     centre, target = (np.where(common, z, 0).sum(axis=1) / count for z in (faces, mean))
     here, there = (
-        np.where(common, z - c[:, None], 0)
-        for z, c in ((faces, centre), (np.broadcast_to(mean, faces.shape), target))
+        np.where(common, z - c[:, None], 0) for z, c in ((faces, centre), (np.broadcast_to(mean, faces.shape), target))
     )
     size = (np.abs(here) ** 2).sum(axis=1)
     scale = (here.conj() * there).sum(axis=1) / np.where(size > 0, size, 1)

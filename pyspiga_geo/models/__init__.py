@@ -2,12 +2,13 @@
 
 from pyspiga_geo.backbones import (
     Backbone,
+    BackboneFactory,
     BackboneOutput,
     MultitaskHourglass,
     StackOutput,
+    register_backbone,
     soft_argmax,
 )
-from pyspiga_geo.models.builder import BackboneFactory, register_backbone
 from pyspiga_geo.models.checkpoint import CheckpointError
 from pyspiga_geo.models.config import PRESETS, SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput

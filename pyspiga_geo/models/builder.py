@@ -1,56 +1,19 @@
 """From a configuration to the three parts of a model."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pyspiga_geo.backbones import EncoderDecoder, MultitaskHourglass, PoseHead
+from pyspiga_geo.backbones import PoseHead, make_backbone
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
 from pyspiga_geo.nn import SPIGACascade
 
 T = TypeVar("T")
-
-BackboneFactory = Callable[[SPIGAConfig, Layout], nn.Module]
-"""A function (configuration, layout) -> :class:`~pyspiga_geo.models.Backbone`."""
-
-
-def _hourglass(config: SPIGAConfig, layout: Layout) -> nn.Module:
-    return MultitaskHourglass(
-        _boundaries(layout), config.image_size, config.channels, config.num_stacks, config.depth
-    )
-
-
-def _encoder_decoder(config: SPIGAConfig, layout: Layout) -> nn.Module:
-    return EncoderDecoder(_boundaries(layout), pose=layout.shape3d is not None, **config.backbone_options)
-
-
-def _boundaries(layout: Layout) -> Tensor:
-    return torch.tensor(layout.boundary_matrix, dtype=torch.get_default_dtype())
-
-
-_BACKBONES: dict[str, BackboneFactory] = {"hourglass": _hourglass, "encoder_decoder": _encoder_decoder}
-
-
-def register_backbone(name: str, factory: BackboneFactory) -> None:
-    """Make a backbone of one's own known, so that configurations and weights files can name it.
-
-    Args:
-        name: what ``SPIGAConfig(backbone=name)`` says.
-        factory: makes it; ``config.backbone_options`` are for it.
-
-    Raises:
-        ValueError: when another backbone has this name.
-    """
-    if _BACKBONES.get(name, factory) is not factory:
-        raise ValueError(f"a backbone named {name!r} exists already")
-    _BACKBONES[name] = factory
 
 
 def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Module, SPIGACascade]:
@@ -59,10 +22,8 @@ def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Modu
     Raises:
         ValueError: for an unknown backbone, settings that do not fit, or a layout without the shape to start from.
     """
-    if config.backbone not in _BACKBONES:
-        raise ValueError(f"unknown backbone {config.backbone!r}; known: {', '.join(_BACKBONES)}")
     start = _start(config, layout)
-    backbone = _BACKBONES[config.backbone](config, layout)
+    backbone = make_backbone(config, layout)
     if isinstance(start, PosedShape):
         for module in backbone.modules():
             if isinstance(module, PoseHead):
@@ -70,9 +31,7 @@ def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Modu
     settings = {field.name for field in fields(SPIGAConfig)} & set(inspect.signature(SPIGACascade).parameters)
     channels: tuple[int, ...] = backbone.channels  # type: ignore[assignment]  # Backbone's attribute
     cascade = SPIGACascade(
-        len(layout),
-        coarse_to_fine(channels, config.num_steps),
-        **{name: getattr(config, name) for name in settings},
+        len(layout), coarse_to_fine(channels, config.num_steps), **{name: getattr(config, name) for name in settings}
     )
     return backbone, start, cascade
 
@@ -82,10 +41,9 @@ def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:
         if layout.shape3d is None:
             raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does without")
         return PosedShape(layout.shape3d, config.map_size, config.focal_ratio)
-    mean = layout.mean_shape
-    if mean is None:
+    if layout.mean_shape is None:
         raise ValueError(f"layout {layout.name!r} has no mean shape, which start='mean' needs")
-    return MeanShape(0.5 + np.asarray(mean) / config.crop_scale)
+    return MeanShape(0.5 + layout.mean_shape / config.crop_scale)
 
 
 def coarse_to_fine(maps: Sequence[T], num_steps: int) -> list[T]:

@@ -27,15 +27,9 @@ class CheckpointError(ValueError):
 def write(path: str | Path, state: Mapping[str, Tensor], config: SPIGAConfig, layout: Layout) -> None:
     """Write a model's state with what is needed to build the model again."""
     if not isinstance(config.conv, str):
-        raise ValueError(
-            "a model whose conv is a function cannot be saved: name the operator, or save its state dict"
-        )
+        raise ValueError("a model whose conv is a function cannot be saved: name the operator, or save its state dict")
     tensors = {name: value.contiguous() for name, value in state.items()}
-    metadata = {
-        "format": _FORMAT,
-        "config": json.dumps(asdict(config)),
-        "layout": json.dumps(layout.to_dict()),
-    }
+    metadata = {"format": _FORMAT, "config": json.dumps(asdict(config)), "layout": json.dumps(layout.to_dict())}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))  # save_file makes files that only their owner can read
 
@@ -71,9 +65,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> 
         name for name in set(own) & set(state) if own[name].shape != state[name].shape
     )
     if wrong:
-        raise CheckpointError(
-            f"{source}: {len(wrong)} entries do not fit the model: {', '.join(wrong[:5])} ..."
-        )
+        raise CheckpointError(f"{source}: {len(wrong)} entries do not fit the model: {', '.join(wrong[:5])} ...")
     module.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()})
 
 

@@ -36,9 +36,7 @@ class SPIGAOutput(NamedTuple):
         averaged over heads; without, the graph is complete and has no weights.
         """
         steps = (
-            torch.stack(self.steps, dim=2)
-            if self.steps
-            else self.landmarks.new_zeros(*self.landmarks.shape[:2], 0, 2)
+            torch.stack(self.steps, dim=2) if self.steps else self.landmarks.new_zeros(*self.landmarks.shape[:2], 0, 2)
         )
         faces = []
         for index, pos in enumerate(self.landmarks):
@@ -48,18 +46,9 @@ class SPIGAOutput(NamedTuple):
                 edges = {"edge_index": edge_index, "edge_weight": edge_weight}
             else:
                 edges = {"edge_index": complete_edges(len(pos), pos.device)}
-            faces.append(
-                FaceData(
-                    pos=pos,
-                    initial=self.initial[index],
-                    steps=steps[index],
-                    pose=None if self.pose is None else self.pose[index],
-                    **edges,
-                )
-            )
+            pose = None if self.pose is None else self.pose[index]
+            faces.append(FaceData(pos=pos, initial=self.initial[index], steps=steps[index], pose=pose, **edges))
         return faces
 
 
-_pytree._register_namedtuple(
-    SPIGAOutput, serialized_type_name="pyspiga_geo.models.SPIGAOutput"
-)  # torch.export.save
+_pytree._register_namedtuple(SPIGAOutput, serialized_type_name="pyspiga_geo.models.SPIGAOutput")  # torch.export.save

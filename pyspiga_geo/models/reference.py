@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ _CONSTANTS = re.compile(
 )
 """Entries that carry nothing learned: welcome, but not needed."""
 
-_BUILD = (
+_BUILD: tuple[str, ...] = (
     "backbone",
     "start",
     "channel_order",
@@ -26,11 +27,8 @@ _BUILD = (
     "norm",
     "share_steps",
     "bound",
-    "include_self",
-    "scale",
-    "out_proj",
-    "heatmap_windows",
 )
+_BUILD += ("include_self", "scale", "out_proj", "heatmap_windows")
 """Settings that the authors' network has in one way only; others are sizes."""
 
 _RENAMES = [
@@ -150,9 +148,7 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
         if value is None:
             continue
         if not _same_shape(theirs, value, own[name]):
-            problems.append(
-                f"misshapen {theirs} {list(value.shape)}, expected the numbers of {list(own[name].shape)}"
-            )
+            problems.append(f"misshapen {theirs} {list(value.shape)}, expected the numbers of {list(own[name].shape)}")
             continue
         translated[name] = _gather_heads(value.reshape(own[name].shape), name, heads).to(own[name])
     if problems:
@@ -183,8 +179,8 @@ def export(model: nn.Module) -> dict[str, Tensor]:
         >>> export(model)["conv_window.0.weight"].shape
         torch.Size([32, 16, 7, 7])
     """
-    own, config = model.state_dict(), getattr(model, "config", None)
-    reference = make_config("reference")
+    own, reference = model.state_dict(), make_config("reference")
+    config: Any = getattr(model, "config", None)
     other = [name for name in _BUILD if getattr(config, name, None) != getattr(reference, name)]
     if other:
         raise ValueError(f"not a model of preset 'reference': it differs in {', '.join(other)}")
@@ -213,9 +209,7 @@ def _heads(model: nn.Module) -> int:
 def _same_shape(name: str, theirs: Tensor, ours: Tensor) -> bool:
     """Equal, but where the authors write a linear map as a convolution: out x in x 1, or over a whole window."""
     if ours.dim() == 2 and name.startswith("conv_window."):
-        return (
-            theirs.dim() == 4 and theirs.size(2) == theirs.size(3) and theirs.flatten(1).shape == ours.shape
-        )
+        return theirs.dim() == 4 and theirs.size(2) == theirs.size(3) and theirs.flatten(1).shape == ours.shape
     if ours.dim() == 2 and name != "pose_fc.weight" and theirs.dim() == 3:
         return theirs.shape == (*ours.shape, 1)
     return theirs.shape == ours.shape

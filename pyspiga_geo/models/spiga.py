@@ -75,9 +75,7 @@ class SPIGA(nn.Module):
         self.register_state_dict_post_hook(_shorten)
         self.register_load_state_dict_pre_hook(_lengthen)
 
-    def forward(
-        self, images: Tensor, edge_index: Tensor | None = None, return_attention: bool = False
-    ) -> SPIGAOutput:
+    def forward(self, images: Tensor, edge_index: Tensor | None = None, return_attention: bool = False) -> SPIGAOutput:
         """Find the landmarks of face crops.
 
         Raises:
@@ -95,9 +93,7 @@ class SPIGA(nn.Module):
 
         ``options`` are those of the cascade: ``detach_steps``, ``return_attention``.
         """
-        pos = self.start(seen).expand(
-            seen.maps[0].size(0), -1, -1
-        )  # x_0: the rigid face, seen from that pose
+        pos = self.start(seen).expand(seen.maps[0].size(0), -1, -1)  # x_0: the rigid face, seen from that pose
         maps = coarse_to_fine(seen.maps, self.cascade.num_steps)
         heatmaps = seen.heatmaps if self.cascade.heatmap_windows else None
         return pos, self.cascade(pos, maps, edge_index, heatmaps=heatmaps, **options)  # x_1 ... x_K

@@ -140,8 +140,8 @@ class SPIGACascade(nn.Module):
         self.windows = [float(w) * shrinking**t for t, w in enumerate(windows)]
         if not all(math.isfinite(w) and w > 0 for w in self.windows):
             raise ValueError(f"window must be positive, got {window}")
-        convs = _per_step("conv", conv, num_steps)
-        if share_steps and (len(set(convs)) > 1 or len(set(self.feature_channels)) > 1):
+        kinds = list(zip(self.feature_channels, _per_step("conv", conv, num_steps), strict=True))
+        if share_steps and len(set(kinds)) > 1:
             raise ValueError("share_steps needs the same conv and the same feature_channels in every step")
 
         options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
@@ -162,11 +162,7 @@ class SPIGACascade(nn.Module):
                 extra=nn.Linear(in_channels, node_channels) if in_channels else None,
             )
 
-        made = 1 if share_steps and num_steps else num_steps
-        self.steps = nn.ModuleList(
-            step(channels, operator)
-            for channels, operator in zip(self.feature_channels[:made], convs[:made], strict=True)
-        )
+        self.steps = nn.ModuleList(step(*kind) for kind in (kinds[:1] if share_steps else kinds))
 
     @keyword_hint
     def forward(
@@ -189,9 +185,9 @@ class SPIGACascade(nn.Module):
         to correct what it is given. Positions are counted in single precision or better, whatever that of the layers.
         """
         maps, batch_size = self._maps(feature_map)
-        precise = pos.to(torch.promote_types(pos.dtype, torch.float32))
+        pos = pos.to(torch.promote_types(pos.dtype, torch.float32))
         sizes = self.num_landmarks, self.dim, self.in_channels
-        nodes = as_node_batch(precise, edge_index, batch_size, sizes, batch, x, mask)
+        nodes = as_node_batch(pos, edge_index, batch_size, sizes, batch, x, mask)
         heatmaps = self._heatmaps(heatmaps, nodes, batch_size)
         given: dict[str, Any] = {"x": nodes.x, "edge_attr": edge_attr, "heatmaps": heatmaps}
         given |= {"batch": nodes.batch, "mask": nodes.mask, "return_attention": return_attention}

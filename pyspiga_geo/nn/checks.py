@@ -33,9 +33,11 @@ def check_batch(batch: Tensor | None, num_nodes: int, batch_size: int | None = N
         return
     check_shape("batch", batch, [num_nodes])
     _check_dtype("batch", batch, torch.long)
-    if has_values(batch) and (batch[0] < 0 or (batch.diff() < 0).any()):
+    if not has_values(batch):
+        return
+    if batch[0] < 0 or (batch.diff() < 0).any():
         raise ValueError("batch must be sorted: the nodes of one item stand together, those of item 0 first")
-    if batch_size is not None and has_values(batch) and batch[-1] >= batch_size:
+    if batch_size is not None and batch[-1] >= batch_size:
         raise ValueError(f"batch must be in 0..{batch_size - 1}, one of {batch_size} items, got {batch[-1]}")
 
 

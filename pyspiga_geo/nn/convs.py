@@ -74,9 +74,7 @@ def make_conv(
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
     if isinstance(conv, nn.Module) or (not callable(conv) and conv not in CONVS):
-        raise ValueError(
-            f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module"
-        )
+        raise ValueError(f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module")
     options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
 
     def make(in_channels: int, out_channels: int) -> nn.Module:
@@ -87,12 +85,7 @@ def make_conv(
             return NoMessage(out_channels)
         if conv == "attention":
             return LandmarkAttention(
-                in_channels,
-                out_channels,
-                include_self=include_self,
-                scale=scale,
-                out_proj=out_proj,
-                **options,
+                in_channels, out_channels, include_self=include_self, scale=scale, out_proj=out_proj, **options
             )
         layer: nn.Module
         if conv == "gcn":
@@ -105,9 +98,7 @@ def make_conv(
             raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
         elif conv == "transformer":
             layer = TransformerConv(in_channels, out_channels // heads, root_weight=include_self, **options)
-            layer.lin_skip.requires_grad_(
-                include_self
-            )  # PyG makes it in any case, DDP waits for its gradient
+            layer.lin_skip.requires_grad_(include_self)  # PyG makes it in any case, DDP waits for its gradient
         else:
             kind = GATConv if conv == "gat" else GATv2Conv
             layer = kind(in_channels, out_channels // heads, add_self_loops=include_self, **options)

@@ -32,17 +32,12 @@ class GraphBlock(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        conv: str | ConvFactory = "attention",
-        norm: str = "batch_norm",
+        self, in_channels: int, out_channels: int, conv: str | ConvFactory = "attention", norm: str = "batch_norm"
     ) -> None:
         super().__init__()
         self.conv = make_conv(conv)(in_channels, in_channels)
         self.update = NodeMLP([2 * in_channels, 2 * in_channels, out_channels], norm)
-        same = in_channels == out_channels
-        self.skip: nn.Module = nn.Identity() if same else nn.Linear(in_channels, out_channels)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Linear(in_channels, out_channels)
 
     def forward(
         self, x: Tensor, edge_index: Any = None, *, return_attention_weights: bool = False, **options: Any

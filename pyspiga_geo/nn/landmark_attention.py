@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.compiler import is_compiling
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.dense.linear import Linear
+from torch_geometric.typing import OptTensor
 from torch_geometric.utils import softmax
 
 from pyspiga_geo.keywords import keyword_hint
@@ -16,8 +17,7 @@ from pyspiga_geo.nn.attention_bias import Masks, attention_bias, dense_attention
 from pyspiga_geo.nn.checks import as_edges, check_mask, check_shape
 from pyspiga_geo.nn.node_batch import within_items
 
-OptTensor = Optional[Tensor]  # noqa: UP045 - PyG's inspector does not read `X | None`
-OptInt = Optional[int]  # noqa: UP045
+OptInt = Optional[int]  # noqa: UP045 - PyG's inspector does not read `X | None`
 Nodes = Tensor | tuple[Tensor, Tensor]
 NodeMasks = Tensor | tuple[Tensor | None, Tensor | None] | None
 Items = Tensor | tuple[Tensor, Tensor] | None
@@ -221,13 +221,7 @@ class LandmarkAttention(MessagePassing):
         return out.transpose(-3, -2), alpha
 
     def _propagate(
-        self,
-        heads: list[Tensor],
-        edges: Any,
-        bias: Any,
-        self_loops: bool | None,
-        masks: Any,
-        need_weights: bool,
+        self, heads: list[Tensor], edges: Any, bias: Any, self_loops: bool | None, masks: Any, need_weights: bool
     ) -> tuple[Tensor, Any]:
         """Edge path: the definition. A static graph becomes one graph of the nodes of all items."""
         query, key, value = (each.flatten(0, -3) for each in heads)
@@ -235,9 +229,7 @@ class LandmarkAttention(MessagePassing):
         batch_size, sources = math.prod(static), heads[1].size(-3)
         kept = None if edges is None or self_loops is None else edges[0] != edges[1]
         if self.explain and (kept is None or batch_size > 1 or masks or not (self_loops or kept.all())):
-            raise ValueError(
-                "an explanation needs edges over [N, C], and include_self where there are self-loops"
-            )
+            raise ValueError("an explanation needs edges over [N, C], and include_self where there are self-loops")
         bias = query.new_zeros(edges.size(1), 1) if bias is None else bias
         if kept is not None:  # self-loops as include_self has them: each node's, or none
             edges, bias = edges[:, kept], bias[..., kept, :]

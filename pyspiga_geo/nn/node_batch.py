@@ -20,9 +20,7 @@ class NodeBatch(NamedTuple):
     mask: Tensor | None
     given: Tensor  # positions as they came
     flat: bool  # whether the caller's form is that of nodes
-    rows: (
-        Tensor | None
-    )  # [B, L]: which places of the static form are nodes of the caller's; None: all of them
+    rows: Tensor | None  # [B, L]: which places of the static form are nodes of the caller's; None: all of them
 
     def present(self, batch_size: int) -> Tensor:
         """[B, L] bool: which places of the static form hold a landmark that exists."""
@@ -82,15 +80,11 @@ def as_node_batch(
     pos, x, mask = form(pos), form(x), form(mask)
     if own and batch is None and edges is not None:
         batch = _items(edges, pos.size(0), batch_size)
-    safe, x = (
-        each if each is None or mask is None else each.masked_fill(~mask[..., None], 0) for each in (pos, x)
-    )
+    safe, x = (each if each is None or mask is None else each.masked_fill(~mask[..., None], 0) for each in (pos, x))
     return NodeBatch(safe, edges, batch if own else None, x, mask, pos, flat, rows)
 
 
-def within_items(
-    conv: Callable[..., Any], x: Any, batch: Any, mask: Any, edge_attr: Any, need_weights: bool
-) -> Any:
+def within_items(conv: Callable[..., Any], x: Any, batch: Any, mask: Any, edge_attr: Any, need_weights: bool) -> Any:
     """Call an operator on the complete graph within each item of nodes [N, C], or of a pair of sets of nodes."""
     if edge_attr is not None:
         raise ValueError("edge_attr needs edge_index where batch says what belongs together")
@@ -122,9 +116,7 @@ def _items(edges: Tensor, num_nodes: int, batch_size: int) -> Tensor:
     return torch.arange(batch_size, device=edges.device).repeat_interleave(each)
 
 
-def _check_pos(
-    pos: Tensor, batch_size: int, num_landmarks: int | None, dim: int, batch: Tensor | None
-) -> None:
+def _check_pos(pos: Tensor, batch_size: int, num_landmarks: int | None, dim: int, batch: Tensor | None) -> None:
     if batch is None:
         wanted, rows = ("L", "B L") if num_landmarks is None else (num_landmarks, batch_size * num_landmarks)
         several = [] if batch_size == 1 else [[1, wanted, dim]]

@@ -61,14 +61,14 @@ class RelativePositionEncoder(nn.Module):
 
     def forward(self, pos: Tensor, *_: Any, mask: Tensor | None = None, **__: Any) -> Tensor:
         """Embed positions; the edges do not matter."""
-        static = _by_items(pos, self.num_landmarks)
+        check_shape("pos", pos, ["B", self.num_landmarks, "d"], ["B L", "d"])
+        static = pos.reshape(-1, self.num_landmarks, pos.size(-1))
         row = torch.arange(self.num_landmarks, device=pos.device)
         others = row[:-1] + (row[:-1] >= row[:, None])  # [L, L - 1]: all but itself
         displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
         if mask is not None:
             displacement = displacement.masked_fill(~mask.view(static.shape[:2])[:, others, None], 0)
-        told = displacement.flatten(2)
-        return self.mlp(told.flatten(0, 1) if pos.dim() == 2 else told, mask)
+        return self.mlp(displacement.flatten(2).flatten(0, 1), mask).unflatten(0, pos.shape[:-1])
 
 
 class LearnedPosition(nn.Module):
@@ -94,8 +94,10 @@ class LearnedPosition(nn.Module):
 
     def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
         """The vectors, once per item."""
-        vectors = self.vectors.expand(_by_items(pos, self.vectors.size(0)).size(0), -1, -1)
-        return vectors.flatten(0, 1) if pos.dim() == 2 else vectors
+        num_landmarks = self.vectors.size(0)
+        check_shape("pos", pos, ["B", num_landmarks, "d"], ["B L", "d"])
+        items = pos.reshape(-1, num_landmarks, pos.size(-1)).size(0)
+        return self.vectors.expand(items, -1, -1).flatten(0, 1).unflatten(0, pos.shape[:-1])
 
 
 class PooledPositionEncoder(nn.Module):
@@ -106,7 +108,6 @@ class PooledPositionEncoder(nn.Module):
 
     Args:
         out_channels: size of the embedding.
-        hidden_channels: sizes of the layers between.
         dim: coordinates of a position.
         norm: of the MLP (:class:`NodeMLP`), over all displacements.
 
@@ -115,16 +116,9 @@ class PooledPositionEncoder(nn.Module):
         torch.Size([4, 68, 32])
     """
 
-    def __init__(
-        self,
-        out_channels: int,
-        hidden_channels: Sequence[int] = (64, 64),
-        *,
-        dim: int = 2,
-        norm: str = "batch_norm",
-    ) -> None:
+    def __init__(self, out_channels: int, *, dim: int = 2, norm: str = "batch_norm") -> None:
         super().__init__()
-        self.mlp = NodeMLP([dim, *hidden_channels, out_channels], norm)
+        self.mlp = NodeMLP([dim, 64, 64, out_channels], norm)
 
     def forward(
         self, pos: Tensor, edge_index: Any = None, *, mask: Tensor | None = None, batch: Tensor | None = None
@@ -141,8 +135,7 @@ class PooledPositionEncoder(nn.Module):
         if mask is not None:
             edges = edges[:, mask.flatten()[edges].all(dim=0)]
         embedded = self.mlp(nodes[edges[1]] - nodes[edges[0]])
-        out: Tensor = scatter(embedded, edges[1], dim_size=nodes.size(0), reduce="mean")
-        return out.unflatten(0, pos.shape[:-1])
+        return scatter(embedded, edges[1], dim_size=nodes.size(0), reduce="mean").unflatten(0, pos.shape[:-1])
 
 
 def make_position(
@@ -156,9 +149,7 @@ def make_position(
     if not isinstance(position, str):
         return position if isinstance(position, nn.Module) else position(channels)
     if position not in POSITIONS:
-        raise ValueError(
-            f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function"
-        )
+        raise ValueError(f"unknown position {position!r}; known: {', '.join(POSITIONS)}, a module or a function")
     if position == "none":
         return None
     if position == "pooled":
@@ -168,10 +159,3 @@ def make_position(
     if position == "learned":
         return LearnedPosition(num_landmarks, channels)
     return RelativePositionEncoder(num_landmarks, channels, dim=dim, norm=norm)
-
-
-def _by_items(pos: Tensor, num_landmarks: int) -> Tensor:
-    whole = pos.dim() == 2 and pos.size(0) % num_landmarks == 0
-    static = pos.unflatten(0, (-1, num_landmarks)) if whole else pos
-    check_shape("pos", static, ["B", num_landmarks, "d"])
-    return static

@@ -85,9 +85,7 @@ class StepRegressor(nn.Module):
 
         The arguments are those of :class:`SPIGACascade`; ``pos`` [N, d] with ``batch`` needs edges of its own.
         """
-        places, rows = (
-            (pos, None) if batch is None else to_dense_batch(pos, batch, batch_size=feature_map.size(0))
-        )
+        places, rows = (pos, None) if batch is None else to_dense_batch(pos, batch, batch_size=feature_map.size(0))
         f: Tensor = self.visual(feature_map, places, window)
         if self.own is not None:
             f = f + self.own(heatmaps, places, window)

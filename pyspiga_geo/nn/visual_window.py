@@ -66,8 +66,7 @@ class VisualWindow(nn.Module):
     def forward(self, feature_map: Tensor, pos: Tensor, window: float) -> Tensor:
         """Look at windows of side ``window`` around ``pos``."""
         seen = sample_windows(feature_map, pos, window, self.samples)  # [B, C, L, samples^d]
-        out: Tensor = self.lin(seen.transpose(1, 2).flatten(2).to(self.lin.weight.dtype))
-        return out
+        return self.lin(seen.transpose(1, 2).flatten(2).to(self.lin.weight.dtype))
 
 
 class HeatmapWindow(VisualWindow):
@@ -98,5 +97,4 @@ class HeatmapWindow(VisualWindow):
         seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]
         total = heatmaps.flatten(2).to(seen.dtype).logsumexp(dim=2).unsqueeze(2)
         told = torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2)
-        out: Tensor = self.lin(told.to(self.lin.weight.dtype))
-        return out
+        return self.lin(told.to(self.lin.weight.dtype))

@@ -71,9 +71,7 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
     save_figure(folder / "error_per_landmark.png", error_map(mean_face(truth.numpy()), of_landmark, label))
     order = np.argsort(of_face)
     chosen = [*order[:4], *order[::-1][:8]]
-    captions = [
-        f"{'best' if rank < 4 else 'worst'}: {of_face[face]:.2f} %" for rank, face in enumerate(chosen)
-    ]
+    captions = [f"{'best' if rank < 4 else 'worst'}: {of_face[face]:.2f} %" for rank, face in enumerate(chosen)]
     sheet = face_sheet(images[chosen], truth[chosen], seen[final][chosen], layout, captions)
     save_figure(folder / "best_and_worst.png", sheet)
 
@@ -84,9 +82,7 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
         *("| positions | NME |", "|---|---|", *rows),
         "",
         f"Of {final}: P90 {p90:.3f}, P95 {p95:.3f}, P99 {p99:.3f}, AUC_8 {auc:.2f}, FR_8 {fr:.2f}.",
-        *_pose_lines(
-            pose, pose_targets(truth, truth.isfinite().all(dim=2), layout, model.config.focal_ratio)
-        ),
+        *_pose_lines(pose, pose_targets(truth, truth.isfinite().all(dim=2), layout, model.config.focal_ratio)),
         "",
         "![Error of each landmark](error_per_landmark.png)",
         "",

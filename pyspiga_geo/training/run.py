@@ -67,9 +67,7 @@ def _first_model(config: TrainConfig) -> SPIGA:
         model = SPIGA.from_preset(config.preset, config.layout, **config.model)
         if config.imagenet:
             if not isinstance(model.backbone, EncoderDecoder):
-                raise ValueError(
-                    "imagenet: only the backbone 'encoder_decoder' has an encoder to start from ImageNet"
-                )
+                raise ValueError("imagenet: only the backbone 'encoder_decoder' has an encoder to start from ImageNet")
             load_imagenet_weights(model.backbone.encoder)
         return model
     model = SPIGA.from_pretrained(config.weights)

@@ -107,9 +107,7 @@ class Stage(LightningModule):
             return
         for name, parameter in self.model.named_parameters():
             if not parameter.isfinite().all():
-                raise ValueError(
-                    f"{name} is not finite after epoch {self.current_epoch}; no checkpoint is written"
-                )
+                raise ValueError(f"{name} is not finite after epoch {self.current_epoch}; no checkpoint is written")
 
     def validation_step(self, batch: Batch) -> None:
         """Collect predictions of one batch."""
@@ -138,9 +136,7 @@ class Stage(LightningModule):
 
         What no validation face tells, such as the pose of three landmarks, is not logged.
         """
-        seen = gather_rows(
-            {key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]}
-        )
+        seen = gather_rows({key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]})
         self._seen.clear()
         truth, pose = seen.pop("truth"), seen.pop("pose")
         true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
@@ -214,9 +210,7 @@ class BackboneStage(Stage):
             parts["pose"] = pos.new_zeros(())
         for index, out in enumerate(outputs):
             weight = 2.0 ** (index + 1 - len(outputs))
-            attention = heatmap_loss(out.points, points, mask) + heatmap_loss(
-                out.boundaries, boundaries, whole
-            )
+            attention = heatmap_loss(out.points, points, mask) + heatmap_loss(out.boundaries, boundaries, whole)
             parts["coordinates"] += weight * loss.coordinates * coordinate_loss(out.landmarks, pos, mask)
             parts["attention"] += weight * loss.attention * attention
             if pose is not None and out.pose is not None:
@@ -260,9 +254,7 @@ class CascadeStage(Stage):
     def _look(self, images: Tensor) -> BackboneOutput:
         model = self.model
         with self._in_full_precision(), torch.no_grad():
-            out: BackboneOutput = model.backbone(
-                model.to_network_channels(images), model.cascade.heatmap_windows
-            )
+            out: BackboneOutput = model.backbone(model.to_network_channels(images), model.cascade.heatmap_windows)
         return out
 
 

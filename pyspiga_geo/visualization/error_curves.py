@@ -43,9 +43,7 @@ def contour_bars(per_contour: Mapping[str, Mapping[str, float]], label: str) -> 
     """
     names = list(next(iter(per_contour.values())))
     height = 0.8 / len(per_contour)
-    figure = Figure(
-        figsize=(7, 1.2 + 0.2 * len(names) * (1 + len(per_contour))), dpi=100, layout="constrained"
-    )
+    figure = Figure(figsize=(7, 1.2 + 0.2 * len(names) * (1 + len(per_contour))), dpi=100, layout="constrained")
     ax = figure.subplots()
     for number, (method, errors) in enumerate(per_contour.items()):
         offset = height * (number - (len(per_contour) - 1) / 2)
@@ -77,9 +75,7 @@ def error_against_yaw(yaw: npt.ArrayLike, per_face: Mapping[str, npt.ArrayLike],
         values, colour = np.asarray(errors, dtype=np.float64), f"C{number}"
         ax.scatter(angles, values, s=9, color=colour, alpha=0.3, linewidths=0)
         means = [values[bins == at].mean() for at in centres]
-        ax.plot(
-            _YAW_BIN * np.array(centres), means, "o-", color=colour, label=f"{name}: mean over {_YAW_BIN}°"
-        )
+        ax.plot(_YAW_BIN * np.array(centres), means, "o-", color=colour, label=f"{name}: mean over {_YAW_BIN}°")
     ax.set(xlabel="true yaw of the head, degrees", ylabel=label, ylim=(0, None))
     ax.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2)

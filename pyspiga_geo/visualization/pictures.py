@@ -23,9 +23,7 @@ _LONGER_SIDE = 1200
 """Least pixels along the longer side of a picture of faces."""
 
 
-def save_faces(
-    path: str | os.PathLike[str], image: Tensor, faces: Sequence[FaceData], layout: Layout
-) -> None:
+def save_faces(path: str | os.PathLike[str], image: Tensor, faces: Sequence[FaceData], layout: Layout) -> None:
     """Write a photo [3, H, W] with the landmarks and the pose axes of its faces as PNG."""
     height, width = image.shape[1:]
     scale = max(1.0, _LONGER_SIDE / max(height, width))

@@ -86,9 +86,7 @@ def test_autocast_gives_poses_and_positions_in_single_precision() -> None:
     assert out.pose.dtype == out.landmarks.dtype == out.heatmaps.dtype == torch.float32
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 3, 96, 96), (1, 3, 64, 128), (1, 4, 64, 64), (3, 64, 64), (1, 3, 0, 0)], ids=str
-)
+@pytest.mark.parametrize("shape", [(1, 3, 96, 96), (1, 3, 64, 128), (1, 4, 64, 64), (3, 64, 64), (1, 3, 0, 0)], ids=str)
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"images must be \[B, 3, S, S\] with S a multiple of 64"):
         make()(torch.rand(shape))
@@ -139,13 +137,7 @@ def published_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def wave(shape: tuple[int, ...], phase: int) -> Tensor:
     """Numbers in -1..1 that any program can make again."""
-    return (
-        torch.arange(1, torch.Size(shape).numel() + 1, dtype=torch.float64)
-        .mul(1.7)
-        .add(phase)
-        .cos()
-        .view(shape)
-    )
+    return torch.arange(1, torch.Size(shape).numel() + 1, dtype=torch.float64).mul(1.7).add(phase).cos().view(shape)
 
 
 def made_up_weights() -> dict[str, Tensor]:
@@ -205,9 +197,7 @@ def test_imagenet_weights_give_the_published_features() -> None:
 def test_foreign_weights_are_refused(fake_package: Path) -> None:
     state = made_up_weights()
     torch.save({"other.weight": state.pop("_blocks.3._bn0.weight"), **state}, fake_package)
-    with pytest.raises(
-        RuntimeError, match=r"(?s)Missing.*blocks\.3\.expand\.bn\.weight.*Unexpected.*other\.weight"
-    ):
+    with pytest.raises(RuntimeError, match=r"(?s)Missing.*blocks\.3\.expand\.bn\.weight.*Unexpected.*other\.weight"):
         load_imagenet_weights(LiteEncoder())
 
 

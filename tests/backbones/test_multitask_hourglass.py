@@ -71,9 +71,7 @@ def test_forward_leaves_out_what_only_training_needs() -> None:
 def test_training_reaches_every_parameter() -> None:
     backbone = make()
     stacks = backbone.forward_stacks(torch.rand(2, 3, 32, 32))
-    outputs = [
-        tensor for out in stacks for tensor in (*out.maps, *(part for part in out if part is not out.maps))
-    ]
+    outputs = [tensor for out in stacks for tensor in (*out.maps, *(part for part in out if part is not out.maps))]
     assert used_parameters(backbone, *outputs) == {name for name, _ in backbone.named_parameters()}
 
 

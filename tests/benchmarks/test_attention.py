@@ -26,9 +26,7 @@ def attention() -> ModuleType:
 @pytest.mark.slow
 def test_smallest_table(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--quick", "--landmarks", "8", "--batch", "2", "--threads", "1"]
-    done = subprocess.run(
-        [*command, "--json", str(tmp_path / "a.json")], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*command, "--json", str(tmp_path / "a.json")], capture_output=True, text=True, check=True)
     rows = done.stdout.splitlines()[-4:]
     assert [row.split()[0] for row in rows] == ["8", "bare", "TransformerConv", "GATv2Conv"]
     assert "LandmarkAttention" in rows[0]
@@ -49,9 +47,7 @@ def test_smallest_table(tmp_path: Path) -> None:
     "arguments",
     [["--landmarks", "1"], ["--batch", "0"], ["--json", "no/such/folder/a.json"], ["--device", "gpu"]],
 )
-def test_bad_arguments(
-    arguments: list[str], attention: ModuleType, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_arguments(arguments: list[str], attention: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         attention.parse(arguments)
     assert arguments[0] in capsys.readouterr().err
@@ -60,9 +56,7 @@ def test_bad_arguments(
 def test_the_layers_do_the_same_work(attention: ModuleType) -> None:
     def parts(layer: str) -> tuple[torch.nn.Module, torch.Tensor, object]:
         run = attention.make_pass(layer, landmarks=5, batch=3, device="cpu")
-        cells = dict(
-            zip(run.__code__.co_freevars, (cell.cell_contents for cell in run.__closure__), strict=True)
-        )
+        cells = dict(zip(run.__code__.co_freevars, (cell.cell_contents for cell in run.__closure__), strict=True))
         return cells["conv"], cells["x"], run
 
     ours, x, our_pass = parts("LandmarkAttention")
@@ -90,9 +84,7 @@ def test_bare_attention_is_landmark_attention_without_a_graph(attention: ModuleT
     assert torch.allclose(bare(x), ours(x), atol=1e-5)
 
 
-def test_cells_that_do_not_fit_say_what_they_need(
-    attention: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cells_that_do_not_fit_say_what_they_need(attention: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "available_bytes", lambda device: 24e9)
     result = attention.measure("GATv2Conv", 478, 16, "cpu", None, 1.0)
     assert set(result) == {"needs_bytes"}

@@ -34,9 +34,7 @@ def _the_layers_own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_smallest_run(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--quick", "--threads", "1", "--landmarks", "10", "20"]
-    done = subprocess.run(
-        [*command, "--static", "--out", str(tmp_path)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([*command, "--static", "--out", str(tmp_path)], capture_output=True, text=True, check=True)
     assert "time grows as a power of L" in done.stdout
     cells = json.loads((tmp_path / "cascade.json").read_text())["cells"]
     assert [(cell["graph"], cell["landmarks"]) for cell in cells] == [
@@ -87,9 +85,7 @@ def test_exponents_and_crossings(tmp_path: Path) -> None:
     cell = {"landmarks": 100, "batch": 1, "pairs_per_edge": [4, 16], "mask": [1.0, 1.0], "edges": [2.0, 0.5]}
     assert crossing(cell) == pytest.approx(8)
     assert crossing({**cell, "mask": [9.0, 9.0]}) is None
-    told = static_table(
-        [cell], [{"way": "mask", "nodes": 9, "landmarks": 9, "edges": 3, "killed": "SIGKILL"}]
-    )
+    told = static_table([cell], [{"way": "mask", "nodes": 9, "landmarks": 9, "edges": 3, "killed": "SIGKILL"}])
     assert "edges are quicker from 8 on" in told
     assert told.endswith("killed (SIGKILL)")
     save_plot(tmp_path / "cascade.png", sizes, growth, [cell])

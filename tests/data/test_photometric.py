@@ -53,9 +53,7 @@ def test_occlusion_hides_what_it_says() -> None:
         shares.append([len(columns) / 40, len(rows) / 30])
         starts.append([int(columns.min()), int(rows.min())])
 
-        x, y = (
-            (SIZE * face.pos).floor().long().T
-        )  # 0.3 of a pixel further is another one's centre only if hidden
+        x, y = (SIZE * face.pos).floor().long().T  # 0.3 of a pixel further is another one's centre only if hidden
         inside = covered[y, x] & covered[y, x + 1] & covered[y + 1, x] & covered[y + 1, x + 1]
         outside = ~(covered[y, x] | covered[y, x + 1] | covered[y + 1, x] | covered[y + 1, x + 1])
         assert (face.visible[inside] == 0).all()

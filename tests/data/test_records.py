@@ -106,9 +106,7 @@ def test_a_file_may_hold_no_faces(tmp_path: Path) -> None:
         ({"bbox": None, "landmarks": [[5, 6], None, None]}, "bbox must have"),
     ],
 )
-def test_a_wrong_record_is_named_with_its_reason(
-    tmp_path: Path, changes: dict[str, object], reason: str
-) -> None:
+def test_a_wrong_record_is_named_with_its_reason(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
     with pytest.raises(RecordError) as error:
         read_entries(tmp_path, entry(), entry(**changes))
     assert f"faces.json: record 1: {reason}" in str(error.value)
@@ -144,9 +142,7 @@ numbers = st.floats(-1e9, 1e9)
 
 
 @given(
-    points=st.lists(
-        st.one_of(st.tuples(numbers, numbers), st.just((math.nan, math.nan))), min_size=1, max_size=4
-    ),
+    points=st.lists(st.one_of(st.tuples(numbers, numbers), st.just((math.nan, math.nan))), min_size=1, max_size=4),
     headpose=st.none() | st.tuples(*[numbers | st.just(math.nan)] * 6),
     group=st.none() | st.text(),
     imgpath=st.text(min_size=1),
@@ -201,9 +197,7 @@ def test_a_wrong_record_is_not_written(
 ) -> None:
     good = FaceRecord("a.png", (0, 0, 1, 1), (7, 12), np.zeros((2, 2)), np.ones(2))
     with pytest.raises(RecordError, match=rf"faces\.json: record 1: {reason}"):
-        write_records(
-            tmp_path / "faces.json", [good, FaceRecord("b.png", (0, 0, 1, 1), ids, landmarks, np.ones(2))]
-        )
+        write_records(tmp_path / "faces.json", [good, FaceRecord("b.png", (0, 0, 1, 1), ids, landmarks, np.ones(2))])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -151,9 +151,7 @@ def box_centre(face: FaceData) -> Tensor:
     [RandomFlip(SIZE, LAYOUT, p=1), RandomAffine(SIZE, degrees=180, scale=0.4, shift=0)],
     ids=["flip", "rotation and scale"],
 )
-def test_the_centre_of_the_box_stays_the_centre_of_the_crop(
-    change: BaseTransform, faces: list[FaceData]
-) -> None:
+def test_the_centre_of_the_box_stays_the_centre_of_the_crop(change: BaseTransform, faces: list[FaceData]) -> None:
     for face in faces[:4]:
         before = SquareCrop(SIZE)(face)
         torch.testing.assert_close(box_centre(before), torch.tensor([SIZE / 2, SIZE / 2]), rtol=0, atol=1e-4)
@@ -225,9 +223,7 @@ def test_flip_takes_all_fields_along(faces: list[FaceData]) -> None:
 
 def test_positions_of_all_kinds_follow_the_picture(faces: list[FaceData]) -> None:
     before = with_own_fields(faces[0])
-    face = Compose([SquareCrop(SIZE), RandomFlip(SIZE, LAYOUT, p=1), RandomAffine(SIZE), Resample(SIZE)])(
-        before
-    )
+    face = Compose([SquareCrop(SIZE), RandomFlip(SIZE, LAYOUT, p=1), RandomAffine(SIZE), Resample(SIZE)])(before)
     for key in ("pos", "initial", "steps"):
         expected = transform_points(before[key][list(LAYOUT.flip)], face.crop) / SIZE
         torch.testing.assert_close(face[key], expected)

@@ -21,9 +21,7 @@ CONFIGS = ROOT / "pyspiga_geo" / "training" / "configs"
 
 def listed_in_api() -> list[str]:
     """The dotted names in the tables of the API page."""
-    return re.findall(
-        r"^   ~?(pyspiga_geo[\w.]*)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    return re.findall(r"^   ~?(pyspiga_geo[\w.]*)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def public_names(room: str) -> dict[str, Any]:
@@ -38,10 +36,7 @@ def test_api_shows_every_public_name() -> None:
     pages = [name for name in listed_in_api() if name in packages]
     shown = {id(value) for room in pages for value in public_names(room).values()}
     missing = [
-        f"{room}.{name}"
-        for room in packages
-        for name, value in public_names(room).items()
-        if id(value) not in shown
+        f"{room}.{name}" for room in packages for name, value in public_names(room).items() if id(value) not in shown
     ]
     assert "pyspiga_geo.nn" in pages
     assert not missing
@@ -76,9 +71,7 @@ def test_training_page_names_every_shipped_configuration() -> None:
 
 
 def test_files_that_pages_speak_of_exist() -> None:
-    text = "".join(
-        path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md") if "_build" not in path.parts
-    )
+    text = "".join(path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md") if "_build" not in path.parts)
     spoken_of = set(re.findall(r"(?:examples|pyspiga_geo)/[\w/]+\.(?:py|yaml|safetensors)", text))
     assert len(spoken_of) > 3
     assert not {name for name in spoken_of if not (ROOT / name).is_file()}

@@ -76,9 +76,7 @@ def test_the_order_of_the_faces_does_not_matter() -> None:
     order = [3, 0, 5, 1, 4, 2]
     moved = {name: [order.index(number) for number in numbers] for name, numbers in SUBSETS.items()}
     one = evaluate_faces(predictions, annotations, subsets=SUBSETS).to_dict()
-    other = evaluate_faces(
-        [predictions[i] for i in order], [annotations[i] for i in order], subsets=moved
-    ).to_dict()
+    other = evaluate_faces([predictions[i] for i in order], [annotations[i] for i in order], subsets=moved).to_dict()
     errors = one.pop("per_face")
     assert [errors[i] for i in order] == other.pop("per_face")
     assert one == other
@@ -125,9 +123,7 @@ def own_faces(noise: float) -> list[FaceRecord]:
     """Two faces of three landmarks 30, 40 and 50 pixels apart."""
     points = np.array([[0.0, 0], [30, 0], [30, 40]])
     ids = (201, 202, 203)
-    return [
-        FaceRecord(f"{number}.png", (0, 0, 99, 99), ids, points + noise, np.ones(3)) for number in range(2)
-    ]
+    return [FaceRecord(f"{number}.png", (0, 0, 99, 99), ids, points + noise, np.ones(3)) for number in range(2)]
 
 
 def test_a_layout_of_ones_own_measures_with_its_own_length() -> None:
@@ -145,6 +141,4 @@ def test_a_layout_of_ones_own_measures_with_its_own_length() -> None:
     unknown = evaluate_faces(predictions, annotations)
     assert (unknown.landmarks.norm, unknown.landmarks.per_contour) == ("lnd_bbox", {})
     assert unknown.landmarks.nme == pytest.approx(error / np.sqrt(30 * 40))
-    assert evaluate_faces(predictions, annotations, norm=(201, 202)).landmarks.nme == pytest.approx(
-        error / 30
-    )
+    assert evaluate_faces(predictions, annotations, norm=(201, 202)).landmarks.nme == pytest.approx(error / 30)

@@ -19,9 +19,7 @@ def turned(yaw: float, layout: Layout = IBUG68) -> FaceRecord:
     pose = torch.tensor([yaw, 5, -10, 0.1, 0, 3], dtype=torch.float64)
     crop = project(torch.tensor(layout.shape3d), pose, camera_matrix(256, dtype=torch.float64))
     to_photo = invert_transform(square_crop(torch.tensor(box, dtype=torch.float64), 256))
-    return FaceRecord(
-        "a.png", box, tuple(layout.ids), transform_points(crop, to_photo).numpy(), np.ones(len(layout))
-    )
+    return FaceRecord("a.png", box, tuple(layout.ids), transform_points(crop, to_photo).numpy(), np.ones(len(layout)))
 
 
 @pytest.mark.parametrize("layout", [IBUG68, WFLW98], ids=lambda layout: layout.name)

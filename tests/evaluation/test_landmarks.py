@@ -56,9 +56,7 @@ def test_the_order_of_ids_does_not_matter() -> None:
 
 def test_faces_may_have_different_landmarks() -> None:
     annotations = [face("a.png"), face("b.png", ids=(7, 12, 2))]
-    predictions = [
-        face(path, (7, 12, 1, 2), [[0, 0], [100, 0], [50, 52], [50, 54]]) for path in ("a.png", "b.png")
-    ]
+    predictions = [face(path, (7, 12, 1, 2), [[0, 0], [100, 0], [50, 52], [50, 54]]) for path in ("a.png", "b.png")]
     metrics = evaluate_landmarks(predictions, annotations)
     assert metrics.per_landmark == pytest.approx({7: 0, 12: 0, 1: 2, 2: 4})
     assert metrics.per_face == pytest.approx([2 / 3, 4 / 3])

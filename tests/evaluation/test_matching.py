@@ -103,9 +103,7 @@ def test_what_does_not_match_is_named(
 
 def test_every_face_that_lacks_landmarks_is_named() -> None:
     annotations = [face(str(number)) for number in range(9)]
-    predictions = [
-        replace(each, ids=(7, 12, 2)) if number != 4 else each for number, each in enumerate(annotations)
-    ]
+    predictions = [replace(each, ids=(7, 12, 2)) if number != 4 else each for number, each in enumerate(annotations)]
     with pytest.raises(MismatchError) as raised:
         match_records(predictions, annotations)
     named = str(raised.value).splitlines()
@@ -153,9 +151,7 @@ def test_points_that_all_layouts_share_may_come_from_another_one() -> None:
 def test_landmarks_come_in_the_order_of_the_layout() -> None:
     record = of_layout(IBUG68)
     order = np.random.default_rng(1).permutation(68)
-    turned = replace(
-        record, ids=tuple(np.array(record.ids)[order].tolist()), landmarks=record.landmarks[order]
-    )
+    turned = replace(record, ids=tuple(np.array(record.ids)[order].tolist()), landmarks=record.landmarks[order])
     ids, predicted, truth = match_records([record], [turned])
     assert ids == tuple(IBUG68.ids)
     np.testing.assert_array_equal(truth[0], record.landmarks)
@@ -197,9 +193,7 @@ def test_strangers_do_not_take_the_place_of_built_in_layouts() -> None:
 def test_a_part_of_a_named_layout_is_matched() -> None:
     part = Layout("jaw_of_a_test", tuple(range(108, 100, -1)))  # need not be registered
     truth, found = (replace(of_layout(part), ids=ids) for ids in (part.ids, part.ids[::-1]))
-    assert match_records([found], [truth])[0] == tuple(
-        range(101, 109)
-    )  # in the order of ibug68, which has them too
+    assert match_records([found], [truth])[0] == tuple(range(101, 109))  # in the order of ibug68, which has them too
     ids, predicted, true = match_records([found], [truth], part)
     assert ids == part.ids
     np.testing.assert_array_equal(predicted[0], true[0, ::-1])

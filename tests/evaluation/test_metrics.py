@@ -77,9 +77,7 @@ def test_the_area_at_its_ends(errors: list[float], expected: tuple[float, float]
     assert auc_fr(errors, 8) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("errors", "threshold"), [([], 8), ([1, NAN], 8), ([1, math.inf], 8), ([1], 0), ([1], NAN)]
-)
+@pytest.mark.parametrize(("errors", "threshold"), [([], 8), ([1, NAN], 8), ([1, math.inf], 8), ([1], 0), ([1], NAN)])
 def test_no_area(errors: list[float], threshold: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         auc_fr(errors, threshold)

@@ -61,10 +61,7 @@ def test_a_small_difference_is_seen_in_pairs() -> None:
 
 def test_chance_alone_is_significant_as_often_as_it_says() -> None:
     rng = np.random.default_rng(1)
-    values = [
-        compare_errors(rng.normal(size=30), rng.normal(size=30), resamples=100, seed=run)
-        for run in range(150)
-    ]
+    values = [compare_errors(rng.normal(size=30), rng.normal(size=30), resamples=100, seed=run) for run in range(150)]
     for p in ([value.p_permutation for value in values], [value.p_wilcoxon for value in values]):
         assert 0.1 <= np.mean(np.array(p) <= 0.2) <= 0.3
 

@@ -44,9 +44,7 @@ def expected() -> dict[str, float]:
     faces = {name: value.double().numpy() for name, value in data().items()}
     errors = landmark_errors(faces["preds"], faces["target"], normaliser(faces["target"], IDS, "corners"))
     metrics = landmark_metrics(errors, IDS)
-    return {name: getattr(metrics, name) for name in NAMES} | head_pose_errors(
-        faces["pose"], faces["true_pose"]
-    )
+    return {name: getattr(metrics, name) for name in NAMES} | head_pose_errors(faces["pose"], faces["true_pose"])
 
 
 def test_batches_in_any_order_and_with_repeated_faces() -> None:

@@ -85,9 +85,7 @@ def test_upright_crop_levels_the_eyes():
 
 def test_use_cascade_in_your_model(tmp_path):
     printed = run("use_cascade_in_your_model.py", "--quick", "--out", tmp_path)
-    found = re.search(
-        r"(\S+) pixels at the start; after each step of the cascade (\S+), \S+, (\S+)\n", printed
-    )
+    found = re.search(r"(\S+) pixels at the start; after each step of the cascade (\S+), \S+, (\S+)\n", printed)
     assert found is not None
     start, _, last = map(float, found.groups())
     assert last < 0.5 * start
@@ -135,9 +133,7 @@ def test_graphs_of_different_sizes(tmp_path, capsys):
     run_here("graphs_of_different_sizes", "--steps", 4, "--out", tmp_path)
     printed = capsys.readouterr().out
     for maps in ("160 new maps of 5 to 12 crossings", "80 new maps of 13 to 16 crossings"):
-        assert re.search(
-            rf"{maps}: \d\.\d+ pixels at the start, \S+ without messages, \S+ with attention\n", printed
-        )
+        assert re.search(rf"{maps}: \d\.\d+ pixels at the start, \S+ without messages, \S+ with attention\n", printed)
     with Image.open(tmp_path / "maps.png") as picture:
         assert min(picture.size) > 400
 
@@ -201,8 +197,7 @@ PLAIN = ("graphs_of_different_sizes", "landmarks_in_volumes", "match_keypoints",
 
 def test_these_examples_need_the_package_alone():
     code = (
-        f"import runpy, sys; sys.modules |= dict.fromkeys({TRAINING}); "
-        "[runpy.run_path(path) for path in sys.argv[1:]]"
+        f"import runpy, sys; sys.modules |= dict.fromkeys({TRAINING}); [runpy.run_path(path) for path in sys.argv[1:]]"
     )
     paths = [str(EXAMPLES / f"{name}.py") for name in PLAIN]
     subprocess.run([sys.executable, "-c", code, *paths], check=True)

@@ -9,9 +9,7 @@ from pyspiga_geo import SPIGACascade
 
 def test_visibility_is_learnt():
     torch.manual_seed(0)
-    cascade = SPIGACascade(
-        5, 1, num_steps=1, num_layers=1, norm="layer_norm", node_channels=32, hidden_channels=32
-    )
+    cascade = SPIGACascade(5, 1, num_steps=1, num_layers=1, norm="layer_norm", node_channels=32, hidden_channels=32)
     visibility = nn.Linear(32, 1)
     pos = (0.1 + 0.2 * torch.arange(5.0))[:, None].expand(1, 5, 2)  # one start for all
     optimizer = torch.optim.Adam([*cascade.parameters(), *visibility.parameters()], lr=3e-3)

@@ -31,9 +31,7 @@ def annotated(faces: int = 40) -> np.ndarray:
 
 def test_model_for_it():
     layout = register_layout(
-        Layout.from_annotations(
-            "cat-of-a-test", annotated(), flip=(1, 0, 3, 2, 4, 5, 7, 6), contours={"ears": (0, 1)}
-        )
+        Layout.from_annotations("cat-of-a-test", annotated(), flip=(1, 0, 3, 2, 4, 5, 7, 6), contours={"ears": (0, 1)})
     )
     model = SPIGA.from_preset("compact", layout="cat-of-a-test").eval()
     assert model.layout is get_layout("cat-of-a-test") is layout

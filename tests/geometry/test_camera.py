@@ -32,9 +32,7 @@ def test_turned_face_by_hand() -> None:
     shape3d = torch.tensor([[0.0, 0, 1], [0, 1, 0]], dtype=torch.float64)
     pose = torch.tensor([0.0, 0, 90, 0, 0, 3], dtype=torch.float64)
     seen = project(shape3d, pose, camera_matrix(64, dtype=torch.float64))
-    torch.testing.assert_close(
-        seen, torch.tensor([[0.0, 32], [32, 0]], dtype=torch.float64), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(seen, torch.tensor([[0.0, 32], [32, 0]], dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 def test_formula_with_any_camera() -> None:

@@ -44,9 +44,7 @@ def test_square_crop_of_many_boxes() -> None:
 
 def test_box_of_whole_numbers_is_cropped_like_the_same_box_of_floats() -> None:
     box = [10, 20, 30, 41]  # a zoom that is no whole number
-    torch.testing.assert_close(
-        square_crop(torch.tensor(box), 256).float(), square_crop(torch.tensor(box).float(), 256)
-    )
+    torch.testing.assert_close(square_crop(torch.tensor(box), 256).float(), square_crop(torch.tensor(box).float(), 256))
 
 
 @pytest.mark.parametrize(
@@ -76,9 +74,7 @@ def test_transform_points_of_a_batch() -> None:
 
 
 def test_inverse_brings_points_back() -> None:
-    matrices = torch.stack(
-        [similarity(2.5, 30, (7, -9)), square_crop(torch.tensor([3.0, 4, 50, 60]).double(), 64)]
-    )
+    matrices = torch.stack([similarity(2.5, 30, (7, -9)), square_crop(torch.tensor([3.0, 4, 50, 60]).double(), 64)])
     points = torch.rand(2, 5, 2, dtype=torch.float64) * 100
     again = transform_points(transform_points(points, matrices), invert_transform(matrices))
     torch.testing.assert_close(again, points, rtol=0, atol=1e-10)

@@ -28,8 +28,7 @@ def some_poses(count: int) -> Tensor:
 def test_labels_of_the_reference(shared: Path, rounded: bool) -> None:
     faces = json.loads((shared / "evaluation" / "300wprivate" / "annotations.json").read_text())
     boxes, landmarks, labels = (
-        torch.tensor([face[key] for face in faces], dtype=torch.float64)
-        for key in ("bbox", "landmarks", "headpose")
+        torch.tensor([face[key] for face in faces], dtype=torch.float64) for key in ("bbox", "landmarks", "headpose")
     )
     points = transform_points(landmarks, square_crop(boxes, 256))[:, IBUG68.robust_rows]
     points = points.round() if rounded else points
@@ -109,8 +108,7 @@ def test_rounds_are_bounded() -> None:
     poses = torch.tensor([[40.0, 10, 5, 0.2, 0.1, 2.0]], dtype=torch.float64)
     points = project(shape3d, poses, CAMERA)
     error = [
-        (pose_from_points(points, shape3d, CAMERA, max_iterations=rounds) - poses).abs().max()
-        for rounds in (1, 3, 100)
+        (pose_from_points(points, shape3d, CAMERA, max_iterations=rounds) - poses).abs().max() for rounds in (1, 3, 100)
     ]
     assert error[0] > error[1] > error[2]  # the perspective correction does its work round by round
 

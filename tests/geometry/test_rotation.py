@@ -42,9 +42,7 @@ def test_pitch_lifts_the_nose() -> None:
     assert x.abs() < 1e-12
     torch.testing.assert_close(y, torch.tensor(-0.5, dtype=torch.float64))  # up in the picture
     assert z < 0
-    torch.testing.assert_close(
-        rotation(pitch=30) @ RIGHT, rotation() @ RIGHT
-    )  # nods about the ear-to-ear axis
+    torch.testing.assert_close(rotation(pitch=30) @ RIGHT, rotation() @ RIGHT)  # nods about the ear-to-ear axis
 
 
 def test_roll_tilts_the_head_clockwise() -> None:

@@ -142,9 +142,7 @@ def test_what_is_no_picture_is_refused(image: Tensor) -> None:
         warp_image(image, torch.eye(3), 4)
 
 
-@pytest.mark.parametrize(
-    "matrix", [torch.eye(3)[None], torch.eye(2), torch.zeros(3, 3), torch.full((3, 3), math.nan)]
-)
+@pytest.mark.parametrize("matrix", [torch.eye(3)[None], torch.eye(2), torch.zeros(3, 3), torch.full((3, 3), math.nan)])
 def test_what_is_no_map_is_refused(matrix: Tensor) -> None:
     with pytest.raises(ValueError, match=r"matrix must be an affine map \[3, 3\] that has an inverse"):
         warp_image(torch.zeros(3, 4, 4), matrix, 4)

@@ -38,9 +38,7 @@ def test_the_picture_moved_moves_the_landmarks(tiny_model, photo):
     first = aligner(photo, [BOX])[0]
     second = aligner(moved, [[BOX[0] + 20, BOX[1] + 10, BOX[2], BOX[3]]])[0]
     inside = first.pos + torch.tensor([20.0, 10])
-    assert torch.allclose(
-        second.pos, inside, atol=1.0
-    )  # the black around differs where the crop leaves the photo
+    assert torch.allclose(second.pos, inside, atol=1.0)  # the black around differs where the crop leaves the photo
 
 
 def test_several_boxes_are_several_faces_and_the_order_stays(tiny_model, photo):

@@ -21,9 +21,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def views(
-    count: int, missing: float = 0, shape: np.ndarray = SHAPE, angles: Any = (50, 25, 20)
-) -> np.ndarray:
+def views(count: int, missing: float = 0, shape: np.ndarray = SHAPE, angles: Any = (50, 25, 20)) -> np.ndarray:
     """Scaled orthographic views [F, L, 2] of a rigid shape, in pixels of pictures; a part of the points is missing."""
     draw = rng()
     rotation = euler_to_rotation(torch.tensor(draw.uniform(-1, 1, (count, 3)) * angles)).numpy()
@@ -98,9 +96,7 @@ def test_mirror_order_sets_faces_straight_that_all_look_aside() -> None:
     angles = torch.tensor(draw.uniform(-1, 1, (40, 3)) * [20, 15, 5] + [30, 0, 0])
     points = (SHAPE @ euler_to_rotation(angles).numpy().transpose(0, 2, 1))[..., :2]
     shape = estimated(points, flip=IBUG68.flip)
-    assert (
-        abs(shape[RIGHT, 0] - shape[LEFT, 0]) < 0.05 < abs(np.subtract(*estimated(points)[[RIGHT, LEFT], 0]))
-    )
+    assert abs(shape[RIGHT, 0] - shape[LEFT, 0]) < 0.05 < abs(np.subtract(*estimated(points)[[RIGHT, LEFT], 0]))
 
 
 def test_front_is_where_the_middle_is_or_where_it_is_said_to_be() -> None:

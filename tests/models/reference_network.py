@@ -55,9 +55,7 @@ def reference_shapes(
     }
 
     def norm(name: str, width: int) -> None:
-        shapes.update(
-            {f"{name}.{leaf}": (width,) for leaf in ("weight", "bias", "running_mean", "running_var")}
-        )
+        shapes.update({f"{name}.{leaf}": (width,) for leaf in ("weight", "bias", "running_mean", "running_var")})
         shapes[f"{name}.num_batches_tracked"] = ()
 
     def conv(name: str, i: int, o: int, kernel: int = 1) -> None:
@@ -68,9 +66,7 @@ def reference_shapes(
         norm(f"{name}.bn", o)
 
     def residual(name: str, i: int, o: int) -> None:
-        for number, (before, after, kernel) in enumerate(
-            [(i, o // 2, 1), (o // 2, o // 2, 3), (o // 2, o, 1)], 1
-        ):
+        for number, (before, after, kernel) in enumerate([(i, o // 2, 1), (o // 2, o // 2, 3), (o // 2, o, 1)], 1):
             norm(f"{name}.bn{number}", before)
             conv(f"{name}.conv{number}", before, after, kernel)
         conv(f"{name}.skip_layer", i, o)
@@ -231,9 +227,7 @@ def _hourglass(state: State, name: str, x: torch.Tensor) -> tuple[torch.Tensor, 
     return _residual(state, f"{name}.up1", x) + _norm(state, f"{name}.up2.bn", up).relu(), core
 
 
-def _visual_cnn(
-    state: State, image: torch.Tensor, edge2point: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _visual_cnn(state: State, image: torch.Tensor, edge2point: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     batch, _, size, _ = image.shape
     ramp = torch.linspace(-1, 1, size, dtype=image.dtype)
     xx, yy = ramp[:, None].expand(size, size), ramp[None, :].expand(size, size)

@@ -112,9 +112,7 @@ def test_half_precision_spares_the_buffers(model: SPIGA, tmp_path: Path) -> None
 
 def test_own_layout_needs_no_registration(tiny_model: TinyModel, tmp_path: Path) -> None:
     corners = np.array([[0.1, 1, 1], [0.2, -1, 1], [0.3, 1 / 3, -1], [1.5, -1, -1]])
-    layout = Layout(
-        "gable", ids=(4, 3, 9, 7), flip=(1, 0, 3, 2), contours={"roof": (0, 3, 1)}, shape3d=corners
-    )
+    layout = Layout("gable", ids=(4, 3, 9, 7), flip=(1, 0, 3, 2), contours={"roof": (0, 3, 1)}, shape3d=corners)
     model = tiny_model(layout)
     model.save(tmp_path / "own.safetensors")
     loaded = SPIGA.from_pretrained(tmp_path / "own.safetensors")
@@ -131,9 +129,7 @@ def test_own_layout_needs_no_registration(tiny_model: TinyModel, tmp_path: Path)
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    refused(
-        tmp_path / "none.safetensors", r"no such weights file, nor the name of a shipped model \(compact\)"
-    )
+    refused(tmp_path / "none.safetensors", r"no such weights file, nor the name of a shipped model \(compact\)")
     refused("compacted", "no such weights file")
     refused(tmp_path, "no such weights file")
 

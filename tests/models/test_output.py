@@ -37,9 +37,7 @@ def test_edges_are_the_last_layers_attention_over_all_heads() -> None:
     alpha[0, 0, 1, 3], alpha[0, 1, 1, 3], alpha[0, 1, 2, 0] = 1.0, 0.5, 0.25
     alpha[1, 0, 0, 2] = 1.0
     first, second = output(attention=[torch.ones(2, 2, 4, 4), alpha]).to_data_list()
-    found = {
-        (j, i): w for (j, i), w in zip(first.edge_index.T.tolist(), first.edge_weight.tolist(), strict=True)
-    }
+    found = {(j, i): w for (j, i), w in zip(first.edge_index.T.tolist(), first.edge_weight.tolist(), strict=True)}
     assert found == {(3, 1): 0.75, (0, 2): 0.125}  # from source to target
     assert second.edge_index.tolist() == [[2], [0]]
     assert second.edge_weight.tolist() == [0.5]

@@ -126,14 +126,10 @@ def test_each_option_of_the_preset_matters(
 def test_small_reference_feels_every_entry(
     reference: ModuleType, small_state: Callable[[str], State], float64: None
 ) -> None:
-    state = {
-        name: value.requires_grad_(value.is_floating_point()) for name, value in small_state("ibug68").items()
-    }
+    state = {name: value.requires_grad_(value.is_floating_point()) for name, value in small_state("ibug68").items()}
     layout = get_layout("ibug68")
     out = reference.reference_forward(state, small_images(), layout.shape3d, layout.boundary_matrix)
-    sum(
-        torch.einsum("...,...->", x, torch.randn_like(x)) for x in (*out["landmarks"], *out["attention"])
-    ).backward()
+    sum(torch.einsum("...,...->", x, torch.randn_like(x)) for x in (*out["landmarks"], *out["attention"])).backward()
     unfelt = {name for name, value in state.items() if value.grad is None or value.grad.abs().max() < 1e-9}
     constants = {name for name in state if reference.is_constant(name)}
     # Not used, but part of the state dict: skips of equal width, and the cores of all stacks but the last. And what

@@ -45,9 +45,7 @@ def test_everything_is_loaded_but_what_the_authors_lack(model: SPIGA, state: Sta
     before = snapshot(model)
     model.load_reference_state_dict(state)
     for name, value in model.state_dict().items():
-        kept = (
-            name in ("shape3d", "camera") or name.startswith(TRAINING_ONLY) or "num_batches_tracked" in name
-        )
+        kept = name in ("shape3d", "camera") or name.startswith(TRAINING_ONLY) or "num_batches_tracked" in name
         assert torch.equal(value, before[name]) == kept, name
 
 
@@ -131,15 +129,11 @@ def test_the_real_compact_preset_does_not_take_them(state: State) -> None:
 
 def test_another_depth_or_number_of_stacks(small_model: Callable[..., SPIGA], state: State) -> None:
     assert "missing visual_cnn.hgs.2.up1.bn1.weight" in refused(small_model("ibug68", num_stacks=3), state)
-    assert "unknown visual_cnn.hgs.0.low2.low2.up1.bn1.weight" in refused(
-        small_model("ibug68", depth=2), state
-    )
+    assert "unknown visual_cnn.hgs.0.low2.low2.up1.bn1.weight" in refused(small_model("ibug68", depth=2), state)
     assert "unknown gcn.2.gat.0.reshape.0.bias" in refused(small_model("ibug68", num_steps=2), state)
 
 
-def test_weights_come_in_the_precision_of_the_model(
-    small_state: Callable[[str], State], reference: ModuleType
-) -> None:
+def test_weights_come_in_the_precision_of_the_model(small_state: Callable[[str], State], reference: ModuleType) -> None:
     model = SPIGA.from_preset("reference", **reference.SMALL)
     model.load_reference_state_dict(small_state("ibug68"))
     assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
@@ -169,9 +163,7 @@ def test_the_exported_weights_do_the_same_in_the_authors_network(
     layout = model.layout
     with torch.no_grad():
         ours = model(images)
-        theirs = reference.reference_forward(
-            export(model), images.flip(1), layout.shape3d, layout.boundary_matrix
-        )
+        theirs = reference.reference_forward(export(model), images.flip(1), layout.shape3d, layout.boundary_matrix)
     assert torch.allclose(ours.landmarks, theirs["landmarks"][-1], atol=1e-8)
 
 

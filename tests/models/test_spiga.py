@@ -46,9 +46,7 @@ def test_output(preset: str, layout: str, count: int, tiny_model: TinyModel) -> 
 def test_asking_for_attention_changes_nothing_else(tiny_model: TinyModel) -> None:
     model, faces = tiny_model().double(), images().double()
     with torch.no_grad():
-        assert torch.allclose(
-            model(faces).landmarks, model(faces, return_attention=True).landmarks, atol=1e-12
-        )
+        assert torch.allclose(model(faces).landmarks, model(faces, return_attention=True).landmarks, atol=1e-12)
 
 
 def test_steps_are_bounded_by_half_a_shrinking_window(tiny_model: TinyModel) -> None:
@@ -57,9 +55,7 @@ def test_steps_are_bounded_by_half_a_shrinking_window(tiny_model: TinyModel) -> 
         for step in model.cascade.steps:  # as far as possible
             step.decoder.mlp.lins[-1].bias.fill_(1e6)
         out = model(images())
-    moves = torch.stack(
-        [out.steps[0] - out.initial, *(b - a for a, b in zip(out.steps, out.steps[1:], strict=False))]
-    )
+    moves = torch.stack([out.steps[0] - out.initial, *(b - a for a, b in zip(out.steps, out.steps[1:], strict=False))])
     expected = torch.tensor([0.2, 0.1, 0.05]).view(3, 1, 1, 1)
     assert torch.allclose(moves, expected.expand_as(moves), atol=1e-5)
 
@@ -67,9 +63,7 @@ def test_steps_are_bounded_by_half_a_shrinking_window(tiny_model: TinyModel) -> 
 def test_buffers_carry_the_face(tiny_model: TinyModel) -> None:
     model = tiny_model("wflw98", focal_ratio=2.0)
     buffers = dict(model.named_buffers())
-    assert torch.equal(
-        buffers["start.shape3d"], torch.tensor(get_layout("wflw98").shape3d, dtype=torch.float32)
-    )
+    assert torch.equal(buffers["start.shape3d"], torch.tensor(get_layout("wflw98").shape3d, dtype=torch.float32))
     assert model.start.camera.tolist() == [[16, 0, 4], [0, 16, 4], [0, 0, 1]]  # pixels of the 8 x 8 map
     assert {"shape3d", "camera"} < set(model.state_dict())
     assert not {"shape3d", "camera"} & {name for name, _ in model.named_parameters()}
@@ -94,9 +88,7 @@ def test_an_untrained_model_starts_from_a_frontal_face_that_fills_its_box() -> N
         low, high = initial.amin(dim=1), initial.amax(dim=1)
         assert torch.allclose((high - low).amax(dim=1), torch.tensor(1 / 1.6), atol=0.15)
         assert 0.1 < low.min() < high.max() < 0.9
-        right, left = (
-            get_layout(layout).ids.index(number) for number in (12, 7)
-        )  # outer corners of the eyes
+        right, left = (get_layout(layout).ids.index(number) for number in (12, 7))  # outer corners of the eyes
         assert (initial[:, right, 1] - initial[:, left, 1]).abs().max() < 0.02
         assert (initial[:, right, 0] - initial[:, left, 0]).abs().min() > 0.2
 
@@ -187,9 +179,7 @@ def test_complete_edges_are_the_default(tiny_model: TinyModel) -> None:
         expected = model(faces, return_attention=True)
         out = model(faces, complete_edges(68), return_attention=True)
     assert torch.allclose(out.landmarks, expected.landmarks, atol=1e-12)
-    assert all(
-        torch.allclose(a, b, atol=1e-12) for a, b in zip(out.attention, expected.attention, strict=True)
-    )
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(out.attention, expected.attention, strict=True))
 
 
 def test_attention_follows_the_edges(tiny_model: TinyModel) -> None:

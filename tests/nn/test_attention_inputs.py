@@ -64,9 +64,7 @@ def test_two_sets_attend_as_defined(options: dict[str, bool]) -> None:
     source, target = randn(B, L, C), randn(B, M, C + 1)
     everything = torch.cartesian_prod(torch.arange(L), torch.arange(M)).T
     for edges in (everything, BIPARTITE):
-        expected = torch.stack(
-            [by_definition(conv, *each, edges) for each in zip(source, target, strict=True)]
-        )
+        expected = torch.stack([by_definition(conv, *each, edges) for each in zip(source, target, strict=True)])
         alone = torch.stack([conv(each, edges) for each in zip(source, target, strict=True)])
         close(alone, expected)
         close(conv((source, target), edges), expected)

@@ -35,7 +35,6 @@ def gradients(conv: nn.Module, out: Tensor, *inputs: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad((out * weight).sum(), [*inputs, *conv.parameters()]))
 
 
-
 @pytest.mark.parametrize("edges", [None, SPARSE, PARALLEL], ids=["complete", "sparse", "parallel"])
 @pytest.mark.parametrize("need", [False, True], ids=["", "weights"])
 @pytest.mark.parametrize("edge_dim", [None, D])

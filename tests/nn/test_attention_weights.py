@@ -46,9 +46,7 @@ def features(*shape: int) -> Tensor:
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("edges", [None, SPARSE], ids=["complete", "sparse"])
 @pytest.mark.parametrize("shape", [(L,), (B, L)])
-def test_asking_for_weights_changes_no_message(
-    shape: tuple[int, ...], edges: Tensor | None, options: str
-) -> None:
+def test_asking_for_weights_changes_no_message(shape: tuple[int, ...], edges: Tensor | None, options: str) -> None:
     conv, x = attention(**OPTIONS[options]), features(*shape)
     out, _ = conv(x, edges, return_attention_weights=True)
     torch.testing.assert_close(out, conv(x, edges), rtol=0, atol=1e-10)
@@ -145,9 +143,7 @@ def test_explainer_refuses_what_it_has_no_mask_for() -> None:
 def test_masked_edges_carry_no_message(shape: tuple[int, ...], include_self: bool) -> None:
     conv, x = attention(include_self, heads=2), features(*shape)
     source, target = SPARSE[:, 2]
-    alpha = conv(x.reshape(-1, L, C), SPARSE, return_attention_weights=True)[1][
-        ..., target, source
-    ]  # [B, heads]
+    alpha = conv(x.reshape(-1, L, C), SPARSE, return_attention_weights=True)[1][..., target, source]  # [B, heads]
     lost = alpha[..., None] * conv.lin_value(x)[..., source, :].reshape(-1, 2, 2)
     expected = conv(x, SPARSE).clone()
     expected[..., target, :] -= lost.reshape(*shape[:-1], 4)

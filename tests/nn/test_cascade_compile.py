@@ -60,12 +60,10 @@ MASK = torch.tensor([[1, 1, 1, 0, 1], [0, 1, 1, 1, 1]], dtype=torch.bool)
     ("options", "given"),
     [
         ({}, {"return_attention": True}),
-        ({"conv": "gat"}, {}),
+        ({"conv": "gat", "position": "none"}, {}),
         pytest.param({"position": "pooled", "num_layers": 0}, {}, marks=pytest.mark.slow),
         pytest.param({"conv": "gcn", "position": "learned"}, {}, marks=pytest.mark.slow),
-        pytest.param(
-            {"conv": "transformer", "position": "none"}, {"return_attention": True}, marks=pytest.mark.slow
-        ),
+        pytest.param({"conv": "transformer", "position": "none"}, {"return_attention": True}, marks=pytest.mark.slow),
         pytest.param({}, {"edge_index": EDGES}, marks=pytest.mark.slow),
         pytest.param({}, {"mask": MASK}, marks=pytest.mark.slow),
         pytest.param({"heatmap_windows": True}, {"heatmaps": torch.rand(2, L, 9, 8)}, marks=pytest.mark.slow),
@@ -89,9 +87,18 @@ def test_compiles_with_gradients(conv: str) -> None:
     torch.testing.assert_close(out, expected)
 
 
-@pytest.mark.parametrize("dim", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_export_for_maps_of_any_size(dim: int, tmp_path: Path) -> None:
-    model = cascade(dim=dim, heatmap_windows=True)
+@pytest.mark.parametrize(
+    ("dim", "options"),
+    [
+        (2, {"position": "learned"}),
+        pytest.param(3, {}, marks=pytest.mark.slow),
+        pytest.param(2, {"conv": "gat"}, marks=pytest.mark.slow),
+        pytest.param(2, {"position": "pooled"}, marks=pytest.mark.slow),
+    ],
+    ids=range(4),
+)
+def test_export_for_maps_of_any_size(dim: int, options: dict[str, Any], tmp_path: Path) -> None:
+    model = cascade(dim=dim, heatmap_windows=True, **options)
     sizes = {axis + 2: torch.export.Dim(name, min=4, max=64) for axis, name in enumerate("dhw"[-dim:])}
 
     def arguments(batch: int, *space: int) -> tuple[Tensor, ...]:
@@ -137,9 +144,7 @@ def test_other_precisions(conv: str, position: str, dtype: torch.dtype) -> None:
         out = model(pos, each[0], EDGES, x=each[1], heatmaps=each[2])
         assert out.pos.dtype == torch.float32
         torch.testing.assert_close(out.pos, expected.pos, rtol=0, atol=2e-3)
-    assert model(pos.to(dtype), maps, x=x, heatmaps=heatmaps).pos.dtype == torch.promote_types(
-        dtype, torch.float32
-    )
+    assert model(pos.to(dtype), maps, x=x, heatmaps=heatmaps).pos.dtype == torch.promote_types(dtype, torch.float32)
 
 
 @pytest.mark.parametrize("edge_dim", [None, 2])

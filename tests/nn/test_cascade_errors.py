@@ -150,9 +150,7 @@ def test_batches_that_do_not_fit(batch: list[int], message: str) -> None:
 
 def test_graphs_of_different_sizes_need_a_cascade_for_any_number() -> None:
     pos, batch = torch.rand(6, 2), torch.tensor([0, 0, 1, 1, 1, 2])
-    with pytest.raises(
-        ValueError, match=r"each item must have 5 landmarks, got \[2, 3, 1\]; .*num_landmarks=None"
-    ):
+    with pytest.raises(ValueError, match=r"each item must have 5 landmarks, got \[2, 3, 1\]; .*num_landmarks=None"):
         cascade()(**given(pos=pos, batch=batch))
     with pytest.raises(ValueError, match=r"pos \[N, 2\] of 3 items of different sizes needs batch \[N\]"):
         cascade(None, position="none")(**given(pos=torch.rand(7, 2)))

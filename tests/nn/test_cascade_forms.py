@@ -195,9 +195,7 @@ def test_volumes_in_all_forms() -> None:
     attr = rand(B, EDGES.size(1), D)
     expected = model(pos, maps, EDGES, edge_attr=attr).pos
     assert not torch.allclose(expected[..., 2], pos[..., 2])
-    batch = Batch.from_data_list(
-        [Data(pos=p, edge_index=EDGES, edge_attr=a) for p, a in zip(pos, attr, strict=True)]
-    )
+    batch = Batch.from_data_list([Data(pos=p, edge_index=EDGES, edge_attr=a) for p, a in zip(pos, attr, strict=True)])
     close(model(batch.pos, maps, batch.edge_index, edge_attr=batch.edge_attr).pos, expected.flatten(0, 1))
 
 
@@ -244,9 +242,7 @@ def test_edge_features_through_the_cascade(conv: str) -> None:
     model, pos, maps = cascade(conv=conv, edge_dim=D), rand(B, L, 2), rand(B, C, 9, 8)
     attr = rand(B, EDGES.size(1), D)
     expected = model(pos, maps, EDGES, edge_attr=attr)
-    batch = Batch.from_data_list(
-        [Data(pos=p, edge_index=EDGES, edge_attr=a) for p, a in zip(pos, attr, strict=True)]
-    )
+    batch = Batch.from_data_list([Data(pos=p, edge_index=EDGES, edge_attr=a) for p, a in zip(pos, attr, strict=True)])
     out = model(batch.pos, maps, batch.edge_index, edge_attr=batch.edge_attr, return_attention=True)
     close(out.pos, expected.pos.flatten(0, 1))
     edges, alpha = out.attention[0]

@@ -86,9 +86,7 @@ def test_masks_equal_graphs_of_different_sizes(state: str, norm: str, position: 
         *((conv, "ordered", "train", "batch_norm") for conv in CONVS[1:]),
     ],
 )
-def test_nothing_of_an_absent_landmark_reaches_the_others(
-    conv: str, position: str, state: str, norm: str
-) -> None:
+def test_nothing_of_an_absent_landmark_reaches_the_others(conv: str, position: str, state: str, norm: str) -> None:
     options = {"conv": conv, "position": position, "norm": norm, "in_channels": X, "heatmap_windows": True}
     model = cascade(**options, num_steps=1).train(state == "train")
     mask = torch.tensor([[1, 1, 0, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 0, 0]], dtype=torch.bool)

@@ -35,9 +35,7 @@ def features(*shape: int) -> Tensor:
 @pytest.mark.parametrize("edges", [None, EDGES], ids=["complete", "sparse"])
 @pytest.mark.parametrize("include_self", [False, True])
 @pytest.mark.parametrize("name", ALL)
-def test_batch_equals_each_graph_alone(
-    name: str | ConvFactory, include_self: bool, edges: Tensor | None
-) -> None:
+def test_batch_equals_each_graph_alone(name: str | ConvFactory, include_self: bool, edges: Tensor | None) -> None:
     conv = make_conv(name, heads=2, include_self=include_self)(C, 6).double()
     x = features(B, L)
     out = conv(x, edges)

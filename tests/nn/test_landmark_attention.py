@@ -318,9 +318,7 @@ def test_complete_graph_compiles_in_one_piece(backend: str) -> None:
     inputs = [x, *conv.parameters()]
     out, expected = compiled(x), conv(x)
     torch.testing.assert_close(out, expected)
-    for grad, other in zip(
-        *(torch.autograd.grad(o.square().sum(), inputs) for o in (out, expected)), strict=True
-    ):
+    for grad, other in zip(*(torch.autograd.grad(o.square().sum(), inputs) for o in (out, expected)), strict=True):
         torch.testing.assert_close(grad, other)
 
 

@@ -10,9 +10,7 @@ def displacements(pos: Tensor) -> Tensor:
     """p_i - p_j for all j != i, in order, side by side: [B, L, 2 (L - 1)]."""
     return torch.stack(
         [
-            torch.stack(
-                [torch.cat([p - q for j, q in enumerate(face) if j != i]) for i, p in enumerate(face)]
-            )
+            torch.stack([torch.cat([p - q for j, q in enumerate(face) if j != i]) for i, p in enumerate(face)])
             for face in pos
         ]
     )
@@ -22,7 +20,7 @@ def given_to_the_mlp(encoder: RelativePositionEncoder, pos: Tensor) -> Tensor:
     seen: list[Tensor] = []
     encoder.mlp.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     encoder.to(pos.dtype).eval()(pos)
-    return seen[0]
+    return seen[0].reshape(*pos.shape[:-1], -1)
 
 
 @pytest.mark.parametrize("num_landmarks", [2, 3, 7])

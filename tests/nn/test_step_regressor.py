@@ -41,9 +41,7 @@ def test_bounds_by_hand() -> None:
     arctan = step(bound="arctan").bound(offset, WINDOW)
     # arctan 1 = pi / 4 is half of what it can reach.
     torch.testing.assert_close(arctan[:3], torch.tensor([0, half / 2, -half / 2], dtype=torch.float64))
-    torch.testing.assert_close(
-        arctan[3:5].tan(), (torch.tensor([0.5, 2]).double().atan() * WINDOW / torch.pi).tan()
-    )
+    torch.testing.assert_close(arctan[3:5].tan(), (torch.tensor([0.5, 2]).double().atan() * WINDOW / torch.pi).tan())
     assert -half < arctan[5] < -half * 0.999
     hardtanh = step(bound="hardtanh").bound(offset, WINDOW)
     assert hardtanh.tolist() == [0, half, -half, half / 2, half, -half]
@@ -52,9 +50,7 @@ def test_bounds_by_hand() -> None:
 @pytest.mark.parametrize("bound", BOUNDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bound_is_never_left(bound: str, dtype: torch.dtype) -> None:
-    offset = torch.cat([torch.linspace(-50, 50, 1001), torch.tensor([1e8, -1e8, torch.inf, -torch.inf])]).to(
-        dtype
-    )
+    offset = torch.cat([torch.linspace(-50, 50, 1001), torch.tensor([1e8, -1e8, torch.inf, -torch.inf])]).to(dtype)
     moved = step(bound=bound).bound(offset, WINDOW)
     assert moved.abs().max() <= WINDOW / 2
     assert (moved[:1001].diff() >= 0).all()

@@ -19,9 +19,7 @@ def ramps(height: int, width: int) -> Tensor:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (24, 40)], ids=["square", "wide"])
 @pytest.mark.parametrize("samples", [7, 4])
-def test_samples_spread_from_the_first_to_the_last_pixel_of_the_window(
-    samples: int, height: int, width: int
-) -> None:
+def test_samples_spread_from_the_first_to_the_last_pixel_of_the_window(samples: int, height: int, width: int) -> None:
     # A window of a quarter of the map in both directions, wholly inside of it.
     pos = torch.tensor([[[0.5, 0.5], [0.31, 0.64]]], dtype=torch.float64)
     read_x, read_y = sampled(ramps(height, width), pos, 0.25, samples).unbind(2)

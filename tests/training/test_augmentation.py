@@ -41,9 +41,7 @@ def test_trained_recipes_keep_their_draws(changed: dict[str, float]) -> None:
 
 def test_trained_recipes_keep_their_crops(photo: FaceData) -> None:
     config = AugmentationConfig()
-    recipe = Compose(
-        [SquareCrop(64, 1.4), RandomFlip(64, LAYOUT, 0.5), RandomAffine(64, 35, 0.15, 0.06), Resample(64)]
-    )
+    recipe = Compose([SquareCrop(64, 1.4), RandomFlip(64, LAYOUT, 0.5), RandomAffine(64, 35, 0.15, 0.06), Resample(64)])
     for seed in range(5):
         torch.manual_seed(seed)
         expected = recipe(photo)
@@ -66,9 +64,7 @@ def test_a_face_is_hidden_once() -> None:
 
 
 def test_nothing_asked_for_changes_nothing(photo: FaceData) -> None:
-    still = AugmentationConfig(
-        flip=0, degrees=0, scale=0, shift=0, brightness=0, hue=0, grey=0, blur=0, occlusion=0
-    )
+    still = AugmentationConfig(flip=0, degrees=0, scale=0, shift=0, brightness=0, hue=0, grey=0, blur=0, occlusion=0)
     assert len(photometric(still)) == 0
     plain = Compose([SquareCrop(64, 1.6), Resample(64)])(photo)
     face = random_crop(still, LAYOUT, 64, 1.6)(photo)

@@ -15,9 +15,7 @@ from pyspiga_geo.models import make_config
 from pyspiga_geo.training import TrainConfig
 from pyspiga_geo.training.augmentation import photometric, random_crop
 
-CONFIGS = sorted(
-    path.stem for path in (Path(pyspiga_geo.training.__file__).parent / "configs").glob("*.yaml")
-)
+CONFIGS = sorted(path.stem for path in (Path(pyspiga_geo.training.__file__).parent / "configs").glob("*.yaml"))
 REFERENCES = [name for name in CONFIGS if name.startswith("reference")]
 
 

@@ -15,7 +15,7 @@ from torch_geometric.loader import DataLoader
 from pyspiga_geo import SPIGA, FaceAligner, FaceData, Layout, register_layout
 from pyspiga_geo.data import FaceRecord, write_records
 from pyspiga_geo.geometry import camera_matrix, project
-from pyspiga_geo.layouts import registry
+from pyspiga_geo.layouts import BUILT_IN, registry
 from pyspiga_geo.training import AugmentationConfig, StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
@@ -43,9 +43,7 @@ def write_faces(folder: Path, ids: tuple[int, ...]) -> Path:
     records = []
     for index in range(10):
         pose = torch.tensor([*rng.uniform(-30, 30, 2), 0, 0, 0, 3.0], dtype=torch.float64)
-        seen = project(torch.tensor(SHAPE), pose, camera_matrix(SIZE, dtype=torch.float64)).numpy()[
-            : len(ids)
-        ]
+        seen = project(torch.tensor(SHAPE), pose, camera_matrix(SIZE, dtype=torch.float64)).numpy()[: len(ids)]
         pixels = np.zeros((SIZE, SIZE, 3), dtype=np.uint8)
         x, y = seen.round().astype(int).clip(0, SIZE - 1).T
         pixels[y, x] = 255
@@ -89,7 +87,7 @@ def train(folder: Path, layout: Layout, **more: Any) -> tuple[SPIGA, str, set[st
 @pytest.fixture(autouse=True)
 def _own_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_LAYOUTS", dict(registry._LAYOUTS))
+    monkeypatch.setattr(registry, "_LAYOUTS", {layout.name: layout for layout in BUILT_IN})
 
 
 @pytest.mark.parametrize(

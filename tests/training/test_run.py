@@ -41,9 +41,7 @@ def config(tmp_path_factory) -> TrainConfig:
         Image.fromarray(pixels).save(folder / f"{index}.png")
         low, high = points.min(axis=0), points.max(axis=0)
         box = (*low, *(high - low))
-        records.append(
-            FaceRecord(f"{index}.png", box, tuple(layout.ids), points, np.ones(68), None, str(index))
-        )
+        records.append(FaceRecord(f"{index}.png", box, tuple(layout.ids), points, np.ones(68), None, str(index)))
     write_records(folder / "train.json", records)
     tiny = {
         "image_size": 64, "channels": 16, "num_stacks": 2, "depth": 2,
@@ -149,9 +147,7 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
 
 def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
     epochs = StageConfig(epochs=3, lr=1e-3)
-    whole = replace(
-        config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs, joint=epochs
-    )
+    whole = replace(config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs, joint=epochs)
     untouched = trained(replace(whole, out=tmp_path / "untouched", workers=1))
     run = replace(whole, out=tmp_path / "run")
     handler = signal.getsignal(signal.SIGINT)
@@ -200,9 +196,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
 
 
-def test_a_loss_that_is_not_finite_names_its_faces_and_leaves_the_last_checkpoint(
-    config, tmp_path, monkeypatch
-):
+def test_a_loss_that_is_not_finite_names_its_faces_and_leaves_the_last_checkpoint(config, tmp_path, monkeypatch):
     run = only_landmarks(config, tmp_path / "run")
     loss = BackboneStage.loss
 
@@ -211,9 +205,7 @@ def test_a_loss_that_is_not_finite_names_its_faces_and_leaves_the_last_checkpoin
 
     with monkeypatch.context() as patch:
         patch.setattr(BackboneStage, "loss", spoiled)
-        with pytest.raises(
-            ValueError, match=r"not finite in step 2 \(.*pose nan\); the batch was \d+\.png, "
-        ) as error:
+        with pytest.raises(ValueError, match=r"not finite in step 2 \(.*pose nan\); the batch was \d+\.png, ") as error:
             run_training(run)
     assert len(re.findall(r"\d+\.png", str(error.value))) == config.batch_size
     kept = last_checkpoint(run.out / "landmarks")
@@ -232,9 +224,7 @@ def test_weights_that_are_not_finite_never_become_a_checkpoint(config, tmp_path,
         return {"coordinates": weight[1:].sum()}
 
     monkeypatch.setattr(BackboneStage, "loss", loss)
-    with pytest.raises(
-        ValueError, match=r"backbone\.stacks\.0\.landmarks\.maps\.weight is not finite after epoch 1"
-    ):
+    with pytest.raises(ValueError, match=r"backbone\.stacks\.0\.landmarks\.maps\.weight is not finite after epoch 1"):
         run_training(run)
     kept = last_checkpoint(run.out / "landmarks")
     assert kept is not None

@@ -48,9 +48,7 @@ class COFW68(PublishedFaces):
             try:
                 points, occluded = _annotation(path)
                 imgpath = f"{_IMAGES}/{number}.png"
-                yield Finding(
-                    str(path), face_record(imgpath, self.layout.ids, points - 1, 1 - occluded, str(number))
-                )
+                yield Finding(str(path), face_record(imgpath, self.layout.ids, points - 1, 1 - occluded, str(number)))
             except ValueError as error:
                 yield Finding(str(path), str(error))
 
@@ -97,9 +95,7 @@ def _images(path: Path) -> list[npt.NDArray[np.uint8]]:
     try:
         h5py: Any = importlib.import_module("h5py")
     except ImportError as error:
-        raise DatasetError(
-            f"{path}: a MATLAB 7.3 file, which needs h5py: pip install 'pyspiga-geo[cofw]'"
-        ) from error
+        raise DatasetError(f"{path}: a MATLAB 7.3 file, which needs h5py: pip install 'pyspiga-geo[cofw]'") from error
     try:
         with h5py.File(path, "r") as file:
             # MATLAB stores columns first, so all axes come reversed; a cell is a reference to its content.

@@ -51,10 +51,7 @@ def from_one(points: FloatArray) -> tuple[FloatArray, FloatArray]:
 def pictures_in(*folders: Path) -> dict[str, Path]:
     """The pictures of some folders by their names without the ending."""
     return {
-        path.stem: path
-        for folder in folders
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in _PICTURES
+        path.stem: path for folder in folders for path in sorted(folder.iterdir()) if path.suffix.lower() in _PICTURES
     }
 
 

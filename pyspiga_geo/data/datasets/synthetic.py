@@ -53,9 +53,7 @@ class SyntheticFaces(FaceDataset):
         transform: Callable[[FaceData], FaceData] | None = None,
     ) -> None:
         if layout.shape3d is None or "jaw" not in layout.contours:
-            raise ValueError(
-                f"layout {layout.name!r} needs a rigid 3-D shape and a contour 'jaw' to be drawn"
-            )
+            raise ValueError(f"layout {layout.name!r} needs a rigid 3-D shape and a contour 'jaw' to be drawn")
         self.layout = layout
         self.num_faces = num_faces
         self.size = size
@@ -98,9 +96,7 @@ def _deform(layout: Layout, rng: np.random.Generator) -> Points:
     """The rigid shape [L, 3] with other proportions and another expression."""
     shape = np.array(layout.shape3d, dtype=np.float64) * rng.uniform(0.9, 1.1, 3)
     gap, lift, squint = rng.uniform(0, 0.18), rng.uniform(-0.04, 0.08), rng.uniform(0.4, 1.3)
-    corners = {
-        row for name, rows in layout.contours.items() for row in (rows[0], rows[-1]) if "mouth" in name
-    }
+    corners = {row for name, rows in layout.contours.items() for row in (rows[0], rows[-1]) if "mouth" in name}
     for name, rows in layout.contours.items():
         if name.startswith("mouth") and name.endswith("lower"):
             shape[[row for row in rows if row not in corners], 2] += gap

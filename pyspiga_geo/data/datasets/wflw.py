@@ -28,11 +28,7 @@ class WFLW(PublishedFaces):
 
     title = "WFLW"
     url = "https://wywu.github.io/projects/LAB/WFLW.html"
-    files = (
-        f"  {_LIST.format('train')}\n"
-        f"  {_LIST.format('test')}\n"
-        "  WFLW_images/ with 0--Parade/, 1--Handshaking/, ..."
-    )
+    files = f"  {_LIST.format('train')}\n  {_LIST.format('test')}\n  WFLW_images/ with 0--Parade/, 1--Handshaking/, ..."
     own_layout = "wflw98"
     sizes: ClassVar = {"train": 7500, "test": 2500}
 

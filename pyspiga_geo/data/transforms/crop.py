@@ -50,9 +50,7 @@ class RandomAffine(BaseTransform):
         ValueError: when applied, for a face without ``crop``.
     """
 
-    def __init__(
-        self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05
-    ) -> None:
+    def __init__(self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05) -> None:
         self.resolution = resolution
         self.degrees = degrees
         self.scale = scale

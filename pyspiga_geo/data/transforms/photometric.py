@@ -48,9 +48,7 @@ class RandomColorJitter(Photometric):
 
     def __init__(self, change: float = 0.3, hue: float = 0.03, grey: float = 0.15) -> None:
         K = _kornia().augmentation
-        super().__init__(
-            nn.Sequential(K.ColorJitter(change, change, change, hue, p=0.9), K.RandomGrayscale(p=grey))
-        )
+        super().__init__(nn.Sequential(K.ColorJitter(change, change, change, hue, p=0.9), K.RandomGrayscale(p=grey)))
 
 
 class RandomLighting(Photometric):

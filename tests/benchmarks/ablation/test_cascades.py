@@ -45,9 +45,7 @@ def test_attention_and_transformer_are_one_function_in_these_cells():
     dense, by_edges = (
         make_conv(conv, heads=HEADS, scale=True)(64, 64).double() for conv in ("attention", "transformer")
     )
-    maps = [
-        (getattr(dense, name), getattr(by_edges.conv, name)) for name in ("lin_query", "lin_key", "lin_value")
-    ]
+    maps = [(getattr(dense, name), getattr(by_edges.conv, name)) for name in ("lin_query", "lin_key", "lin_value")]
     for ours, theirs in maps:
         theirs.load_state_dict(ours.state_dict())
     x = torch.randn(3, 68, 64, dtype=torch.double)

@@ -38,9 +38,7 @@ def test_features_are_kept_and_named_after_what_they_depend_on(tiny_model: SPIGA
     assert [path.stat().st_mtime_ns for path in sorted(features.folder.iterdir())] == before
 
 
-def test_other_faces_and_other_weights_have_other_names(
-    tiny_model: SPIGA, features: Features, tmp_path: Path
-):
+def test_other_faces_and_other_weights_have_other_names(tiny_model: SPIGA, features: Features, tmp_path: Path):
     faces = synthetic_faces(tiny_model, 5, 3)
     assert Features.compute(tiny_model, faces, 0, tmp_path).key != features.key
     torch.manual_seed(1)
@@ -50,9 +48,7 @@ def test_other_faces_and_other_weights_have_other_names(
 
 def test_annotated_faces_are_split_by_group(tiny_model: SPIGA, tmp_path: Path):
     records = [
-        FaceRecord(
-            f"{number}.png", (0, 0, 9, 9), LAYOUT.ids, np.ones((68, 2)), np.ones(68), group=str(number // 2)
-        )
+        FaceRecord(f"{number}.png", (0, 0, 9, 9), LAYOUT.ids, np.ones((68, 2)), np.ones(68), group=str(number // 2))
         for number in range(40)
     ]
     write_records(tmp_path / "train.json", records)

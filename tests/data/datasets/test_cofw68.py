@@ -102,9 +102,7 @@ def test_pictures_in_a_real_file(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_h5py_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(
-        DatasetError, match=r"COFW_test_color\.mat: .* needs h5py: pip install 'pyspiga-geo\[cofw\]'"
-    ):
+    with pytest.raises(DatasetError, match=r"COFW_test_color\.mat: .* needs h5py: pip install 'pyspiga-geo\[cofw\]'"):
         COFW68(folder, "test")
 
 

@@ -28,9 +28,7 @@ def synthetic(folder: Path) -> FaceDataset:
 def annotated(folder: Path) -> FaceDataset:
     points, box = np.ones((68, 2)), (1.0, 1.0, 5.0, 5.0)
     names = pictures(folder)
-    return AnnotatedFaces(
-        [FaceRecord(name, box, LAYOUT.ids, points, np.ones(68)) for name in names], folder, LAYOUT
-    )
+    return AnnotatedFaces([FaceRecord(name, box, LAYOUT.ids, points, np.ones(68)) for name in names], folder, LAYOUT)
 
 
 def published(folder: Path) -> FaceDataset:
@@ -65,9 +63,7 @@ def test_numbers_beyond_the_end(number: int, faces: FaceDataset) -> None:
         faces[[0, number]]
 
 
-@pytest.mark.parametrize(
-    "part", [slice(1, 3), slice(None, None, -1), slice(-2, None), slice(2, 100), slice(3, 1)]
-)
+@pytest.mark.parametrize("part", [slice(1, 3), slice(None, None, -1), slice(-2, None), slice(2, 100), slice(3, 1)])
 def test_slices(part: slice, faces: FaceDataset) -> None:
     chosen, expected = faces[part], range(4)[part]
     assert isinstance(chosen, Subset)

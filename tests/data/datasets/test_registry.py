@@ -42,9 +42,7 @@ def test_damaged_pictures_are_found_before_long_work(folder: Path) -> None:
     with pytest.raises(DatasetError) as error:
         read_dataset("300w-private", folder, "full")
     line, summary = str(error.value).splitlines()
-    assert line.startswith(
-        f"{folder / '01_Indoor/indoor_2.pts'}: {folder / '01_Indoor/indoor_2.png'}: damaged"
-    )
+    assert line.startswith(f"{folder / '01_Indoor/indoor_2.pts'}: {folder / '01_Indoor/indoor_2.png'}: damaged")
     assert summary == "1 bad of 4 faces; skip_bad leaves them out"
 
 

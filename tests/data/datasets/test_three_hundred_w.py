@@ -50,9 +50,7 @@ def folder(tmp_path: Path, draw: Callable, spread: Callable, write_pts: Callable
         ("challenging", [PUBLIC[8], PUBLIC[7]], {"challenging": [0, 1]}),
     ],
 )
-def test_splits_and_subsets(
-    folder: Path, split: str, names: list[str], subsets: dict[str, list[int]]
-) -> None:
+def test_splits_and_subsets(folder: Path, split: str, names: list[str], subsets: dict[str, list[int]]) -> None:
     faces = ThreeHundredW(folder, split)
     assert sorted(record.imgpath for record in faces.records) == sorted(names)
     assert [record.imgpath.split("/")[0] for record in faces.records] == [n.split("/")[0] for n in names]
@@ -66,9 +64,7 @@ def test_splits_and_subsets(
 def test_private_splits_and_subsets(folder: Path, split: str, subsets: dict[str, list[int]]) -> None:
     faces = ThreeHundredWPrivate(folder, split)
     assert faces.subsets == subsets
-    assert all(
-        name in record.imgpath for name, rows in subsets.items() for record in [faces.records[rows[0]]]
-    )
+    assert all(name in record.imgpath for name, rows in subsets.items() for record in [faces.records[rows[0]]])
 
 
 def test_points_lie_on_the_pixels_that_they_name(folder: Path) -> None:
@@ -92,9 +88,7 @@ def test_a_record_holds_what_the_owner_says(folder: Path, spread: Callable) -> N
 
 def test_faces_of_a_photo_are_one_group(folder: Path) -> None:
     groups = {
-        record.imgpath: record.group
-        for split in ("train", "full")
-        for record in ThreeHundredW(folder, split).records
+        record.imgpath: record.group for split in ("train", "full") for record in ThreeHundredW(folder, split).records
     }
     assert groups == {
         PUBLIC[0]: "afw/1051618982",
