@@ -8,7 +8,7 @@ OUT ?= out/demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs bench bench-training
+.PHONY: help demo test test-all lint format docs bench bench-cascade bench-training
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -39,6 +39,9 @@ docs: $(VENV)/.installed-docs  ## build the documentation (into docs/_build/html
 
 bench: $(VENV)/.installed-base  ## time the graph attention against PyG's layers
 	$(BIN)/python benchmarks/attention.py $(ARGS)
+
+bench-cascade: $(VENV)/.installed-base  ## time a cascade step by the number of landmarks (into out/bench)
+	$(BIN)/python benchmarks/cascade.py --out out/bench $(ARGS)
 
 bench-training: $(VENV)/.installed-test  ## see whether training waits for its data
 	$(BIN)/python benchmarks/training.py $(ARGS)

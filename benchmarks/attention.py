@@ -1,38 +1,63 @@
-"""Time and memory of graph attention on the complete graph: LandmarkAttention against PyG's layers.
+"""Time and memory of graph attention on the complete graph: LandmarkAttention against PyG's layers and bare attention.
 
     python benchmarks/attention.py                                # the whole table, a few minutes
     python benchmarks/attention.py --quick --landmarks 98 --batch 16
 
 Forward and backward of one layer with 256 channels and 4 heads. All layers send the same messages over the same
 edges, those of the complete graph without self-loops; PyG's get their batched edge list, built outside of the timing.
-What they do beyond that is switched off (the skip of TransformerConv, the self-loops of GATv2Conv).
+What they do beyond that is switched off (the skip of TransformerConv, the self-loops of GATv2Conv). The bare attention
+is what cannot be undercut: maps to query, key and value and torch's own scaled_dot_product_attention, self included.
 
-Every cell of the table is a process of its own, so that its memory is its own: peak resident memory during a forward
-and backward pass minus resident memory before it (CUDA: the allocator's). Medians of several passes. The resident
-memory of the smallest cells is uncertain by about 1 MB.
+Every cell of the table is a process of its own, so that its memory is its own (measuring.py). Medians of several
+passes. The resident memory of the smallest cells is uncertain by about 1 MB.
 """
 
 import argparse
-import contextlib
-import ctypes
-import gc
 import json
-import os
 import platform
-import signal
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
+from measuring import (
+    add_common_arguments,
+    at_least,
+    available_bytes,
+    check_device,
+    measure_pass,
+    run_cell,
+    set_threads,
+)
+from torch import Tensor, nn
+from torch_geometric.nn import GATv2Conv, TransformerConv
+
+from pyspiga_geo.graph import batch_edges, complete_edges
+from pyspiga_geo.nn import LandmarkAttention
+
 CHANNELS = 256
 HEADS = 4
-LAYERS = ("LandmarkAttention", "TransformerConv", "GATv2Conv")
+LAYERS = ("LandmarkAttention", "bare attention", "TransformerConv", "GATv2Conv")
+ON_EDGES = LAYERS[2:]
 EDGE_TENSORS = 6  # tensors [E, CHANNELS] that PyG's layers hold at their peak, as measured at B = 16, L = 98
 FITS = 0.7  # share of the available memory that a cell may take
+
+
+class BareAttention(nn.Module):
+    """Query, key and value, and torch's attention between them: no graph, no mask, self included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lin_query, self.lin_key, self.lin_value = (nn.Linear(CHANNELS, CHANNELS) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = (
+            lin(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for lin in (self.lin_query, self.lin_key, self.lin_value)
+        )
+        out = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        return out.transpose(1, 2).flatten(-2)
 
 
 # ---- one cell: runs in a process of its own
@@ -43,52 +68,25 @@ def edge_list_bytes(landmarks: int, batch: int) -> int:
     return batch * landmarks * (landmarks - 1) * CHANNELS * 4 * EDGE_TENSORS
 
 
-def available_bytes(device: str) -> int:
-    """Memory that a new process may still take."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.mem_get_info(torch.device(device))[0]
-    bounds = []
-    meminfo, group = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
-    if meminfo.exists():
-        fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        bounds.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    elif hasattr(os, "sysconf"):
-        bounds.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    try:
-        limit = (group / "memory.max").read_text().strip()
-        if limit != "max":
-            bounds.append(int(limit) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass  # no control group bounds this process
-    return min(bounds, default=sys.maxsize)
-
-
 def make_pass(layer: str, landmarks: int, batch: int, device: str) -> Callable[[], Any]:
     """A function that runs forward and backward once and returns the output and the gradient of the input."""
-    import torch
-    from torch_geometric.nn import GATv2Conv, TransformerConv
-
-    from pyspiga_geo.graph import batch_edges, complete_edges
-    from pyspiga_geo.nn import LandmarkAttention
-
     torch.manual_seed(0)
     x, gradient = torch.randn(2, batch, landmarks, CHANNELS, device=device)
-    if layer == "LandmarkAttention":
-        conv: torch.nn.Module = LandmarkAttention(CHANNELS, CHANNELS, heads=HEADS)
-        inputs = [x.requires_grad_()]
-    else:
-        if layer == "TransformerConv":
-            conv = TransformerConv(CHANNELS, CHANNELS // HEADS, heads=HEADS, root_weight=False)
-        else:
-            conv = GATv2Conv(CHANNELS, CHANNELS // HEADS, heads=HEADS, add_self_loops=False)
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "LandmarkAttention": lambda: LandmarkAttention(CHANNELS, CHANNELS, heads=HEADS),
+        "bare attention": BareAttention,
+        "TransformerConv": lambda: TransformerConv(CHANNELS, CHANNELS // HEADS, HEADS, root_weight=False),
+        "GATv2Conv": lambda: GATv2Conv(CHANNELS, CHANNELS // HEADS, HEADS, add_self_loops=False),
+    }
+    conv = makers[layer]().to(device)
+    inputs = []
+    if layer in ON_EDGES:
         x, gradient = x.flatten(0, 1), gradient.flatten(0, 1)
-        inputs = [x.requires_grad_(), batch_edges(complete_edges(landmarks, device), landmarks, batch)]
-    conv = conv.to(device)
+        inputs.append(batch_edges(complete_edges(landmarks, device), landmarks, batch))
+    x.requires_grad_()
 
     def forward_backward() -> Any:
-        out = conv(*inputs)
+        out = conv(x, *inputs)
         out.backward(gradient)
         if device.startswith("cuda"):
             torch.cuda.synchronize(device)
@@ -100,102 +98,17 @@ def make_pass(layer: str, landmarks: int, batch: int, device: str) -> Callable[[
     return forward_backward
 
 
-def resident_bytes(field: str) -> int:
-    """`VmRSS` (now) or `VmHWM` (peak) of this process; elsewhere than on Linux the peak stands for both."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith(field + ":"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
-
-
-def reset_peak() -> bool:
-    """Start a new `VmHWM`; False where that is not allowed."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def give_memory_back() -> None:
-    """Return freed memory to the system, so that the next pass must ask for it again."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
-def peak_memory(run: Callable[[], Any], device: str) -> int:
-    """Bytes that one pass needs at its peak on top of what was there before it."""
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        run()
-        return torch.cuda.max_memory_allocated(device) - before
-    give_memory_back()
-    reset_peak()
-    before = resident_bytes("VmRSS")
-    run()
-    return max(resident_bytes("VmHWM") - before, 0)
-
-
-def elapsed(run: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def measure(layer: str, landmarks: int, batch: int, device: str, threads: int | None, seconds: float) -> dict[str, Any]:
     """Time [s] and memory [bytes] of a cell; for one that does not fit, the bytes it would need."""
     needed = edge_list_bytes(landmarks, batch)
-    if layer != "LandmarkAttention" and needed > FITS * available_bytes(device):
+    if layer in ON_EDGES and needed > FITS * available_bytes(device):
         return {"needs_bytes": needed}
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
+    threads = set_threads(threads)
     make_pass(layer, 4, 1, device)()  # whatever libraries set up at their first call is not the layer's
-    run = make_pass(layer, landmarks, batch, device)
-    # Memory first: where its peak cannot be reset, only the first pass of this size tells.
-    memory = [peak_memory(run, device)]
-    if device.startswith("cuda") or reset_peak():
-        memory += [peak_memory(run, device) for _ in range(2)]
-    once = elapsed(run)
-    passes = min(max(round(seconds / once), 3), 1000)
-    times = [elapsed(run) for _ in range(passes)]
-    return {
-        "seconds": statistics.median(times),
-        "bytes": statistics.median(memory),
-        "passes": passes,
-        "threads": torch.get_num_threads(),
-    }
+    return {**measure_pass(make_pass(layer, landmarks, batch, device), device, seconds), "threads": threads}
 
 
 # ---- the table
-
-
-def run_cell(cell: dict[str, Any]) -> dict[str, Any]:
-    """Measure a cell in a fresh process."""
-    environment = dict(os.environ)
-    if cell["threads"]:
-        environment["OMP_NUM_THREADS"] = str(cell["threads"])
-    done = subprocess.run(
-        [sys.executable, __file__, "--cell", json.dumps(cell)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode < 0:  # most likely for its memory: the other cells can still be measured
-        return {"killed": signal.Signals(-done.returncode).name}
-    if done.returncode:
-        sys.exit(f"{cell['layer']} with L={cell['landmarks']}, B={cell['batch']} failed:\n{done.stderr.strip()}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def row(result: dict[str, Any], ours: dict[str, Any]) -> str:
@@ -225,30 +138,18 @@ def table(results: list[dict[str, Any]]) -> str:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    def at_least(bound: int) -> Callable[[str], int]:
-        def number(text: str) -> int:
-            if int(text) < bound:
-                raise argparse.ArgumentTypeError(f"must be at least {bound}, got {text}")
-            return int(text)
-
-        return number
-
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 (default: %(default)s)")
-    parser.add_argument("--threads", type=at_least(1), help="threads on the CPU (default: torch's own choice)")
     parser.add_argument("--landmarks", type=at_least(2), nargs="+", metavar="L", default=[68, 98, 478])
     parser.add_argument("--batch", type=at_least(1), nargs="+", metavar="B", default=[1, 16])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    parser.add_argument("--quick", action="store_true", help="fewer passes, for a first impression")
-    parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
+    add_common_arguments(parser)
     options = parser.parse_args(arguments)
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json: there is no folder {options.json.parent}")
-    if not options.device.startswith(("cpu", "cuda")):
-        parser.error(f"--device: cpu or cuda, got {options.device}")
+    check_device(parser, options.device)
     return options
 
 
@@ -268,7 +169,7 @@ def main() -> None:
     for number, cell in enumerate(cells, 1):
         name = f"L={cell['landmarks']} B={cell['batch']} {cell['layer']}"
         print(f"[{number}/{len(cells)}] {name}", file=sys.stderr, flush=True)
-        results.append({**cell, **run_cell(cell)})
+        results.append({**cell, **run_cell(__file__, cell)})
     threads = next((f", {r['threads']} threads" for r in results if "seconds" in r), "")
     print(f"One graph attention layer, complete graph, {CHANNELS} channels, {HEADS} heads; {options.device}{threads}\n")
     print(table(results))

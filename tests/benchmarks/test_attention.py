@@ -8,6 +8,8 @@ from types import ModuleType
 import pytest
 import torch
 
+from pyspiga_geo.nn import LandmarkAttention
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "attention.py"
 
 
@@ -25,13 +27,18 @@ def attention() -> ModuleType:
 def test_smallest_table(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), "--quick", "--landmarks", "8", "--batch", "2", "--threads", "1"]
     done = subprocess.run([*command, "--json", str(tmp_path / "a.json")], capture_output=True, text=True, check=True)
-    rows = done.stdout.splitlines()[-3:]
-    assert [row.split()[0] for row in rows] == ["8", "TransformerConv", "GATv2Conv"]
+    rows = done.stdout.splitlines()[-4:]
+    assert [row.split()[0] for row in rows] == ["8", "bare", "TransformerConv", "GATv2Conv"]
     assert "LandmarkAttention" in rows[0]
     assert all(row.rstrip().endswith("%") and " x " in row for row in rows[1:])
-    assert "[3/3] L=8 B=2 GATv2Conv" in done.stderr
+    assert "[4/4] L=8 B=2 GATv2Conv" in done.stderr
     cells = json.loads((tmp_path / "a.json").read_text())["cells"]
-    assert [cell["layer"] for cell in cells] == ["LandmarkAttention", "TransformerConv", "GATv2Conv"]
+    assert [cell["layer"] for cell in cells] == [
+        "LandmarkAttention",
+        "bare attention",
+        "TransformerConv",
+        "GATv2Conv",
+    ]
     assert all(cell["seconds"] > 0 and cell["passes"] >= 3 and cell["threads"] == 1 for cell in cells)
     assert all(0 <= cell["bytes"] < 1e9 for cell in cells)
 
@@ -69,6 +76,14 @@ def test_the_layers_do_the_same_work(attention: ModuleType) -> None:
     assert [part.shape for part in gat_pass()] == [(15, 256), (15, 256)]
 
 
+def test_bare_attention_is_landmark_attention_without_a_graph(attention: ModuleType) -> None:
+    bare = attention.BareAttention()
+    ours = LandmarkAttention(attention.CHANNELS, attention.CHANNELS, attention.HEADS, include_self=True)
+    ours.load_state_dict(bare.state_dict())
+    x = torch.randn(2, 5, attention.CHANNELS)
+    assert torch.allclose(bare(x), ours(x), atol=1e-5)
+
+
 def test_cells_that_do_not_fit_say_what_they_need(attention: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "available_bytes", lambda device: 24e9)
     result = attention.measure("GATv2Conv", 478, 16, "cpu", None, 1.0)
@@ -83,11 +98,3 @@ def test_ratios(attention: ModuleType) -> None:
     theirs = attention.row({"seconds": 0.8, "bytes": 800e6}, ours)
     assert theirs.split() == ["800.00", "ms", "800.0", "MB", "40.0", "x", "2.5", "%"]
     assert attention.row({"killed": "SIGKILL"}, ours) == "killed (SIGKILL)"
-
-
-def test_peak_memory_sees_what_is_freed_again(attention: ModuleType) -> None:
-    megabyte = 2**20
-    found = attention.peak_memory(lambda: [torch.ones(n * megabyte // 4).sum() for n in (64, 8)], "cpu")
-    if not attention.reset_peak():
-        pytest.skip("the peak of memory cannot be reset here")
-    assert 60 * megabyte < found < 90 * megabyte
