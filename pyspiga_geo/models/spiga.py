@@ -43,6 +43,7 @@ class SPIGA(nn.Module):
         ValueError: when the cascade is for another number of landmarks.
 
     Example:
+        >>> import torch
         >>> model = SPIGA.from_preset("compact").eval()
         >>> model(torch.rand(2, 3, 128, 128)).landmarks.shape
         torch.Size([2, 68, 2])
