@@ -11,7 +11,7 @@ Few edges: `LandmarkAttention` on static graphs [B, L, C] with random edges, by 
 The pairs per edge from which the edges are quicker are what `DENSE_PAIRS_PER_EDGE` should be. One graph of 2,000 nodes
 and 12,000 edges has its memory measured too.
 
-Sizes that are measured for their memory are processes of their own (measuring.py).
+Every line is a process of its own (measuring.py). Where other programs are running, `--threads 1` is steadier.
 """
 
 import argparse
