@@ -49,7 +49,8 @@ napoleon_custom_sections = ["Shapes"]
 nitpicky = True
 _OTHERS = "collections|jsonargparse|lightning|matplotlib|np|npt|numpy|os|pathlib|torch(_geometric|metrics)?|typing"
 _PRIVATE = r"pyspiga_geo\..*\._"
-nitpick_ignore_regex = [("py:.*", rf"({_OTHERS})\..*"), ("py:.*", rf"{_PRIVATE}.*")]
+_OVERLOADS = "Tensor|Nodes|NodeMasks|Items"  # overloads are shown as they are written, unresolved
+nitpick_ignore_regex = [("py:.*", rf"({_OTHERS})\..*"), ("py:.*", rf"{_PRIVATE}.*"), ("py:class", _OVERLOADS)]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -1,6 +1,6 @@
 """Backbones: image to head pose, feature maps and heatmaps. One backbone per file, all of one protocol."""
 
-from pyspiga_geo.backbones.encoder_decoder import EncoderDecoder
+from pyspiga_geo.backbones.encoder_decoder import EncoderDecoder, LiteEncoder
 from pyspiga_geo.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead, soft_argmax
 from pyspiga_geo.backbones.imagenet import load_imagenet_weights
 from pyspiga_geo.backbones.multitask_hourglass import MultitaskHourglass
@@ -14,6 +14,7 @@ __all__ = [
     "EncoderDecoder",
     "LandmarkHead",
     "LandmarkMaps",
+    "LiteEncoder",
     "MultitaskHourglass",
     "PoseHead",
     "StackOutput",

@@ -1,14 +1,12 @@
-"""SPIGA: backbone, start and cascade, with presets, checkpoints and the authors' weights."""
+"""SPIGA: backbone, start and cascade, with presets, checkpoints and the authors' weights.
 
-from pyspiga_geo.backbones import (
-    Backbone,
-    BackboneFactory,
-    BackboneOutput,
-    MultitaskHourglass,
-    StackOutput,
-    register_backbone,
-    soft_argmax,
-)
+Backbones have a subpackage of their own, :mod:`pyspiga_geo.backbones`; what could be imported from here still can.
+"""
+
+from pyspiga_geo.backbones import BackboneOutput as BackboneOutput
+from pyspiga_geo.backbones import MultitaskHourglass as MultitaskHourglass
+from pyspiga_geo.backbones import StackOutput as StackOutput
+from pyspiga_geo.backbones import soft_argmax as soft_argmax
 from pyspiga_geo.models.checkpoint import CheckpointError
 from pyspiga_geo.models.config import PRESETS, SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput
@@ -18,19 +16,12 @@ from pyspiga_geo.models.start import MeanShape, PosedShape, Start
 __all__ = [
     "PRESETS",
     "SPIGA",
-    "Backbone",
-    "BackboneFactory",
-    "BackboneOutput",
     "CheckpointError",
     "MeanShape",
-    "MultitaskHourglass",
     "PosedShape",
     "SPIGAConfig",
     "SPIGAOutput",
-    "StackOutput",
     "Start",
     "make_config",
     "reference_model",
-    "register_backbone",
-    "soft_argmax",
 ]

@@ -27,7 +27,7 @@ class SPIGA(nn.Module):
     replaced; :meth:`from_preset` and :meth:`from_config` put together the usual ones.
 
     Args:
-        backbone: crops -> pose, feature maps and heatmaps (:class:`Backbone`).
+        backbone: crops -> pose, feature maps and heatmaps (:class:`~pyspiga_geo.backbones.Backbone`).
         start: what the backbone saw -> x_0 (:class:`PosedShape`, :class:`MeanShape` or one's own).
         cascade: x_0 and feature maps -> landmarks. With M maps, coarse to fine, step t looks at map min(t, M).
         layout: landmark set, by name or as an object.

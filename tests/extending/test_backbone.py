@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from pyspiga_geo import SPIGA
-from pyspiga_geo.backbones import PoseHead
-from pyspiga_geo.models import BackboneOutput, StackOutput, register_backbone, soft_argmax
+from pyspiga_geo.backbones import BackboneOutput, PoseHead, StackOutput, register_backbone, soft_argmax
 
 
 class OneConv(nn.Module):

@@ -5,16 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pyspiga_geo.backbones import BackboneOutput, StackOutput, register_backbone
 from pyspiga_geo.layouts import Layout, get_layout
-from pyspiga_geo.models import (
-    SPIGA,
-    BackboneOutput,
-    MeanShape,
-    SPIGAConfig,
-    StackOutput,
-    make_config,
-    register_backbone,
-)
+from pyspiga_geo.models import SPIGA, MeanShape, SPIGAConfig, make_config
 from pyspiga_geo.nn import SPIGACascade
 
 TinyModel = Callable[..., SPIGA]

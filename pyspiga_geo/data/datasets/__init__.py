@@ -2,6 +2,7 @@
 
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces, split_groups
 from pyspiga_geo.data.datasets.cofw68 import COFW68
+from pyspiga_geo.data.datasets.faces import FaceDataset
 from pyspiga_geo.data.datasets.merl_rav import MERLRAV
 from pyspiga_geo.data.datasets.pts import PtsFolder, read_pts
 from pyspiga_geo.data.datasets.published import DatasetError, PublishedFaces
@@ -12,6 +13,7 @@ from pyspiga_geo.data.datasets.wflw import WFLW
 
 __all__ = [
     "AnnotatedFaces",
+    "FaceDataset",
     "PublishedFaces",
     "WFLW",
     "ThreeHundredW",
