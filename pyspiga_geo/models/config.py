@@ -15,7 +15,9 @@ class SPIGAConfig:
     Attributes:
         image_size: side of the square input, pixels.
         channel_order: order in which the network reads the RGB image it is given.
-        backbone: ``"hourglass"`` (:class:`~pyspiga_geo.backbones.MultitaskHourglass`), or a name given to :func:`~pyspiga_geo.backbones.register_backbone`.
+        backbone: ``"hourglass"`` (:class:`~pyspiga_geo.backbones.MultitaskHourglass`), ``"encoder_decoder"``
+            (:class:`~pyspiga_geo.backbones.EncoderDecoder`), or a name given to
+            :func:`~pyspiga_geo.backbones.register_backbone`.
         backbone_options: settings of such a backbone.
         start: x_0: ``"posed"`` (:class:`PosedShape`), the layout's rigid face in the estimated pose; or ``"mean"``
             (:class:`MeanShape`), the layout's mean shape.
