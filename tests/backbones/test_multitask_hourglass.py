@@ -9,7 +9,6 @@ from pyspiga_geo.models import MultitaskHourglass, soft_argmax
 
 # Five landmarks in three boundaries: the second belongs to two, the last to none.
 BOUNDARIES = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-SIZES = {"image_size": 32, "channels": 16, "depth": 1}
 
 
 def make(num_stacks: int = 3, **sizes: int) -> MultitaskHourglass:

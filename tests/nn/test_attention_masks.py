@@ -14,8 +14,6 @@ B, L, M, C, D = 3, 6, 4, 5, 2
 
 SPARSE = torch.tensor([[3, 0, 5, 1, 1, 2, 4, 0, 3, 5], [0, 5, 1, 2, 0, 3, 3, 4, 5, 2]])
 PARALLEL = torch.cat([SPARSE, torch.tensor([[3, 5, 3], [0, 2, 0]])], dim=1)
-LOOPS = torch.cat([torch.tensor([[1, 4, 4], [1, 4, 4]]), SPARSE], dim=1)
-BIPARTITE = torch.tensor([[0, 5, 2, 2, 4], [1, 1, 0, 2, 2]])  # from L sources to M targets; none to 3
 
 
 def attention(**options: Any) -> LandmarkAttention:

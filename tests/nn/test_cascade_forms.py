@@ -17,7 +17,6 @@ from pyspiga_geo.nn import CONVS, POSITIONS, LandmarkAttention, SPIGACascade
 B, L, C, D, X = 3, 5, 3, 2, 4
 EDGES = torch.tensor([[0, 1, 2, 4, 3, 3], [1, 0, 0, 2, 2, 4]])
 SIZES = [3, 5, 2]
-STATES = [("eval", "batch_norm"), ("train", "batch_norm"), ("train", "layer_norm")]
 
 
 def cascade(num_landmarks: int | None = L, channels: Any = C, **options: Any) -> SPIGACascade:

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from pyspiga_geo.graph import complete_edges
 from pyspiga_geo.nn import CONVS, POSITIONS, SPIGACascade
 
-B, L, C, D, X = 3, 5, 3, 2, 4
-EDGES = torch.tensor([[0, 1, 2, 4, 3, 3], [1, 0, 0, 2, 2, 4]])
+B, L, C, X = 3, 5, 3, 4
 SIZES = [3, 5, 2]
 STATES = [("eval", "batch_norm"), ("train", "batch_norm"), ("train", "layer_norm")]
 
