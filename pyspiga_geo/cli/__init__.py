@@ -7,7 +7,7 @@ from jsonargparse import Namespace
 from pyspiga_geo.cli.arguments import parser
 from pyspiga_geo.cli.commands import convert, demo, predict, train
 from pyspiga_geo.cli.evaluation import evaluate
-from pyspiga_geo.cli.messages import complain
+from pyspiga_geo.cli.messages import complain, describe
 
 _COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "demo": demo,
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         _COMMANDS[namespace.command](namespace[namespace.command])
     except (ValueError, OSError) as error:
-        complain(str(error))
+        complain(describe(error))
         raise SystemExit(1) from error
     except KeyboardInterrupt as error:
         complain("interrupted")

@@ -9,6 +9,7 @@ from pyspiga_geo.evaluation import NORMALISERS
 from pyspiga_geo.training import TrainConfig
 
 _CONFIGS = Path(__file__).parents[1] / "training" / "configs"
+_OVERWRITE = "replace files that this program did not write; inputs are never replaced"
 
 
 class _ConfigFile(ActionConfigFile):
@@ -34,6 +35,7 @@ def parser() -> ArgumentParser:
     predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     predict.add_argument("--out", type=Path, required=True, help="folder of the pictures")
     predict.add_argument("--json", type=Path, help="write the faces as annotation records")
+    predict.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("predict", predict, help="find landmarks in photos")
 
     train = ArgumentParser(description="Train the three stages; call again with the same --out to go on.")
@@ -65,10 +67,12 @@ def parser() -> ArgumentParser:
     evaluate.add_argument("--json", type=Path, help="write the figures")
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures")
     evaluate.add_argument("--predictions-out", type=Path, help="write the predictions as annotation records")
+    evaluate.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("evaluate", evaluate, help="NME, AUC and failure rate")
 
     convert = ArgumentParser(description="Turn the authors' weights into a file of this package.")
     convert.add_argument("reference", type=Path, metavar="REFERENCE.pt", help="the authors' state dict")
     convert.add_argument("out", type=Path, metavar="OUT.safetensors", help="the file to write")
+    convert.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("convert", convert, help="read the authors' weights")
     return program

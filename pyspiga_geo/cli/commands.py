@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from jsonargparse import Namespace
 
-from pyspiga_geo.cli.messages import complain
+from pyspiga_geo.cli.messages import complain, describe
+from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.data import FaceRecord, read_image, write_records
 from pyspiga_geo.inference import FaceAligner, to_record
 from pyspiga_geo.models import SPIGA, reference_model
@@ -19,12 +20,13 @@ def demo(args: Namespace) -> None:
 
     from pyspiga_geo.visualization import save_demo
 
+    picture = args.out / "demo.png"
+    check_outputs([picture], [], overwrite=False)
     aligner = FaceAligner()
     photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
     face = aligner(photo, attention=True)[0]
     yaw, pitch, roll = face.pose[:3].tolist()
     print(f"{len(face.pos)} landmarks; head: yaw {yaw:.1f}, pitch {pitch:.1f}, roll {roll:.1f} degrees")
-    picture = args.out / "demo.png"
     save_demo(picture, photo, face, aligner.layout)
     print(f"The picture is at {picture.resolve()}")
 
@@ -35,24 +37,30 @@ def predict(args: Namespace) -> None:
 
     if args.bbox is not None and len(args.images) > 1:
         raise ValueError("--bbox goes with one image: it is the box of its face")
+    pictures = _picture_paths(args.images, args.out)
+    outputs = pictures if args.json is None else [*pictures, args.json]
+    check_outputs(outputs, [*args.images, args.model], args.overwrite)
     aligner = FaceAligner(args.model)
     records: list[FaceRecord] = []
     failed = 0
-    for image, picture in zip(args.images, _picture_paths(args.images, args.out), strict=True):
-        try:
-            photo = read_image(image)
-            faces = aligner(photo, None if args.bbox is None else [args.bbox])
-            if not faces:
-                raise ValueError("no face found; --bbox says where it is")
-            save_faces(picture, photo, faces, aligner.layout)
-        except ValueError as error:
-            failed += 1
-            complain(str(error) if image in str(error) else f"{image}: {error}")
-            continue
-        records += [to_record(face, image, aligner.layout) for face in faces]
-        print(f"{image}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}, drawn in {picture}")
-    if args.json is not None and records:
-        write_records(args.json, records)
+    try:
+        for image, picture in zip(args.images, pictures, strict=True):
+            try:
+                photo = read_image(image)
+                faces = aligner(photo, None if args.bbox is None else [args.bbox])
+                if not faces:
+                    raise ValueError("no face found; --bbox says where it is")
+                records += [to_record(face, image, aligner.layout) for face in faces]
+                save_faces(picture, photo, faces, aligner.layout)
+            except (ValueError, OSError) as error:
+                failed += 1
+                reason = describe(error)
+                complain(reason if image in reason else f"{image}: {reason}")
+            else:
+                print(f"{image}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}, drawn in {picture}")
+    finally:  # what was found before Ctrl+C is kept
+        if args.json is not None and records:
+            write_records(args.json, records)
     if failed:
         raise SystemExit(1)
 
@@ -82,6 +90,7 @@ def train(args: Namespace) -> None:
 
 def convert(args: Namespace) -> None:
     """Turn the authors' weights into a file of this package."""
+    check_outputs([args.out], [args.reference], args.overwrite)
     model: SPIGA = reference_model(args.reference)
     model.save(args.out)
     print(f"{len(model.layout)} landmarks ({model.layout.name}), written to {args.out}")

@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 from tqdm import tqdm
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.cli.outputs import check_outputs, check_report
 from pyspiga_geo.data import FaceRecord, find_image, read_records, sound_faces, write_records
 from pyspiga_geo.evaluation import (
     NORMALISERS,
@@ -27,6 +28,7 @@ from pyspiga_geo.layouts.layout import Normaliser
 def evaluate(args: Namespace) -> None:
     """Measure landmarks and head pose against annotations."""
     _check(args)
+    _check_outputs(args)
     norm = _normaliser(args.norm)
     name, *others = _names([args.predictions or Path(args.model), *args.compare])
     aligner = None if args.model is None else FaceAligner(args.model)
@@ -67,6 +69,14 @@ def evaluate(args: Namespace) -> None:
     _print(evaluations)
     if page is not None:
         print(f"\nThe report is at {page.resolve()}")
+
+
+def _check_outputs(args: Namespace) -> None:
+    files = [path for path in (args.json, args.predictions_out) if path is not None]
+    inputs = [args.annotations, args.predictions, args.model, args.subsets, *args.compare]
+    check_outputs(files, [path for path in inputs if path is not None], args.overwrite)
+    if args.report is not None:
+        check_report(args.report, args.overwrite)
 
 
 def _check(args: Namespace) -> None:

@@ -29,6 +29,9 @@ _WORST = 12
 _CROP = 256
 _GROUND = 0.15  # grey of a face without its photo
 
+REPORT_TITLE = "# Evaluation report"
+"""First line of the page."""
+
 
 def write_evaluation_report(
     folder: str | os.PathLike[str],
@@ -72,7 +75,7 @@ def write_evaluation_report(
         "Head pose": pose_table(first) if first.pose.faces else "",
         "Worst faces": table(["face", "image", "error, %"], rows),
     }
-    parts = ["# Evaluation report", *summary(first).splitlines(), parts_table(first)]
+    parts = [REPORT_TITLE, *summary(first).splitlines(), parts_table(first)]
     for title, text in tables.items():
         name = title.lower().replace(" ", "_")
         picture = f"![{title}]({name}.png)" if name in pictures else ""

@@ -11,6 +11,9 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.faces import show_photo
 
+SOFTWARE = "pyspiga-geo"
+"""What the metadata of every picture names as the program that made it."""
+
 _TRUTH, _FOUND = "#34c759", "#ff3b6b"
 
 
@@ -56,4 +59,4 @@ def face_sheet(
 def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
     """Write a figure as PNG; the file appears whole or not at all."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.savefig(temporary, format="png", metadata={"Software": SOFTWARE})

@@ -1,0 +1,64 @@
+"""Where results may be written: never over an input, nor over a file that this program did not write."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image
+
+from pyspiga_geo.visualization.evaluation_report import REPORT_TITLE
+from pyspiga_geo.visualization.sheets import SOFTWARE
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[str | Path], overwrite: bool) -> None:
+    """Refuse, before any work, outputs that cannot or must not be written.
+
+    Args:
+        outputs: files to be written. Pictures of this program, known by their metadata, are replaced.
+        inputs: files that are read, and so never written over, by whatever name or link.
+        overwrite: replace other files too.
+
+    Raises:
+        ValueError: an output is an input, a folder, in a place that cannot be written, or a file that is not replaced.
+    """
+    read = {_identity(path) for path in inputs if os.path.exists(path)}
+    for output in outputs:
+        if output.is_dir():
+            raise ValueError(f"{output}: is a folder, a file was expected")
+        if output.exists() and _identity(output) in read:
+            raise ValueError(f"{output}: is an input, which is never written over; choose another place")
+        if output.is_file() and not overwrite and not _own_picture(output):
+            raise ValueError(f"{output}: exists; choose another name, or say --overwrite to replace it")
+        folder = next(parent for parent in output.absolute().parents if parent.exists())
+        if not folder.is_dir():
+            raise ValueError(f"{output}: {folder} is a file, a folder was expected")
+        if not output.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            raise ValueError(f"{output}: the folder {folder} cannot be written to")
+
+
+def check_report(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder for a report that holds anything but an earlier report of this program.
+
+    Raises:
+        ValueError: it is no folder, or is not replaced.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file, a folder was expected")
+    page = folder / "report.md"
+    check_outputs([page] if not page.exists() else [], [], overwrite)
+    own = page.is_file() and page.read_text(encoding="utf-8", errors="replace").startswith(REPORT_TITLE)
+    if folder.exists() and any(folder.iterdir()) and not own and not overwrite:
+        raise ValueError(f"{folder}: holds other files; choose an empty folder, or say --overwrite")
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _own_picture(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return picture.info.get("Software") == SOFTWARE
+    except (OSError, ValueError, SyntaxError):  # not a picture
+        return False

@@ -1,0 +1,150 @@
+"""No command writes over an input, or over a file that the program did not write."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pyspiga_geo.cli import main
+from pyspiga_geo.data import read_records
+
+BOX = ["--bbox", "30", "20", "50", "60"]
+
+
+@pytest.fixture(scope="module")
+def weights(tiny_model, tmp_path_factory):
+    """Weights of an untrained model."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    tiny_model.save(path)
+    return path
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "own" / "face.png"
+    path.parent.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that runs a command and gives its exit code and what it said on standard error."""
+
+    def command(*arguments):
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return code, capsys.readouterr().err
+
+    return command
+
+
+@pytest.mark.parametrize("name", ["the same", "a link", "a hard link"])
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+def test_a_photo_is_never_written_over(run, tmp_path, weights, photo, name, extra):
+    before, out = photo.read_bytes(), photo.parent
+    if name != "the same":
+        out = tmp_path / "out"
+        out.mkdir()
+        (os.symlink if name == "a link" else os.link)(photo, out / "face.png")
+    code, err = run("predict", photo, *BOX, "--model", weights, "--out", out, *extra)
+    assert code == 1
+    assert "face.png: is an input" in err
+    assert photo.read_bytes() == before
+
+
+def test_pictures_of_others_stay_and_own_ones_are_replaced(run, tmp_path, weights, photo):
+    out = tmp_path / "out"
+    out.mkdir()
+    command = ("predict", photo, *BOX, "--model", weights, "--out", out)
+    Image.new("RGB", (8, 8)).save(out / "face.png")
+    code, err = run(*command)
+    assert code == 1
+    assert "face.png: exists" in err
+    assert Image.open(out / "face.png").size == (8, 8)
+    assert run(*command, "--overwrite")[0] == 0
+    assert Image.open(out / "face.png").width > 8
+    assert run(*command)[0] == 0
+
+
+@pytest.mark.parametrize("target", ["truth.json", "folder", "file/faces.json", "own/face.png"])
+def test_a_bad_json_is_told_before_the_work(run, tmp_path, weights, photo, target):
+    (tmp_path / "truth.json").write_text("[]")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "out"
+    code, err = run("predict", photo, *BOX, "--model", weights, "--out", out, "--json", tmp_path / target)
+    assert code == 1
+    assert err.count("\n") == 1
+    assert str(tmp_path / target) in err
+    assert not out.exists()
+    assert (tmp_path / "truth.json").read_text() == "[]"
+
+
+def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, weights, photo, monkeypatch):
+    from skimage.data import astronaut
+
+    import pyspiga_geo.visualization as visualization
+
+    photos = [tmp_path / "first.png", tmp_path / "second.png"]
+    for path in photos:
+        Image.fromarray(astronaut()).save(path)
+    save = visualization.save_faces
+
+    def full_disk(path, *arguments):
+        if path.name == "first.png":
+            raise OSError(28, "No space left on device", str(path))
+        save(path, *arguments)
+
+    monkeypatch.setattr(visualization, "save_faces", full_disk)
+    out, records = tmp_path / "out", tmp_path / "faces.json"
+    code, err = run("predict", *photos, "--model", weights, "--out", out, "--json", records)
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "first.png: No space left on device" in err
+    assert [path.name for path in out.iterdir()] == ["second.png"]
+    assert [record.imgpath for record in read_records(records)] == [str(path) for path in photos]
+
+
+def test_an_interrupted_prediction_keeps_what_was_done(run, tmp_path, weights, photo, monkeypatch):
+    from skimage.data import astronaut
+
+    import pyspiga_geo.cli.commands as commands
+
+    photos = [tmp_path / "first.png", tmp_path / "second.png"]
+    for path in photos:
+        Image.fromarray(astronaut()).save(path)
+    read = commands.read_image
+
+    def interrupted(path):
+        if path.endswith("second.png"):
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(commands, "read_image", interrupted)
+    records = tmp_path / "faces.json"
+    code, _ = run("predict", *photos, "--model", weights, "--out", tmp_path / "out", "--json", records)
+    assert code == 130
+    assert [record.imgpath for record in read_records(records)] == [str(photos[0])]
+
+
+def test_convert_and_evaluate_refuse_what_exists(run, tmp_path, weights, photo):
+    reference, truth = tmp_path / "reference.pt", tmp_path / "truth.json"
+    torch.save({}, reference)
+    truth.write_text("[]")
+    code, err = run("convert", reference, reference)
+    assert (code, "is an input" in err) == (1, True)
+    code, err = run("convert", reference, truth)
+    assert (code, "truth.json: exists" in err) == (1, True)
+    for option in ("--json", "--predictions-out"):
+        command = ("evaluate", "--predictions", truth, "--annotations", truth, option, truth)
+        code, err = run(*command)
+        assert (code, "truth.json: is an input" in err) == (1, True)
+    code, err = run("evaluate", "--predictions", truth, "--annotations", truth, "--report", photo.parent)
+    assert (code, "own: holds other files" in err) == (1, True)
+    assert truth.read_text() == "[]"
