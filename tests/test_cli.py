@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from safetensors.torch import save_file
 from pyspiga_geo import SPIGA
 from pyspiga_geo.cli import main
 from pyspiga_geo.data import FaceRecord, read_records, write_records
+from pyspiga_geo.evaluation import NORMALISERS
 from pyspiga_geo.layouts import get_layout
 
 BOX = ["--bbox", "30", "20", "50", "60"]
@@ -413,3 +416,20 @@ def test_bad_faces_stop_training_and_evaluation_or_are_left_out(capsys, tmp_path
 def test_wrong_usage_exits_with_two(capsys):
     assert run(capsys, "predict")[0] == 2
     assert run(capsys, "dance")[0] == 2
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_needs_nothing_heavy(argument):
+    """PyTorch and its like take seconds to import."""
+    program = (
+        "import sys\nfrom pyspiga_geo.cli import main\n"
+        f"try:\n    main([{argument!r}])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "heavy = {'torch', 'torch_geometric', 'lightning', 'matplotlib', 'cv2', 'scipy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_help_names_every_normaliser(capsys):
+    _, said, _ = run(capsys, "evaluate", "--help")
+    assert ", ".join(NORMALISERS) in " ".join(said.split())

@@ -1,21 +1,9 @@
 """The command line. Each command says in one sentence what went wrong, and then exits with 1."""
 
-from collections.abc import Callable, Sequence
-
-from jsonargparse import Namespace
+from collections.abc import Sequence
 
 from pyspiga_geo.cli.arguments import parser
-from pyspiga_geo.cli.commands import convert, demo, predict, train
-from pyspiga_geo.cli.evaluation import evaluate
 from pyspiga_geo.cli.messages import complain, describe
-
-_COMMANDS: dict[str, Callable[[Namespace], None]] = {
-    "demo": demo,
-    "predict": predict,
-    "train": train,
-    "evaluate": evaluate,
-    "convert": convert,
-}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -27,8 +15,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     program = parser()
     namespace = program.instantiate(program.parse_args(argv))
+    # Not before: to print help or to refuse an argument nothing heavy is needed.
+    from pyspiga_geo.cli.commands import COMMANDS
+
     try:
-        _COMMANDS[namespace.command](namespace[namespace.command])
+        COMMANDS[namespace.command](namespace[namespace.command])
     except (ValueError, OSError) as error:
         complain(describe(error))
         raise SystemExit(1) from error

@@ -1,14 +1,15 @@
 """The arguments of the commands."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]  # as documented
 
-from pyspiga_geo.evaluation import NORMALISERS
 from pyspiga_geo.training import TrainConfig
 
 _CONFIGS = Path(__file__).parents[1] / "training" / "configs"
+_NORMS = "corners, pupils, lnd_bbox, bbox, height, diagonal"
 _OVERWRITE = "replace files that this program did not write; inputs are never replaced"
 
 
@@ -23,6 +24,7 @@ class _ConfigFile(ActionConfigFile):
 def parser() -> ArgumentParser:
     """The parser of all commands."""
     program = ArgumentParser(prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks.")
+    program.add_argument("--version", action="version", version=f"pyspiga-geo {version('pyspiga-geo')}")
     commands = program.add_subcommands(dest="command")
 
     demo = ArgumentParser(description="Align a photo that ships with scikit-image and draw what was found.")
@@ -56,7 +58,7 @@ def parser() -> ArgumentParser:
     evaluate.add_argument(
         "--norm",
         type=str,
-        help=f"what divides the errors: {', '.join(NORMALISERS)}, or two ids as 7,12; default: the layout's own",
+        help=f"what divides the errors: {_NORMS}, or two ids as 7,12; default: the layout's own",
     )
     evaluate.add_argument("--threshold", type=float, default=8.0, help="of AUC and failure rate, in percent")
     evaluate.add_argument(

@@ -1,11 +1,12 @@
 """What the commands do; ``evaluate`` has a file of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from jsonargparse import Namespace
 
+from pyspiga_geo.cli.evaluation import evaluate
 from pyspiga_geo.cli.messages import complain, describe
 from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.data import FaceRecord, read_image, write_records
@@ -94,3 +95,12 @@ def convert(args: Namespace) -> None:
     model: SPIGA = reference_model(args.reference)
     model.save(args.out)
     print(f"{len(model.layout)} landmarks ({model.layout.name}), written to {args.out}")
+
+
+COMMANDS: dict[str, Callable[[Namespace], None]] = {
+    "demo": demo,
+    "predict": predict,
+    "train": train,
+    "evaluate": evaluate,
+    "convert": convert,
+}
