@@ -64,6 +64,18 @@ def test_predict_writes_a_picture_and_a_record(capsys, tmp_path, weights, photo)
     assert sorted(path.name for path in out.iterdir()) == ["photo.png"]
 
 
+def test_two_boxes_are_two_faces_and_corners_are_boxes_too(capsys, tmp_path, weights, photo):
+    records, corners = tmp_path / "faces.json", tmp_path / "corners.json"
+    command = ("predict", photo, "--model", weights, "--out", tmp_path / "out")
+    assert run(capsys, *command, *BOX, "--bbox", "5", "6", "70", "80", "--json", records)[0] == 0
+    assert [record.bbox for record in read_records(records)] == [(30, 20, 50, 60), (5, 6, 70, 80)]
+    code, _, _ = run(
+        capsys, *command, "--bbox", "30", "20", "80", "80", "--bbox-format", "xyxy", "--json", corners
+    )  # fmt: skip
+    assert code == 0
+    assert [record.bbox for record in read_records(corners)] == [(30, 20, 50, 60)]
+
+
 def test_photos_of_one_name_do_not_overwrite_each_other(capsys, tmp_path, weights):
     from skimage.data import astronaut
 

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]  # as documented
 
@@ -21,6 +21,11 @@ class _ConfigFile(ActionConfigFile):
         super().__call__(parser, cfg, str(shipped) if shipped.is_file() else values, option_string)
 
 
+def _number(value: Any) -> Any:
+    """A number; or four, because jsonargparse checks an appended option once more as a whole."""
+    return [float(each) for each in value] if isinstance(value, list) else float(value)
+
+
 def parser() -> ArgumentParser:
     """The parser of all commands."""
     program = ArgumentParser(prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks.")
@@ -33,7 +38,20 @@ def parser() -> ArgumentParser:
 
     predict = ArgumentParser(description="Find the landmarks of the faces in photos.")
     predict.add_argument("images", nargs="+", type=str, metavar="IMAGE", help="photos")
-    predict.add_argument("--bbox", nargs=4, type=float, metavar=("X", "Y", "W", "H"), help="the face, in pixels")
+    predict.add_argument(
+        "--bbox",
+        nargs=4,
+        type=_number,
+        action="append",
+        metavar=("X", "Y", "W", "H"),
+        help="a face, in pixels; once for each face",
+    )
+    predict.add_argument(
+        "--bbox-format",
+        type=Literal["xywh", "xyxy"],
+        default="xywh",
+        help="of --bbox: left, top and width, height, or right, bottom",
+    )
     predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     predict.add_argument("--out", type=Path, required=True, help="folder of the pictures")
     predict.add_argument("--json", type=Path, help="write the faces as annotation records")

@@ -37,7 +37,7 @@ def predict(args: Namespace) -> None:
     from pyspiga_geo.visualization import save_faces
 
     if args.bbox is not None and len(args.images) > 1:
-        raise ValueError("--bbox goes with one image: it is the box of its face")
+        raise ValueError("--bbox goes with one image: it says where its faces are")
     pictures = _picture_paths(args.images, args.out)
     outputs = pictures if args.json is None else [*pictures, args.json]
     check_outputs(outputs, [*args.images, args.model], args.overwrite)
@@ -48,7 +48,7 @@ def predict(args: Namespace) -> None:
         for image, picture in zip(args.images, pictures, strict=True):
             try:
                 photo = read_image(image)
-                faces = aligner(photo, None if args.bbox is None else [args.bbox])
+                faces = aligner(photo, args.bbox, box_format=args.bbox_format)
                 if not faces:
                     raise ValueError("no face found; --bbox says where it is")
                 records += [to_record(face, image, aligner.layout) for face in faces]

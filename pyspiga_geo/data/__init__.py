@@ -18,7 +18,7 @@ from pyspiga_geo.data.datasets import (
     read_pts,
     split_groups,
 )
-from pyspiga_geo.data.images import ImageError, find_image, read_image
+from pyspiga_geo.data.images import ImageError, find_image, read_image, to_rgb
 from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, write_records
 
 __all__ = [
@@ -45,5 +45,6 @@ __all__ = [
     "read_records",
     "sound_faces",
     "split_groups",
+    "to_rgb",
     "write_records",
 ]

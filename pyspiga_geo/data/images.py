@@ -31,7 +31,7 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
         raise ImageError(f"{path}: not a file")
     try:
         with Image.open(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return to_rgb(image)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture, or of a format that cannot be read") from error
     except Image.DecompressionBombError as error:
@@ -40,7 +40,9 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
         raise ImageError(f"{path}: damaged or truncated: {error}") from error
 
 
-def _to_rgb(image: Image.Image) -> Tensor:
+def to_rgb(image: Image.Image) -> Tensor:
+    """Give a Pillow image as float RGB [3, H, W] in 0..1, turned as its EXIF orientation says."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # one channel of 16 or 32 bits; convert() would clip it
         white = 65535 if image.mode.startswith("I") else 1
         grey = np.asarray(image, dtype=np.float32) / np.float32(white)

@@ -1,23 +1,16 @@
 """Photos in, faces out: detect, crop, align, map back."""
 
 import os
-from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from skimage.util import img_as_float32
 from torch import Tensor
 
-from pyspiga_geo.data import read_image
 from pyspiga_geo.geometry import invert_transform, points_to_box, square_crop, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.detector import Detector, detect_faces
+from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA, PosedShape
-
-Photo = str | os.PathLike[str] | NDArray[np.generic] | Tensor
-"""A file, an array [H, W] or [H, W, 3 or 4] as scikit-image reads it, or a tensor [3, H, W] float RGB in 0..1."""
 
 
 class FaceAligner:
@@ -53,16 +46,18 @@ class FaceAligner:
 
     @torch.no_grad()
     def __call__(
-        self, photo: Photo, boxes: Tensor | Sequence[Sequence[float]] | None = None, attention: bool = False
+        self, photo: Photo, boxes: Boxes | None = None, attention: bool = False, *, box_format: BoxFormat = "xywh"
     ) -> list[FaceData]:
         """Align the faces of one photo.
 
         Args:
-            photo: see :data:`Photo`.
-            boxes: x, y, w, h [N, 4] in pixels, tight around the landmarks from brows to chin. Default: ask the
-                detector; its boxes are rough, so the faces are then aligned a second time, in the crops around the
-                landmarks of the first.
+            photo: see :data:`~pyspiga_geo.inference.Photo`.
+            boxes: [N, 4] in pixels, tight around the landmarks from brows to chin; scores in a fifth column are
+                dropped (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: ask the detector; its
+                boxes are rough, so the faces are then aligned a second time, in the crops around the landmarks of the
+                first.
             attention: put the last layer's attention into ``edge_weight``.
+            box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
 
         Returns:
             One graph a face, empty when there is none. In pixels of the photo: ``pos`` [L, 2], ``initial`` [L, 2],
@@ -72,20 +67,19 @@ class FaceAligner:
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.
-            ValueError: for an array of a wrong shape, and a box without size or outside of the photo.
+            ValueError: for a photo of another shape or range of values, and a box without size or outside of it.
         """
-        image = self._as_tensor(photo)
+        image = as_photo(photo)
         if boxes is not None:
-            given = torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-            self._check_boxes(given, image)
-            return self._align(image, given, attention)
-        found = self.detector(image)
-        if not len(found):
-            return []
+            return self._align(image, as_boxes(boxes, image, box_format), attention)
+        found = as_boxes(self.detector(image), image)
         first = self._align(image, found, attention=False)
-        return self._align(image, torch.stack([points_to_box(face.pos) for face in first]), attention)
+        again = [points_to_box(face.pos) for face in first]
+        return self._align(image, torch.stack(again) if again else found, attention)
 
     def _align(self, image: Tensor, boxes: Tensor, attention: bool) -> list[FaceData]:
+        if not len(boxes):
+            return []
         config, start = self.model.config, self.model.start
         size = config.image_size
         crops = square_crop(boxes, size, config.crop_scale)
@@ -102,27 +96,3 @@ class FaceAligner:
                 face.camera = to_photo @ enlarge @ start.camera.to(crop)
             face.crop, face.bbox = crop, box
         return [face.cpu() for face in faces]
-
-    @staticmethod
-    def _as_tensor(photo: Photo) -> Tensor:
-        if isinstance(photo, np.ndarray):
-            if photo.ndim not in (2, 3) or (photo.ndim == 3 and photo.shape[2] not in (3, 4)) or not photo.size:
-                raise ValueError(f"a photo array must be [H, W], [H, W, 3] or [H, W, 4], got {list(photo.shape)}")
-            pixels = img_as_float32(photo)
-            pixels = np.repeat(pixels[..., None], 3, axis=2) if photo.ndim == 2 else pixels[..., :3]
-            return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        if isinstance(photo, Tensor):
-            if photo.dim() != 3 or photo.size(0) != 3 or not photo.is_floating_point() or not photo.numel():
-                raise ValueError(f"a photo tensor must be float [3, H, W] in 0..1, got {list(photo.shape)}")
-            return photo.float().cpu()
-        return read_image(photo)
-
-    @staticmethod
-    def _check_boxes(boxes: Tensor, image: Tensor) -> None:
-        height, width = image.shape[1:]
-        for box in boxes.tolist():
-            x, y, w, h = box
-            if not (w > 0 and h > 0):
-                raise ValueError(f"box {box} has no size: x, y, width, height in pixels are expected")
-            if not (x < width and y < height and x + w > 0 and y + h > 0):
-                raise ValueError(f"box {box} lies outside of the picture of {width} x {height} pixels")

@@ -6,7 +6,8 @@ import numpy as np
 
 from pyspiga_geo.data import FaceRecord
 from pyspiga_geo.graph import FaceData
-from pyspiga_geo.inference.aligner import FaceAligner, Photo
+from pyspiga_geo.inference.aligner import FaceAligner
+from pyspiga_geo.inference.inputs import Photo
 from pyspiga_geo.layouts import Layout
 
 

@@ -137,3 +137,14 @@ def test_a_model_that_starts_from_a_mean_shape(tiny_model, photo):
     assert "camera" not in face
     corner = transform_points(face.initial, face.crop) / 64
     assert torch.allclose(corner, mean.mean, atol=1e-5)
+
+
+def test_no_boxes_are_no_faces(tiny_model, photo):
+    assert FaceAligner(tiny_model)(photo, boxes=[]) == []
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, torch.tensor])
+def test_what_a_detector_of_ones_own_returns_is_taken(tiny_model, photo, kind):
+    (face,) = FaceAligner(tiny_model, detector=lambda image: kind([[*BOX, 0.9]]))(photo)
+    assert face.pos.isfinite().all()
+    assert FaceAligner(tiny_model, detector=lambda image: kind([]))(photo) == []

@@ -1,0 +1,110 @@
+"""Photos and boxes in the forms in which people have them."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor
+
+from pyspiga_geo.data import read_image, to_rgb
+
+Photo = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor
+"""A file, a Pillow image, an array [H, W] or [H, W, 3 or 4] or a tensor [3, H, W], RGB.
+
+Floating-point values are in 0..1, 16-bit unsigned ones in 0..65535, other integers in 0..255.
+"""
+
+Boxes = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
+"""Numbers [N, 4], or [N, 5] with a score at the end."""
+
+BoxFormat = Literal["xywh", "xyxy"]
+"""A box as left, top, width, height; or as left, top, right, bottom. In pixels."""
+
+OVERSHOOT = 0.05
+"""How far beyond 0..1 a resampling filter may have taken a floating-point photo."""
+
+
+def as_photo(photo: Photo) -> Tensor:
+    """Give a photo as float32 tensor [3, H, W], RGB in 0..1, on the CPU.
+
+    Raises:
+        pyspiga_geo.data.ImageError: for a file that cannot be read.
+        ValueError: for an array or tensor of another shape, or with values outside of the range of its type.
+
+    Example:
+        >>> as_photo(np.full((2, 3), 255, dtype=np.uint8)).shape
+        torch.Size([3, 2, 3])
+    """
+    if isinstance(photo, Image):
+        return to_rgb(photo)
+    if isinstance(photo, np.ndarray):
+        if photo.ndim not in (2, 3) or (photo.ndim == 3 and photo.shape[2] not in (3, 4)) or not photo.size:
+            raise ValueError(f"a photo array must be [H, W], [H, W, 3] or [H, W, 4], got {list(photo.shape)}")
+        channels = np.repeat(photo[..., None], 3, axis=2) if photo.ndim == 2 else photo[..., :3]
+        return _in_unit_range(channels.transpose(2, 0, 1))
+    if isinstance(photo, Tensor):
+        if photo.dim() != 3 or photo.size(0) != 3 or not photo.numel():
+            raise ValueError(f"a photo tensor must be [3, H, W], got {list(photo.shape)}")
+        held = photo.detach().cpu()
+        return _in_unit_range((held.float() if held.is_floating_point() else held).numpy())
+    if isinstance(photo, str | os.PathLike):
+        return read_image(photo)
+    raise ValueError(f"a photo must be a path, a Pillow image, an array or a tensor, got {type(photo).__name__}")
+
+
+def _in_unit_range(pixels: NDArray[Any]) -> Tensor:
+    kind = pixels.dtype.kind
+    if kind not in "buif":
+        raise ValueError(f"a photo must hold numbers, got {pixels.dtype}")
+    white = {"b": 1, "f": 1}.get(kind, 65535 if pixels.dtype == np.uint16 else 255)
+    low, high = pixels.min(), pixels.max()
+    slack = OVERSHOOT if kind == "f" else 0
+    if not (-slack <= low and high <= white + slack):  # NaN included
+        raise ValueError(f"a photo of {pixels.dtype} must have values in 0..{white}, got {low:g}..{high:g}")
+    # Divided as the reader of files does, so that a file and its array are equal to the bit.
+    scaled = (np.asarray(pixels, dtype=np.float32) / np.float32(white)).clip(0, 1)
+    return torch.from_numpy(np.ascontiguousarray(scaled))
+
+
+def as_boxes(boxes: Boxes, image: Tensor, box_format: BoxFormat = "xywh") -> Tensor:
+    """Give boxes as float32 tensor [N, 4] of left, top, width, height; a column of scores is dropped.
+
+    Args:
+        boxes: see :data:`Boxes`; none at all is an empty answer.
+        image: the photo [3, H, W] that they lie in.
+        box_format: see :data:`BoxFormat`.
+
+    Raises:
+        ValueError: for another shape or format, and for a box without size or outside of the photo.
+
+    Example:
+        >>> as_boxes([[1, 2, 4, 6]], torch.zeros(3, 8, 8), "xyxy")
+        tensor([[1., 2., 3., 4.]])
+    """
+    if box_format not in ("xywh", "xyxy"):
+        raise ValueError(f"box_format must be 'xywh' or 'xyxy', got {box_format!r}")
+    try:
+        given = torch.as_tensor(np.asarray(boxes, dtype=np.float64) if not isinstance(boxes, Tensor) else boxes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"boxes must be numbers [N, 4]: {error}") from error
+    if not given.numel():
+        return torch.zeros(0, 4)
+    given = (given[None] if given.dim() == 1 else given).detach().float().cpu()
+    if given.dim() != 2 or given.size(1) not in (4, 5):
+        raise ValueError(f"boxes must be [N, 4], or [N, 5] with scores, got {list(given.shape)}")
+    given = given[:, :4].clone()
+    if box_format == "xyxy":
+        given[:, 2:] -= given[:, :2]
+    height, width = image.shape[1:]
+    wanted = "left, top, width, height" if box_format == "xywh" else "left, top, right, bottom"
+    for box in given.tolist():
+        x, y, w, h = box
+        if w <= 0 or h <= 0:
+            raise ValueError(f"box {box} has no size: {wanted} in pixels are expected")
+        if not (np.isfinite(box).all() and x < width and y < height and x + w > 0 and y + h > 0):
+            raise ValueError(f"box {box} lies outside of the picture of {width} x {height} pixels")
+    return given
