@@ -1,6 +1,7 @@
 """What a run came to: a page with curves, figures, the error of each landmark, the best and the worst faces."""
 
 import csv
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.evaluation import (
     auc_fr,
     face_errors,
+    head_pose_errors,
     landmark_errors,
     nme,
     normaliser,
@@ -70,8 +72,9 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
     label = f"mean error, % of {unit}"
     save_figure(folder / "error_per_landmark.png", error_map(mean_face(truth.numpy()), of_landmark, label))
     order = np.argsort(of_face)
-    chosen = [*order[:4], *order[::-1][:8]]
-    captions = [f"{'best' if rank < 4 else 'worst'}: {of_face[face]:.2f} %" for rank, face in enumerate(chosen)]
+    best, worst = order[:4], order[4:][::-1][:8]  # of few faces none is both
+    chosen = [*best, *worst]
+    captions = [f"best: {of_face[face]:.2f} %" for face in best] + [f"worst: {of_face[face]:.2f} %" for face in worst]
     sheet = face_sheet(images[chosen], truth[chosen], seen[final][chosen], layout, captions)
     save_figure(folder / "best_and_worst.png", sheet)
 
@@ -93,14 +96,12 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
 
 def _pose_lines(pose: Tensor, truth: Tensor) -> list[str]:
     """The mean errors of the angles of poses [F, 6], where any true one is known."""
-    gap = (pose - truth)[:, :3].abs()
-    known = gap.isfinite().all(dim=1)
-    if not known.any():
+    error = head_pose_errors(pose.numpy(), truth.numpy())
+    if not math.isfinite(error["mean"]):
         return []
-    yaw, pitch, roll = gap[known].mean(dim=0).tolist()
     return [
-        f"Head pose against that of the true points, mean absolute error: yaw {yaw:.2f}, pitch {pitch:.2f}, "
-        f"roll {roll:.2f} degrees."
+        f"Head pose against that of the true points, mean absolute error: yaw {error['yaw']:.2f}, "
+        f"pitch {error['pitch']:.2f}, roll {error['roll']:.2f} degrees."
     ]
 
 
@@ -142,12 +143,10 @@ def _curves(folder: Path) -> Figure:
                             curves[name].append((float(entry[at]), float(value)))
         for name, points in curves.items():
             ax = loss if name.startswith("loss") else error
-            ax.plot(*np.array(sorted(points)).T, label=name, linewidth=1.2)
+            ax.plot(*np.array(sorted(points)).T, label=name, linewidth=1.2, marker="." if len(points) == 1 else None)
         loss.set(title=f"{stage}: loss", xlabel="step", yscale="log" if curves else "linear")
-        error.set(title=f"{stage}: validation, % (pose: degrees)", xlabel="epoch")
+        error.set(title=f"{stage}: validation, % (pose: degrees)", xlabel="epoch", yscale="log" if curves else "linear")
         for ax in row:
             if ax.lines:
                 ax.legend(fontsize=7)
-        if error.lines:  # what is not trained yet must not squeeze what is
-            error.set_ylim(0, 8 * min(line.get_ydata().min() for line in error.lines))
     return figure

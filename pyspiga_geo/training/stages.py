@@ -1,5 +1,6 @@
 """The stages as Lightning modules: the backbone's tasks, the cascade, then both together."""
 
+import math
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
 
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
-from pyspiga_geo.evaluation import landmark_errors, nme, normaliser
+from pyspiga_geo.evaluation import head_pose_errors, landmark_errors, nme, normaliser
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
@@ -140,9 +141,9 @@ class Stage(LightningModule):
         self._seen.clear()
         truth, pose = seen.pop("truth"), seen.pop("pose")
         true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
-        error = (pose - true_pose)[:, :3].abs()
-        if (known := error.isfinite().all(dim=1)).any():
-            self.log("val/pose_mae", error[known].mean(), prog_bar=True)
+        error = head_pose_errors(pose.numpy(), true_pose.numpy())["mean"]
+        if math.isfinite(error):
+            self.log("val/pose_mae", error, prog_bar=True)
         scale = normaliser(truth.numpy(), self.model.layout.ids, self.model.layout.norm)
         if (measured := scale > 0).any():
             for name, pos in seen.items():
