@@ -8,6 +8,9 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+"""What photos come in. Pillow's readers of other formats are seldom tried, and not safe with any bytes."""
+
 
 class ImageError(ValueError):
     """A picture that cannot be read; the message names the file and says why."""
@@ -16,8 +19,8 @@ class ImageError(ValueError):
 def read_image(path: str | os.PathLike[str]) -> Tensor:
     """Read a picture as float RGB [3, H, W] in 0..1.
 
-    Grey, palette, CMYK, 16-bit and transparent pictures are converted (transparency is dropped), and a photo
-    is turned as its EXIF orientation says.
+    Formats are those of :data:`FORMATS` that Pillow was built with. Grey, palette, CMYK, 16-bit and transparent
+    pictures are converted (transparency is dropped), and a photo is turned as its EXIF orientation says.
 
     Raises:
         ImageError: when the file is missing, empty, damaged, truncated or not a picture.
@@ -30,14 +33,21 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
     if not path.is_file():
         raise ImageError(f"{path}: not a file")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_known_formats()) as image:
             return to_rgb(image)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture, or of a format that cannot be read") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too large a picture: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise for damage
+    except MemoryError as error:
+        raise ImageError(f"{path}: too large a picture for the memory") from error
+    except Exception as error:  # damaged files make Pillow's decoders raise nearly anything
         raise ImageError(f"{path}: damaged or truncated: {error}") from error
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def to_rgb(image: Image.Image) -> Tensor:

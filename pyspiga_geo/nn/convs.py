@@ -1,6 +1,7 @@
 """Graph operators by name."""
 
 from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any
 
 from torch import Tensor, nn
@@ -33,16 +34,17 @@ class NoMessage(nn.Module):
         return x.new_zeros(*x.shape[:-1], self.out_channels)
 
 
+OPTIONS = {
+    name: parameter.default
+    for name, parameter in signature(LandmarkAttention).parameters.items()
+    if parameter.default is not Parameter.empty
+}
+"""Options of :class:`LandmarkAttention`, and so of :func:`make_conv`, with their defaults."""
+
+
 @keyword_hint
 def make_conv(
-    conv: str | ConvFactory = "attention",
-    *,
-    heads: int = 1,
-    include_self: bool = False,
-    scale: bool = False,
-    out_proj: bool = False,
-    edge_dim: int | None = None,
-    dropout: float = 0.0,
+    conv: str | ConvFactory = "attention", *, heads: int = 1, include_self: bool = False, **options: Any
 ) -> ConvFactory:
     """Turn the name of a graph operator into a function (in_channels, out_channels) -> module.
 
@@ -55,10 +57,8 @@ def make_conv(
         heads: heads of the operators that have heads.
         include_self: whether a node's own features are part of its message, where the operator has a choice (gin
             always counts them).
-        scale: of attention.
-        out_proj: of attention.
-        edge_dim: size of the edge features of attention, gat, gatv2 and transformer. gcn takes weights [E].
-        dropout: of the attention weights of the operators that have some.
+        options: the further ones of :class:`LandmarkAttention`. Of these gat, gatv2 and transformer have ``edge_dim``
+            and ``dropout``; the other operators ignore them. gcn takes weights [E] without being told.
 
     Raises:
         ValueError: for an unknown name or option; when called, for heads that do not divide the channels.
@@ -69,13 +69,16 @@ def make_conv(
           (conv): GCNConv(16, 32)
         )
     """
-    if heads < 1:
-        raise ValueError(f"heads must be 1 or more, got {heads}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout must be 0 or more and less than 1, got {dropout}")
+    if unknown := sorted(options.keys() - OPTIONS):
+        raise ValueError(f"make_conv has no option {', '.join(unknown)}; it has: {', '.join(OPTIONS)}")
     if isinstance(conv, nn.Module) or (not callable(conv) and conv not in CONVS):
         raise ValueError(f"unknown conv {conv!r}; known: {', '.join(CONVS)}, or a function (in, out) -> module")
-    options: dict[str, Any] = {"heads": heads, "edge_dim": edge_dim, "dropout": dropout}
+    if heads < 1:
+        raise ValueError(f"heads must be 1 or more, got {heads}")
+    settings = OPTIONS | {"heads": heads, "include_self": include_self} | options
+    if not 0 <= settings["dropout"] < 1:
+        raise ValueError(f"dropout must be 0 or more and less than 1, got {settings['dropout']}")
+    shared = {name: settings[name] for name in ("heads", "edge_dim", "dropout")}
 
     def make(in_channels: int, out_channels: int) -> nn.Module:
         if callable(conv):
@@ -84,9 +87,7 @@ def make_conv(
         if conv == "none":
             return NoMessage(out_channels)
         if conv == "attention":
-            return LandmarkAttention(
-                in_channels, out_channels, include_self=include_self, scale=scale, out_proj=out_proj, **options
-            )
+            return LandmarkAttention(in_channels, out_channels, **settings)
         layer: nn.Module
         if conv == "gcn":
             layer = GCNConv(in_channels, out_channels, add_self_loops=include_self)
@@ -97,11 +98,11 @@ def make_conv(
         elif out_channels % heads:
             raise ValueError(f"out_channels ({out_channels}) must be divisible by heads ({heads})")
         elif conv == "transformer":
-            layer = TransformerConv(in_channels, out_channels // heads, root_weight=include_self, **options)
+            layer = TransformerConv(in_channels, out_channels // heads, root_weight=include_self, **shared)
             layer.lin_skip.requires_grad_(include_self)  # PyG makes it in any case, DDP waits for its gradient
         else:
             kind = GATConv if conv == "gat" else GATv2Conv
-            layer = kind(in_channels, out_channels // heads, add_self_loops=include_self, **options)
+            layer = kind(in_channels, out_channels // heads, add_self_loops=include_self, **shared)
         return StaticGraphConv(layer, ignore_self_loops=True)
 
     return make

@@ -96,6 +96,38 @@ def test_what_is_no_picture_is_said(tmp_path):
         read_image("")
 
 
+@pytest.mark.parametrize("name", ["SPIDER", "ICO", "EPS", "IM", "PCX", "TGA"])
+def test_only_the_formats_of_photos_are_opened(tmp_path, name):
+    path = tmp_path / "picture.bin"
+    mode = "F" if name == "SPIDER" else "RGB"
+    Image.new(mode, (64, 64)).save(path, format=name)
+    with pytest.raises(ImageError, match="not a picture, or of a format that cannot be read"):
+        read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
+def test_mutated_pictures_are_read_or_refused(tmp_path, name):
+    """Whatever Pillow's decoder raises for damaged bytes becomes an ImageError."""
+    random = np.random.default_rng(0)
+    path = tmp_path / "picture.bin"
+    pixels = random.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, format=name)
+    assert read_image(path).shape == (3, 24, 32)
+    sound = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    refusals = []
+    for _ in range(60):
+        damaged = sound[: random.integers(1, len(sound) + 1)].copy()
+        damaged[random.integers(0, min(200, len(damaged)), 4)] = random.integers(0, 256, 4)
+        path.write_bytes(damaged.tobytes())
+        try:
+            assert read_image(path).shape[0] == 3
+        except ImageError as error:
+            refusals.append(str(error))
+    assert refusals
+    assert all(str(path) in refusal for refusal in refusals)
+
+
 def test_find_image_takes_the_end_of_a_record_path(tmp_path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "a.jpg").touch()

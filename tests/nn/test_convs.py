@@ -122,3 +122,8 @@ def test_heads_that_do_not_divide_the_channels_are_refused(name: str) -> None:
     # Not answered with fewer channels than were asked for.
     with pytest.raises(ValueError, match="heads"):
         make_conv(name, heads=4)(C, 6)
+
+
+def test_unknown_options_are_named() -> None:
+    with pytest.raises(ValueError, match="no option edge_size; it has: heads, include_self, scale"):
+        make_conv("gcn", edge_size=3)
