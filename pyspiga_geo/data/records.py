@@ -22,6 +22,9 @@ from pyspiga_geo.atomic import atomic_path
 
 FloatArray = npt.NDArray[np.float64]
 
+FARTHEST = 10_000_000
+"""Largest position in pixels that can be meant: no picture is as large."""
+
 _REQUIRED = {"imgpath", "ids", "landmarks"}
 _OPTIONAL = {"bbox", "visible", "headpose", "group"}
 
@@ -155,6 +158,8 @@ def _parse(entry: Any, where: str) -> FaceRecord:
     x, y, w, h = _numbers(bbox, 4, f"{where}: bbox")
     if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0):  # NaN is not > 0 either
         raise RecordError(f"{where}: bbox must have a position and a size above zero, but is [{x}, {y}, {w}, {h}]")
+    if max(abs(x), abs(y), w, h) > FARTHEST:
+        raise RecordError(f"{where}: bbox must lie within {FARTHEST:,} pixels, but is [{x}, {y}, {w}, {h}]")
     return FaceRecord(imgpath, (x, y, w, h), tuple(ids), landmarks, np.array(visible), headpose, group)
 
 
@@ -167,6 +172,8 @@ def _landmarks(value: Any, length: int, where: str) -> FloatArray:
         for row, pair in enumerate(value)
     ]
     landmarks = np.array(pairs, dtype=np.float64)
+    if (np.abs(landmarks) > FARTHEST).any():
+        raise RecordError(f"{where}: landmarks must lie within {FARTHEST:,} pixels")
     half = np.isnan(landmarks).sum(axis=1) == 1
     if half.any():
         raise RecordError(f"{where}: landmark {half.argmax()} has only one of its two coordinates")

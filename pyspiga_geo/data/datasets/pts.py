@@ -37,6 +37,8 @@ def read_pts(path: str | os.PathLike[str]) -> FloatArray:
             if not np.isfinite([x, y]).all():
                 raise ValueError(f"line {number}: {line[:40]!r} is not finite")
             points.append((x, y))
+    if not points:
+        raise ValueError("holds no points")
     stated = re.search(r"n_points:\s*(\d+)", "\n".join(lines[:first]))
     if stated and int(stated[1]) != len(points):
         raise ValueError(f"n_points is {stated[1]}, but there are {len(points)} points")

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces
 from pyspiga_geo.data.images import ImageError, read_image
-from pyspiga_geo.data.records import FaceRecord, FloatArray, RecordError, write_records
+from pyspiga_geo.data.records import FARTHEST, FaceRecord, FloatArray, RecordError, write_records
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout, get_layout
@@ -180,10 +180,13 @@ def face_record(
         bbox: x, y, w, h in pixels; the landmarks' tight box where None.
 
     Raises:
-        ValueError: another number of landmarks than ids, or a box without a size.
+        ValueError: another number of landmarks than ids, a landmark beyond 10,000,000 pixels, or a box without a size.
     """
     if len(landmarks) != len(ids):
         raise ValueError(f"{len(landmarks)} points where {len(ids)} are expected")
+    far = (np.abs(landmarks) > FARTHEST).any(axis=1)
+    if far.any():
+        raise ValueError(f"point {far.argmax() + 1} lies beyond {FARTHEST:,} pixels")
     x, y, w, h = bbox or points_to_box(torch.from_numpy(landmarks)).tolist()
     if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
         raise ValueError(f"the box must have a size above zero, but is [{x}, {y}, {w}, {h}]")

@@ -25,6 +25,7 @@ def test_points_are_read_as_they_stand(tmp_path: Path, newline: str) -> None:
     ("content", "reason"),
     [
         ("", "not a whole .pts file"),
+        ("version: 1\nn_points: 0\n{\n}\n", "holds no points"),
         ("version: 1\nn_points: 2\n{\n1 2\n3 4\n", "not a whole .pts file"),
         ("version: 1\nn_points: 3\n{\n1 2\n3 4\n}\n", "n_points is 3, but there are 2 points"),
         ("version: 1\nn_points: 2\n{\n1 2\n3\n}\n", "line 5: '3' is not a point x y"),

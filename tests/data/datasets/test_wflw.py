@@ -113,6 +113,7 @@ def test_bad_lines_are_all_named(folder: Path, line: Callable) -> None:
         "206 fields where 207 are expected": good.split(" ", 1)[1],
         "could not convert string to float: 'abc'": good.replace(BOX, "10 abc 42 40"),
         "field 3 is not finite": good.replace("7.500000", "nan", 1),
+        "point 2 lies beyond 10,000,000 pixels": good.replace("7.500000", "2e7", 1),
         "an attribute is neither 0 nor 1": line("37--Soccer/37_Soccer_45.jpg", "0 0 2 0 0 0"),
         "the box must have a size above zero": line("37--Soccer/37_Soccer_45.jpg", box="10 8 10 40"),
         "no such file": line("1--Handshaking/gone.jpg"),
@@ -125,7 +126,7 @@ def test_bad_lines_are_all_named(folder: Path, line: Callable) -> None:
     for number, (reason, said) in enumerate(zip(bad, lines, strict=True), start=2):
         assert said.startswith(f"{path}: line {number}: ")
         assert reason in said
-    assert summary == "6 bad of 8 faces; skip_bad leaves them out"
+    assert summary == "7 bad of 9 faces; skip_bad leaves them out"
 
 
 def test_an_unreadable_list_is_one_error(folder: Path) -> None:
