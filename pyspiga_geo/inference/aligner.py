@@ -10,7 +10,7 @@ from skimage.util import img_as_float32
 from torch import Tensor
 
 from pyspiga_geo.data import read_image
-from pyspiga_geo.geometry import invert_transform, points_to_box, square_crop, transform_points, warp_image
+from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.detector import Detector, detect_faces
 from pyspiga_geo.layouts import Layout
@@ -59,9 +59,8 @@ class FaceAligner:
 
         Args:
             photo: see :data:`Photo`.
-            boxes: x, y, w, h [N, 4] in pixels, tight around the landmarks from brows to chin. Default: ask the
-                detector; its boxes are rough, so the faces are then aligned a second time, in the crops around the
-                landmarks of the first.
+            boxes: x, y, w, h [N, 4] in pixels, tight around the landmarks from brows to chin. Default: those
+                of the detector.
             attention: put the last layer's attention into ``edge_weight``.
 
         Returns:
@@ -80,10 +79,7 @@ class FaceAligner:
             self._check_boxes(given, image)
             return self._align(image, given, attention)
         found = self.detector(image)
-        if not len(found):
-            return []
-        first = self._align(image, found, attention=False)
-        return self._align(image, torch.stack([points_to_box(face.pos) for face in first]), attention)
+        return self._align(image, found, attention) if len(found) else []
 
     def _align(self, image: Tensor, boxes: Tensor, attention: bool) -> list[FaceData]:
         config, start = self.model.config, self.model.start

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from pyspiga_geo.geometry import invert_transform, transform_points, warp_image
 from pyspiga_geo.inference.yunet import YuNet
 
 Detector = Callable[[Tensor], Tensor]
@@ -25,7 +25,8 @@ _SIDES = (1.028, 0.750)
 
 @cache
 def _yunet(device: torch.device) -> YuNet:
-    return YuNet.from_pretrained().requires_grad_(False).to(device)
+    # On a CPU this order of the memory halves the time.
+    return YuNet.from_pretrained().to(device, memory_format=torch.channels_last)
 
 
 def detect_faces(image: Tensor) -> Tensor:
@@ -49,16 +50,15 @@ def detect_faces(image: Tensor) -> Tensor:
     """
     if image.dim() != 3 or image.size(0) != 3 or not image.numel() or not image.is_floating_point():
         raise ValueError(f"image must be float [3, H, W] in 0..1, got {image.dtype} {list(image.shape)}")
-    image = image.float()
     height, width = image.shape[1:]
     scale = _WORK_SIZE / max(height, width)
-    # Pixel indices are those of the centres: the corner -0.5 stays.
-    shrink = torch.tensor([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
-    seen = warp_image(image, shrink, _WORK_SIZE)
-    seen = seen[:, : max(round(height * scale), 1), : max(round(width * scale), 1)]
-    (faces,) = _yunet(image.device).detect(seen[None])
-    box = faces.box
-    size = box[:, 2:] * box.new_tensor(_SIDES)
-    corner = transform_points(box[:, :2] + box[:, 2:] * box.new_tensor(_INSET), invert_transform(shrink).to(box))
-    boxes = torch.cat([corner, size / scale], dim=1)
+    shape = max(round(height * scale), 1), max(round(width * scale), 1)
+    seen = F.interpolate(image[None].float(), shape, mode="bilinear", antialias=True)
+    (faces,) = _yunet(image.device).detect(seen)
+    corner, size = faces.box.split(2, dim=1)
+    corner = corner + size * size.new_tensor(_INSET)
+    size = size * size.new_tensor(_SIDES)
+    # Pixel indices are those of the centres: the photo's corner is at -0.5.
+    enlarge = size.new_tensor([width / shape[1], height / shape[0]])
+    boxes = torch.cat([(corner + 0.5) * enlarge - 0.5, size * enlarge], dim=1)
     return boxes[boxes[:, 2:].prod(dim=1).argsort(descending=True)]
