@@ -4,5 +4,17 @@ from pyspiga_geo.inference.aligner import FaceAligner
 from pyspiga_geo.inference.detector import Detector, detect_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo
 from pyspiga_geo.inference.records import predict_records, to_record
+from pyspiga_geo.inference.yunet import Faces, YuNet
 
-__all__ = ["BoxFormat", "Boxes", "Detector", "FaceAligner", "Photo", "detect_faces", "predict_records", "to_record"]
+__all__ = [
+    "BoxFormat",
+    "Boxes",
+    "Detector",
+    "FaceAligner",
+    "Faces",
+    "Photo",
+    "YuNet",
+    "detect_faces",
+    "predict_records",
+    "to_record",
+]

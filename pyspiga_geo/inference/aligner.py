@@ -5,7 +5,7 @@ import os
 import torch
 from torch import Tensor
 
-from pyspiga_geo.geometry import invert_transform, points_to_box, square_crop, transform_points, warp_image
+from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.detector import Detector, detect_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
@@ -53,9 +53,7 @@ class FaceAligner:
         Args:
             photo: see :data:`~pyspiga_geo.inference.Photo`.
             boxes: [N, 4] in pixels, tight around the landmarks from brows to chin; scores in a fifth column are
-                dropped (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: ask the detector; its
-                boxes are rough, so the faces are then aligned a second time, in the crops around the landmarks of the
-                first.
+                dropped (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: those of the detector.
             attention: put the last layer's attention into ``edge_weight``.
             box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
 
@@ -72,10 +70,7 @@ class FaceAligner:
         image = as_photo(photo)
         if boxes is not None:
             return self._align(image, as_boxes(boxes, image, box_format), attention)
-        found = as_boxes(self.detector(image), image)
-        first = self._align(image, found, attention=False)
-        again = [points_to_box(face.pos) for face in first]
-        return self._align(image, torch.stack(again) if again else found, attention)
+        return self._align(image, as_boxes(self.detector(image), image), attention)
 
     def _align(self, image: Tensor, boxes: Tensor, attention: bool) -> list[FaceData]:
         if not len(boxes):
