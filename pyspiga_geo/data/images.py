@@ -19,8 +19,8 @@ class ImageError(ValueError):
 def read_image(path: str | os.PathLike[str]) -> Tensor:
     """Read a picture as float RGB [3, H, W] in 0..1.
 
-    Formats are those of :data:`FORMATS` that Pillow was built with. Grey, palette, CMYK, 16-bit and transparent
-    pictures are converted (transparency is dropped), and a photo is turned as its EXIF orientation says.
+    JPEG, PNG, WebP, AVIF (where Pillow has it), GIF, BMP, TIFF and PPM are read. Grey, palette, CMYK, 16-bit and
+    transparent pictures are converted (transparency is dropped), and a photo is turned as its EXIF orientation says.
 
     Raises:
         ImageError: when the file is missing, empty, damaged, truncated or not a picture.
