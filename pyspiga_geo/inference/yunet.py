@@ -73,7 +73,7 @@ class YuNet(nn.Module):
             raise ValueError(f"images must be float [B, 3, H, W] in 0..1, got {images.dtype} {list(images.shape)}")
         height, width = images.shape[2:]
         x = F.pad(images.flip(1) * 255, (0, -width % _STRIDES[-1], 0, -height % _STRIDES[-1]))  # B, G, R
-        x = self.stem(x)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))  # which is faster on a CPU
         maps = [x := stage(x) for stage in self.stages]
         for level, merge in zip((2, 1, 0), self.merges, strict=True):
             coarser = F.interpolate(maps[level + 1], scale_factor=2.0) if level < 2 else 0

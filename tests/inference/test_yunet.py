@@ -9,7 +9,7 @@ from pyspiga_geo.inference import YuNet
 
 REFERENCE = Path(__file__).with_name("yunet_astronaut.npz")
 """What onnxruntime makes of face_detection_yunet_2023mar.onnx and the astronaut, with black added to 640 x 640, for the
-8 best of the 8400 cells and 8 more of each map: their numbers, and score, box and points [32, 15] as OpenCV decodes them.
+8 best of the 8400 cells and 8 more of each map: their numbers, and score, box and points [32, 15], decoded by NumPy.
 """
 
 
