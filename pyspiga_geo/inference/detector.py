@@ -25,8 +25,7 @@ _SIDES = (1.028, 0.750)
 
 @cache
 def _yunet(device: torch.device) -> YuNet:
-    # On a CPU this order of the memory halves the time.
-    return YuNet.from_pretrained().to(device, memory_format=torch.channels_last)
+    return YuNet.from_pretrained().to(device)
 
 
 def detect_faces(image: Tensor) -> Tensor:
@@ -46,7 +45,7 @@ def detect_faces(image: Tensor) -> Tensor:
     Example:
         >>> from skimage.data import astronaut
         >>> detect_faces(torch.from_numpy(astronaut()).permute(2, 0, 1) / 255).round()
-        tensor([[178.,  92.,  92.,  85.]])
+        tensor([[178.,  91.,  93.,  83.]])
     """
     if image.dim() != 3 or image.size(0) != 3 or not image.numel() or not image.is_floating_point():
         raise ValueError(f"image must be float [3, H, W] in 0..1, got {image.dtype} {list(image.shape)}")

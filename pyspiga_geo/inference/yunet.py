@@ -1,7 +1,7 @@
-"""YuNet, a face detector of 53,121 parameters.
+"""YuNet, a face detector of 53,104 parameters.
 
-Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20, 2023. The weights are those of
-OpenCV Zoo (``face_detection_yunet_2023mar.onnx``, MIT licence); ``scripts/convert_yunet.py`` made the file.
+Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20, 2023. The weights are
+those of OpenCV Zoo (``face_detection_yunet_2023mar.onnx``, MIT licence), turned by ``scripts/convert_yunet.py``.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ class Faces(NamedTuple):
     box: Tensor
     """x, y, w, h [..., N, 4], from forehead to chin."""
     points: Tensor
-    """[..., N, 5, 2]: the eye and, after the nose, the corner of the mouth on the picture's left come before the other."""
+    """(x, y) [..., N, 5, 2]: eyes, tip of the nose, corners of the mouth; of a pair the person's right one first."""
 
 
 class YuNet(nn.Module):
@@ -61,7 +61,7 @@ class YuNet(nn.Module):
 
         Example:
             >>> sum(p.numel() for p in YuNet.from_pretrained().parameters())
-            53121
+            53104
         """
         model = cls()
         model.load_state_dict(load_file(_WEIGHTS))
@@ -73,7 +73,7 @@ class YuNet(nn.Module):
             raise ValueError(f"images must be float [B, 3, H, W] in 0..1, got {images.dtype} {list(images.shape)}")
         height, width = images.shape[2:]
         x = F.pad(images.flip(1) * 255, (0, -width % _STRIDES[-1], 0, -height % _STRIDES[-1]))  # B, G, R
-        x = self.stem(x)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))  # which is faster on a CPU
         maps = [x := stage(x) for stage in self.stages]
         for level, merge in zip((2, 1, 0), self.merges, strict=True):
             coarser = F.interpolate(maps[level + 1], scale_factor=2.0) if level < 2 else 0
@@ -95,6 +95,16 @@ class YuNet(nn.Module):
 
         Returns:
             For each picture its faces, best score first.
+
+        Raises:
+            ValueError: for images of another kind.
+
+        Example:
+            >>> from skimage.data import astronaut
+            >>> image = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
+            >>> (faces,) = YuNet.from_pretrained().detect(image[None])
+            >>> faces.points[0].round().tolist()  # eyes, nose, mouth
+            [[200.0, 102.0], [247.0, 103.0], [220.0, 125.0], [199.0, 143.0], [240.0, 144.0]]
         """
         found = self(images)
         return [_distinct(Faces(*picture), threshold, overlap) for picture in zip(*found, strict=True)]
