@@ -1,5 +1,6 @@
 """The command line. Each command says in one sentence what went wrong, and then exits with 1."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 from jsonargparse import Namespace
@@ -8,6 +9,7 @@ from pyspiga_geo.cli.arguments import parser
 from pyspiga_geo.cli.commands import convert, demo, predict, train
 from pyspiga_geo.cli.evaluation import evaluate
 from pyspiga_geo.cli.messages import complain
+from pyspiga_geo.settings import refuse_code
 
 _COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "demo": demo,
@@ -26,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             interrupted.
     """
     program = parser()
-    namespace = program.instantiate(program.parse_args(argv))
     try:
+        given = sys.argv[1:] if argv is None else argv
+        refuse_code({text.lstrip("-").partition("=")[0]: None for text in given if text.startswith("--")})
+        namespace = program.instantiate(program.parse_args(argv))
         _COMMANDS[namespace.command](namespace[namespace.command])
     except (ValueError, OSError) as error:
         complain(str(error))
