@@ -1,9 +1,11 @@
 """The command line. Each command says in one sentence what went wrong, and then exits with 1."""
 
+import sys
 from collections.abc import Sequence
 
 from pyspiga_geo.cli.arguments import parser
 from pyspiga_geo.cli.messages import complain, describe
+from pyspiga_geo.settings import refuse_code
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -14,11 +16,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             interrupted.
     """
     program = parser()
-    namespace = program.instantiate(program.parse_args(argv))
-    # Not before: to print help or to refuse an argument nothing heavy is needed.
-    from pyspiga_geo.cli.commands import COMMANDS
-
     try:
+        given = sys.argv[1:] if argv is None else argv
+        refuse_code({text.lstrip("-").partition("=")[0]: None for text in given if text.startswith("--")})
+        namespace = program.instantiate(program.parse_args(argv))
+        # Not before: to print help or to refuse an argument nothing heavy is needed.
+        from pyspiga_geo.cli.commands import COMMANDS
+
         COMMANDS[namespace.command](namespace[namespace.command])
     except (ValueError, OSError) as error:
         complain(describe(error))

@@ -1,16 +1,34 @@
 """The arguments of the commands."""
 
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]  # as documented
+from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_loader  # type: ignore[attr-defined]
+from yaml import YAMLError
 
+from pyspiga_geo.settings import refuse_code, shown
 from pyspiga_geo.training import TrainConfig
 
 _CONFIGS = Path(__file__).parents[1] / "training" / "configs"
 _NORMS = "corners, pupils, lnd_bbox, bbox, height, diagonal"
 _OVERWRITE = "replace files that this program did not write; inputs are never replaced"
+
+_GROUPS = [each.name for each in fields(TrainConfig) if is_dataclass(each.type)]
+
+
+def _plain_data(text: str) -> Any:
+    """What a configuration file, or a value on the command line, holds in YAML; no names of code."""
+    value = get_loader("yaml")(text)
+    refuse_code(value)
+    for name in _GROUPS:
+        if isinstance(value, dict) and isinstance(value.get(name), str):  # else a class of that name is looked for
+            raise ValueError(f"{name} must be names and values, got {shown(value[name])}")
+    return value
+
+
+set_loader("plain", _plain_data, (YAMLError,))
 
 
 class _ConfigFile(ActionConfigFile):
@@ -28,7 +46,9 @@ def _number(value: Any) -> Any:
 
 def parser() -> ArgumentParser:
     """The parser of all commands."""
-    program = ArgumentParser(prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks.")
+    program = ArgumentParser(
+        prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks.", parser_mode="plain"
+    )
     program.add_argument("--version", action="version", version=f"pyspiga-geo {version('pyspiga-geo')}")
     commands = program.add_subcommands(dest="command")
 
@@ -58,7 +78,9 @@ def parser() -> ArgumentParser:
     predict.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("predict", predict, help="find landmarks in photos")
 
-    train = ArgumentParser(description="Train the three stages; call again with the same --out to go on.")
+    train = ArgumentParser(
+        description="Train the three stages; call again with the same --out to go on.", parser_mode="plain"
+    )
     names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
     train.add_argument("--config", action=_ConfigFile, help=f"YAML file, or one of: {names}")
     train.add_class_arguments(TrainConfig, skip={"skip_bad"})

@@ -77,17 +77,21 @@ class Layout:
 
     def __post_init__(self) -> None:
         """Freeze the parts and check that they fit each other."""
-        self._set("ids", tuple(int(i) for i in self.ids))
+        if not isinstance(self.name, str):
+            raise ValueError(f"the name of a layout must be text, got {self.name!r}")
+        self._set("ids", self._whole("ids", self.ids))
         if not self.ids or len(set(self.ids)) != len(self.ids):
             raise ValueError(f"layout {self.name!r}: ids must be at least one and all different")
         rows = range(len(self))
         if self.flip is not None:
-            self._set("flip", flip := tuple(int(i) for i in self.flip))
+            self._set("flip", flip := self._whole("flip", self.flip))
             if sorted(flip) != list(rows) or any(flip[flip[i]] != i for i in rows):
                 raise ValueError(
                     f"layout {self.name!r}: flip must be a permutation of the {len(self)} rows that undoes itself"
                 )
-        self._set("contours", {name: tuple(int(i) for i in rows) for name, rows in self.contours.items()})
+        if not isinstance(self.contours, Mapping):
+            raise ValueError(f"layout {self.name!r}: contours must be names and rows, got {self.contours!r}")
+        self._set("contours", {name: self._whole("contours", rows) for name, rows in self.contours.items()})
         for contour, members in self.contours.items():
             if len(members) < 2 or any(i not in rows for i in members):
                 raise ValueError(
@@ -101,7 +105,7 @@ class Layout:
                 points.flags.writeable = False
                 self._set(part, points)
         if self.normaliser is not None and not isinstance(self.normaliser, str):
-            self._set("normaliser", tuple(int(i) for i in self.normaliser))
+            self._set("normaliser", self._whole("normaliser", self.normaliser))
         self._check_normaliser()
 
     @classmethod
@@ -229,6 +233,15 @@ class Layout:
 
     def _set(self, part: str, value: object) -> None:
         object.__setattr__(self, part, value)
+
+    def _whole(self, part: str, values: Any) -> tuple[int, ...]:
+        try:
+            numbers = tuple(int(i) for i in values)
+            if numbers != tuple(values):
+                raise ValueError
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"layout {self.name!r}: {part} must be whole numbers") from error
+        return numbers
 
     def _content(self) -> Hashable:
         arrays = (None if a is None else tuple(a.ravel().tolist()) for a in (self.shape3d, self.mean_shape))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models.config import SPIGAConfig, make_config
+from pyspiga_geo.settings import refuse_code, shown
 
 PRETRAINED = {"compact": Path(__file__).parent / "weights" / "compact_ibug68.safetensors"}
 """Models that the package ships."""
@@ -51,21 +53,36 @@ def read(model: str | Path) -> tuple[dict[str, Tensor], SPIGAConfig, Layout]:
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path}: these are weights of another kind of model, not of SPIGA")
     try:
-        config = make_config("paper", **json.loads(metadata["config"]))
-        layout = Layout(**json.loads(metadata["layout"]))
-    except (KeyError, TypeError, ValueError) as error:
+        config = make_config("paper", **_plain(metadata["config"], "config"))
+        layout = Layout(**_plain(metadata["layout"], "layout"))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from error
     return state, config, layout
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
-    """Load a state strictly, in the precision of the module."""
+def _plain(text: str, name: str) -> dict[str, Any]:
+    """A JSON object that names no code."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {shown(value)}, not names and values")
+    refuse_code(value, name)
+    return value
+
+
+def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Raise CheckpointError unless names and shapes of a state are those of a module, which may be on ``meta``."""
     own = module.state_dict()
     wrong = sorted(set(own) ^ set(state)) + sorted(
         name for name in set(own) & set(state) if own[name].shape != state[name].shape
     )
     if wrong:
         raise CheckpointError(f"{source}: {len(wrong)} entries do not fit the model: {', '.join(wrong[:5])} ...")
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Load a state strictly, in the precision of the module."""
+    check_fit(module, state, source)
+    own = module.state_dict()
     module.load_state_dict({name: value.to(own[name].dtype) for name, value in state.items()})
 
 

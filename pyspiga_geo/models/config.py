@@ -1,11 +1,28 @@
 """Configuration of a SPIGA model and its presets. Presets are data: defaults < preset < keyword arguments."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pyspiga_geo.nn import ConvFactory
+from pyspiga_geo.settings import Allowed, Range, Whole, check_settings, refuse_code, shown
+
+_ALLOWED: Allowed = {
+    "image_size": Whole(1, 8192),
+    "channels": Whole(1, 8192),
+    "num_stacks": Whole(1, 64),
+    "depth": Whole(0, 12),
+    "focal_ratio": Range(0, 1000, above=True),
+    "crop_scale": Range(0, 1000, above=True),
+    "num_steps": Whole(0, 64),
+    "num_layers": Whole(0, 64),
+    "heads": Whole(1, 1024),
+    "dropout": Range(0, 1, below=True),
+    "node_channels": Whole(1, 8192),
+    "hidden_channels": Whole(1, 8192),
+    "samples": Whole(1, 128),
+}
+_WINDOW = Range(0, 1000, above=True)
 
 
 @dataclass(frozen=True)
@@ -62,14 +79,22 @@ class SPIGAConfig:
     heatmap_windows: bool = False
 
     def __post_init__(self) -> None:
-        """Check what no part checks."""
+        """Check types and ranges."""
+        refuse_code({"conv": self.conv, "backbone_options": self.backbone_options, "position": self.position})
+        for name in ("conv", "position"):  # names, or as code of one's own gives them: functions, modules
+            value = getattr(self, name)
+            parts = value if name == "conv" and isinstance(value, list | tuple) else [value]
+            if not all(isinstance(part, str) or callable(part) for part in parts):
+                raise ValueError(f"{name} must be a name or a function, got {shown(value)}")
+        for window in self.window if isinstance(self.window, list | tuple) else [self.window]:
+            if window not in _WINDOW:
+                raise ValueError(f"window must be {_WINDOW}, or one for each step, got {shown(self.window)}")
+        if not isinstance(self.backbone_options, Mapping) or not all(isinstance(k, str) for k in self.backbone_options):
+            raise ValueError(f"backbone_options must be names and values, got {shown(self.backbone_options)}")
         for name, known in (("channel_order", ("rgb", "bgr")), ("start", ("posed", "mean"))):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name in ("image_size", "focal_ratio", "crop_scale"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be positive, got {value}")
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
+        check_settings(self, _ALLOWED)
 
     @property
     def map_size(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
@@ -139,8 +140,12 @@ class SPIGA(nn.Module):
         """
         state, config, layout = checkpoint.read(model)
         try:
+            with torch.device("meta"):  # takes no memory, whatever sizes the file speaks of
+                checkpoint.check_fit(cls.from_config(config, layout), state, model)
             loaded = cls.from_config(config, layout)
-        except (TypeError, ValueError) as error:
+        except checkpoint.CheckpointError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
             raise checkpoint.CheckpointError(f"{model}: its configuration makes no model: {error}") from error
         checkpoint.fill(loaded, state, model)
         return loaded.eval()

@@ -38,10 +38,11 @@ class PosedShape(nn.Module):
     def __init__(self, shape3d: Any, map_size: int, focal_ratio: float = 1.5) -> None:
         super().__init__()
         self.map_size = map_size
-        self._exact = {
-            "shape3d": torch.tensor(shape3d, dtype=torch.float64, device="cpu"),
-            "camera": camera_matrix(map_size, focal_ratio, dtype=torch.float64).cpu(),
-        }
+        with torch.device("cpu"):  # also where a model without memory is made, on "meta"
+            self._exact = {
+                "shape3d": torch.tensor(shape3d, dtype=torch.float64),
+                "camera": camera_matrix(map_size, focal_ratio, dtype=torch.float64),
+            }
         for name, value in self._exact.items():
             self.register_buffer(name, value.to(torch.get_default_dtype()))
 

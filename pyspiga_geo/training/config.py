@@ -1,8 +1,20 @@
 """What a training run is made of. Read from YAML and the command line."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pyspiga_geo.models.config import make_config
+from pyspiga_geo.settings import Allowed, Pair, Range, Whole, check_settings, refuse_code, shown
+
+_SHARE = Range(0, 1)
+_WEIGHT = Range(0, 1e6)
+_POSITIVE = Range(0, 100, above=True)
+
+Setting = bool | int | float | str | list[int] | list[float] | None
+"""What a key of the model may hold: nothing that could be called."""
 
 
 @dataclass
@@ -16,6 +28,10 @@ class StageConfig:
 
     epochs: int
     lr: float
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        check_settings(self, {"epochs": Whole(0, 100_000), "lr": _POSITIVE})
 
 
 @dataclass
@@ -51,6 +67,14 @@ class AugmentationConfig:
     occlusion: float = 0.4
     occlusion_size: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        shares = dict.fromkeys(("flip", "shift", "brightness", "grey", "hsv", "blur", "occlusion"), _SHARE)
+        others = {"degrees": Range(0, 180), "scale": Range(0, 1, below=True), "hue": Range(0, 0.5)}
+        check_settings(self, {**shares, **others, "blur_sigma": Pair(_POSITIVE)})
+        if self.occlusion_size is not None:
+            check_settings(self, {"occlusion_size": Pair(Range(0, 1, above=True))})
+
 
 @dataclass
 class LossConfig:
@@ -71,6 +95,11 @@ class LossConfig:
     cascade: float = 4.0
     point_sigma: float = 1.0
     boundary_sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        weights = dict.fromkeys(("coordinates", "attention", "pose", "cascade"), _WEIGHT)
+        check_settings(self, {**weights, "point_sigma": _POSITIVE, "boundary_sigma": _POSITIVE})
 
 
 @dataclass
@@ -95,7 +124,7 @@ class TrainConfig:
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
         seed: of everything random.
         batch_size: faces a step, of each process.
-        workers: processes that read pictures, of each process.
+        workers: processes that read pictures, of each process; at most 64.
         accelerator: what it runs on, as the engine names it: ``"auto"``, ``"cpu"``, ``"gpu"``.
         devices: how many of them. Two or more train together as one would with the sum of their batches.
         precision: of the arithmetic, as the engine names it: ``"32-true"``, or ``"bf16-mixed"``, quicker where the
@@ -108,6 +137,9 @@ class TrainConfig:
         joint: stage 4, backbone and cascade together; neither paper nor reference has it.
         loss: weights of the losses.
         augmentation: random changes of the training crops.
+
+    Raises:
+        ValueError: for a setting that cannot be, those of ``model`` included; the message names it.
     """
 
     annotations: Path
@@ -117,7 +149,7 @@ class TrainConfig:
     layout: str = "ibug68"
     synthetic_faces: int = 1000
     preset: str = "compact"
-    model: dict[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Setting | dict[str, Setting]] = field(default_factory=dict)
     weights: str | None = None
     imagenet: bool = False
     validation_fraction: float = 0.1
@@ -136,3 +168,42 @@ class TrainConfig:
     joint: StageConfig = field(default_factory=lambda: StageConfig(epochs=0, lr=5e-4))
     loss: LossConfig = field(default_factory=LossConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+
+    def __post_init__(self) -> None:
+        """Check types and ranges before anything is read."""
+        check_settings(self, _ALLOWED)
+        refuse_code(self.model, "model")
+        for name, kind in _PARTS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {shown(getattr(self, name))}")
+        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
+        text = isinstance(self.devices, str) and re.fullmatch(r"auto|[1-9]\d{0,2}|\d+(,\d+)+,?|\d+,", self.devices)
+        if not text and self.devices not in Whole(1, 1024):
+            raise ValueError(f"devices must be 'auto' or {Whole(1, 1024)}, got {shown(self.devices)}")
+        if not isinstance(self.model, Mapping) or not all(isinstance(key, str) for key in self.model):
+            raise ValueError(f"model must be names and values, got {shown(self.model)}")
+        try:
+            make_config(self.preset, **self.model)
+        except ValueError as error:
+            raise ValueError(f"model: {error}" if self.model else str(error)) from error
+
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+PRECISIONS = ("64-true", "32-true", "bf16-mixed", "16-mixed")
+
+_ALLOWED: Allowed = {
+    "synthetic_faces": Whole(1, 10**9),
+    "validation_fraction": Range(0, 1, below=True),
+    "seed": Whole(0, 2**32 - 1),
+    "batch_size": Whole(1, 65536),
+    "workers": Whole(0, 64),
+    "weight_decay": Range(0, 100),
+    "average_decay": _SHARE,
+}
+_PARTS: dict[str, type] = {
+    **dict.fromkeys(("landmarks", "pose", "cascade", "joint"), StageConfig),
+    "loss": LossConfig,
+    "augmentation": AugmentationConfig,
+}

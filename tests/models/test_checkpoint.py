@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -192,6 +194,17 @@ def test_damaged_metadata(part: str, text: str | None, saved: Path) -> None:
         ("config", {"depth": 9}),
         ("config", {"image_size": "32"}),
         ("config", {"heads": 3}),
+        ("config", {"heads": 0}),
+        ("config", {"channels": -8}),
+        ("config", {"channels": 2**63}),
+        ("config", {"window": "wide"}),
+        ("config", {"conv": {"class_path": "subprocess.Popen", "init_args": {"args": "id"}}}),
+        ("config", {"backbone_options": {"a": [{"class_path": "subprocess.Popen"}]}}),
+        ("config", {"backbone": ["hourglass"]}),
+        ("layout", {"contours": True}),
+        ("layout", {"contours": {"jaw": 3}}),
+        ("layout", {"ids": [float("inf")]}),
+        ("layout", {"name": {"class_path": "subprocess.Popen"}}),
         ("layout", {"flip": [0]}),
         ("layout", {"shape3d": None}),
         ("layout", {"name": "x", "colour": "red"}),
@@ -201,6 +214,24 @@ def test_damaged_metadata(part: str, text: str | None, saved: Path) -> None:
 def test_configuration_that_makes_no_model(part: str, changes: dict[str, Any], saved: Path) -> None:
     changed(saved, part, **changes)
     refused(saved, "configuration")
+
+
+def test_sizes_are_compared_before_memory_is_asked_for(saved: Path) -> None:
+    changed(saved, "config", channels=8192, num_stacks=8, hidden_channels=8192)  # a terabyte
+    refused(saved, "entries do not fit the model")
+
+
+def test_mutated_metadata_raise_checkpoint_errors_alone(saved: Path) -> None:
+    draw = random.Random(0)
+    odd = [2**63, -1, 0, 1.5, float("inf"), "text", [], [[]], [3, "x"], None, {}, {"a": 1}, True]
+    with safe_open(saved, framework="pt") as file:
+        plain = {part: json.loads(file.metadata()[part]) for part in ("config", "layout")}
+    for _ in range(15):
+        part = draw.choice(sorted(plain))
+        value = {**plain[part], draw.choice(sorted(plain[part])): draw.choice(odd)}
+        rewrite(saved, {**{other: json.dumps(plain[other]) for other in plain}, part: json.dumps(value)})
+        with suppress(CheckpointError):
+            SPIGA.from_pretrained(saved)
 
 
 def test_configuration_of_other_weights(saved: Path) -> None:

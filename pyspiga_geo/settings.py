@@ -1,0 +1,115 @@
+"""Types and ranges of settings. Settings are data: each message names the one that cannot be, and what may."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+CODE_KEYS = ("class_path", "init_args", "dict_kwargs")
+"""Keys by which the reader of configuration files would be told to import and call something."""
+
+
+class Whole(NamedTuple):
+    """Whole numbers from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: object) -> bool:
+        """Whether it is one."""
+        return isinstance(value, Integral) and not isinstance(value, bool) and self.low <= int(value) <= self.high
+
+    def __str__(self) -> str:
+        """What a message says."""
+        return f"a whole number from {self.low} to {self.high}"
+
+
+class Range(NamedTuple):
+    """Numbers from ``low`` to ``high``; ``above``: without ``low`` itself, ``below``: without ``high``."""
+
+    low: float
+    high: float
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        """Whether it is one; neither infinite nor NaN."""
+        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+            return False
+        number = float(value)
+        low = self.low < number if self.above else self.low <= number
+        return low and (number < self.high if self.below else number <= self.high)
+
+    def __str__(self) -> str:
+        """What a message says."""
+        low, high = ("above" if self.above else "from"), ("below" if self.below else "up to")
+        return f"a number {low} {self.low:g} and {high} {self.high:g}"
+
+
+class Pair(NamedTuple):
+    """Two numbers of a range, the smaller one first."""
+
+    each: Range
+
+    def __contains__(self, value: object) -> bool:
+        """Whether it is such a pair."""
+        fits = isinstance(value, list | tuple) and len(value) == 2 and all(part in self.each for part in value)
+        return fits and value[0] <= value[1]  # type: ignore[index]  # a list or tuple, as was asked
+
+    def __str__(self) -> str:
+        """What a message says."""
+        return f"two numbers, the smaller one first, each {self.each}"
+
+
+Allowed = Mapping[str, Whole | Range | Pair]
+"""What the fields of a dataclass may hold, by their names."""
+
+
+def check_settings(settings: Any, allowed: Allowed) -> None:
+    """Raise ValueError unless the fields of a dataclass are in their ranges, and those that default to a flag are one.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Sizes:
+        ...     width: int = 3
+        >>> check_settings(Sizes(width=-1), {"width": Whole(1, 8)})
+        Traceback (most recent call last):
+        ValueError: width must be a whole number from 1 to 8, got -1
+    """
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name in allowed and value not in allowed[field.name]:
+            raise ValueError(f"{field.name} must be {allowed[field.name]}, got {shown(value)}")
+        for kind, name in ((bool, "true or false"), (str, "text")):
+            if isinstance(field.default, kind) and field.name not in allowed and not isinstance(value, kind):
+                raise ValueError(f"{field.name} must be {name}, got {shown(value)}")
+
+
+def refuse_code(value: Any, name: str = "") -> None:
+    """Raise ValueError where plain data, of any depth, name a class to import; the message tells the key.
+
+    Example:
+        >>> refuse_code({"model": {"conv": {"class_path": "subprocess.Popen"}}})
+        Traceback (most recent call last):
+        ValueError: model.conv.class_path: a configuration is data, and names no code to import or run
+    """
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            inner = f"{name}.{key}" if name else str(key)
+            if not set(CODE_KEYS).isdisjoint(str(key).split(".")):
+                raise ValueError(f"{shown(inner)[1:-1]}: a configuration is data, and names no code to import or run")
+            refuse_code(part, inner)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for number, part in enumerate(value):
+            refuse_code(part, f"{name}[{number}]")
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, and short."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
