@@ -67,7 +67,7 @@ Allowed = Mapping[str, Whole | Range | Pair]
 
 
 def check_settings(settings: Any, allowed: Allowed, but: Sequence[str] = ()) -> None:
-    """Raise ValueError unless the fields of a dataclass are in their ranges, and flags and texts are such; ``but``: not these.
+    """Raise ValueError unless a dataclass keeps its ranges, and flags and texts are such; ``but``: not these names.
 
     Example:
         >>> from dataclasses import dataclass
