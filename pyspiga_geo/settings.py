@@ -66,8 +66,8 @@ Allowed = Mapping[str, Whole | Range | Pair]
 """What the fields of a dataclass may hold, by their names."""
 
 
-def check_settings(settings: Any, allowed: Allowed) -> None:
-    """Raise ValueError unless the fields of a dataclass are in their ranges, and those that default to a flag are one.
+def check_settings(settings: Any, allowed: Allowed, but: Sequence[str] = ()) -> None:
+    """Raise ValueError unless a dataclass keeps its ranges, and flags and texts are such; ``but``: not these names.
 
     Example:
         >>> from dataclasses import dataclass
@@ -78,7 +78,7 @@ def check_settings(settings: Any, allowed: Allowed) -> None:
         Traceback (most recent call last):
         ValueError: width must be a whole number from 1 to 8, got -1
     """
-    for field in fields(settings):
+    for field in (field for field in fields(settings) if field.name not in but):
         value = getattr(settings, field.name)
         if field.name in allowed and value not in allowed[field.name]:
             raise ValueError(f"{field.name} must be {allowed[field.name]}, got {shown(value)}")

@@ -94,7 +94,7 @@ class SPIGAConfig:
         for name, known in (("channel_order", ("rgb", "bgr")), ("start", ("posed", "mean"))):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
-        check_settings(self, _ALLOWED)
+        check_settings(self, _ALLOWED, but=("conv", "position"))
 
     @property
     def map_size(self) -> int:

@@ -171,7 +171,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check types and ranges before anything is read."""
-        check_settings(self, _ALLOWED)
+        check_settings(self, _ALLOWED, but=("devices",))
         refuse_code(self.model, "model")
         for name, kind in _PARTS.items():
             if not isinstance(getattr(self, name), kind):
