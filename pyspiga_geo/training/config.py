@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pyspiga_geo.models.config import make_config
 from pyspiga_geo.settings import Allowed, Pair, Range, Whole, check_settings, refuse_code, shown
 
 _SHARE = Range(0, 1)
@@ -185,6 +184,8 @@ class TrainConfig:
         if not isinstance(self.model, Mapping) or not all(isinstance(key, str) for key in self.model):
             raise ValueError(f"model must be names and values, got {shown(self.model)}")
         try:
+            from pyspiga_geo.models.config import make_config  # not to print help: it needs PyTorch
+
             make_config(self.preset, **self.model)
         except ValueError as error:
             raise ValueError(f"model: {error}" if self.model else str(error)) from error
