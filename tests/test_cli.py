@@ -445,3 +445,17 @@ def test_help_needs_nothing_heavy(argument):
 def test_help_names_every_normaliser(capsys):
     _, said, _ = run(capsys, "evaluate", "--help")
     assert ", ".join(NORMALISERS) in " ".join(said.split())
+
+
+@pytest.mark.parametrize("group", ["landmarks", "pose", "cascade", "joint", "loss", "augmentation"])
+@pytest.mark.parametrize("form", ["--{} trap.X", "--{}=trap.X", "--{}.class_path trap.X", "--{}.class_path=trap.X"])
+def test_no_argument_imports_a_module(capsys, tmp_path, monkeypatch, group, form):
+    (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass X: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, _, err = run(
+        capsys, "train", "--annotations", tmp_path / "a.json", "--out", tmp_path / "out", *form.format(group).split()
+    )
+    assert code == 1
+    assert one_sentence(err)
+    assert group in err
+    assert not (tmp_path / "sprung").exists()

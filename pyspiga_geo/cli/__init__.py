@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from pyspiga_geo.cli.arguments import parser
+from pyspiga_geo.cli.arguments import parser, refuse_code_in
 from pyspiga_geo.cli.messages import complain, describe
-from pyspiga_geo.settings import refuse_code
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,8 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     program = parser()
     try:
-        given = sys.argv[1:] if argv is None else argv
-        refuse_code({text.lstrip("-").partition("=")[0]: None for text in given if text.startswith("--")})
+        refuse_code_in(sys.argv[1:] if argv is None else argv)
         namespace = program.instantiate(program.parse_args(argv))
         # Not before: to print help or to refuse an argument nothing heavy is needed.
         from pyspiga_geo.cli.commands import COMMANDS

@@ -1,5 +1,6 @@
 """The arguments of the commands."""
 
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,22 @@ def _plain_data(text: str) -> Any:
 
 
 set_loader("plain", _plain_data, (YAMLError,))
+
+
+def refuse_code_in(arguments: Sequence[str]) -> None:
+    """Refuse arguments by which jsonargparse would import a module: class paths, and a word in place of a group.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    for text, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, equals, value = text.partition("=")
+        if not option.startswith("--"):
+            continue
+        refuse_code({option.lstrip("-"): None})
+        value = value if equals else following
+        if option.lstrip("-") in _GROUPS and not value.lstrip().startswith("{") and not Path(value).is_file():
+            raise ValueError(f"{option} must be a YAML file or {{name: value}}, got {shown(value)}")
 
 
 class _ConfigFile(ActionConfigFile):
