@@ -47,3 +47,11 @@ def tiny_model() -> SPIGA:
         node_channels=16,
         hidden_channels=16,
     ).eval()
+
+
+@pytest.fixture(scope="module")
+def weights(tiny_model, tmp_path_factory):
+    """Weights of an untrained model."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    tiny_model.save(path)
+    return path

@@ -21,14 +21,6 @@ from pyspiga_geo.layouts import get_layout
 BOX = ["--bbox", "30", "20", "50", "60"]
 
 
-@pytest.fixture(scope="module")
-def weights(tiny_model, tmp_path_factory):
-    """Weights of an untrained model."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    tiny_model.save(path)
-    return path
-
-
 @pytest.fixture
 def photo(tmp_path):
     path = tmp_path / "photo.png"
