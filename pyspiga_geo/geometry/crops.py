@@ -20,7 +20,7 @@ def points_to_box(points: Tensor) -> Tensor:
     return torch.cat([low, high - low], dim=-1)
 
 
-def square_crop(box: Tensor, resolution: int, scale: float = 1.6) -> Tensor:
+def square_crop(box: Tensor, resolution: int, scale: float = 1.6, turn: Tensor | None = None) -> Tensor:
     """Map from the picture to the square crop around a box.
 
     The centre of the box becomes that of the crop, pixel index (r / 2, r / 2). The crop's side is ``scale`` x the
@@ -30,12 +30,20 @@ def square_crop(box: Tensor, resolution: int, scale: float = 1.6) -> Tensor:
         box: x, y, w, h [..., 4] in picture pixels.
         resolution: side r of the crop in crop pixels.
         scale: side of the crop over longer side of the box.
+        turn: degrees [...] by which what is in the box is turned clockwise about its centre, as seen in the picture;
+            the crop shows it upright. Default: not turned.
 
     Returns:
         [..., 3, 3], picture pixels to crop pixels (homogeneous columns).
 
     Raises:
         ValueError: for a box that is not finite or has no size.
+
+    Example:
+        >>> box = torch.tensor([10.0, 20.0, 50.0, 50.0])
+        >>> crop = square_crop(box, 64, turn=torch.tensor(90.0))
+        >>> transform_points(torch.tensor([[60.0, 45.0]]), crop)  # the right edge's middle is the top's
+        tensor([[32.0000, 12.0000]])
     """
     if not (box.isfinite().all() and (box[..., 2:] > 0).all()):
         raise ValueError(f"a box must be finite with positive width and height, got {box.tolist()}")
@@ -47,7 +55,16 @@ def square_crop(box: Tensor, resolution: int, scale: float = 1.6) -> Tensor:
     matrix[..., 0, 0] = matrix[..., 1, 1] = zoom
     matrix[..., :2, 2] = -corner * zoom[..., None]
     matrix[..., 2, 2] = 1
-    return matrix
+    return matrix if turn is None else _turned(matrix, turn, resolution / 2)
+
+
+def _turned(matrix: Tensor, turn: Tensor, centre: float) -> Tensor:
+    """Maps to crops [..., 3, 3] that are then turned anticlockwise by degrees [...] about (centre, centre)."""
+    angle = turn.to(matrix).deg2rad()
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    shift = centre * (1 - cos - sin), centre * (1 - cos + sin)
+    rows = [cos, sin, shift[0], -sin, cos, shift[1], zero, zero, torch.ones_like(angle)]
+    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3)) @ matrix
 
 
 def transform_points(points: Tensor, matrix: Tensor) -> Tensor:

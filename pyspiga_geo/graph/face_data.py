@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 POSITIONS = ("pos", "initial", "steps")
 """Node fields of :class:`FaceData` that are positions: whatever moves a face moves them all."""
 
-_GRAPH_LEVEL = {"image", "bbox", "pose", "camera", "crop"}
+_GRAPH_LEVEL = {"image", "bbox", "pose", "camera", "crop", "score"}
 
 
 class FaceData(Data):
@@ -20,9 +20,10 @@ class FaceData(Data):
 
     Edge fields: ``edge_index`` [2, E] and ``edge_weight`` [E], attention from source to target.
 
-    Graph fields get a batch dimension when faces are batched: ``image`` [3, H, W], ``bbox`` [4] as x, y, w, h
-    in pixels, ``pose`` [6] as yaw, pitch, roll in degrees and translation, ``camera`` [3, 3],
-    ``crop`` [3, 3] (photo pixels to crop pixels).
+    Graph fields get a batch dimension when faces are batched: ``image`` [3, H, W], ``bbox`` [4] as x, y, w, h in
+    pixels (along the face's own axes where its crop is turned), ``pose`` [6] as yaw, pitch, roll in degrees and
+    translation, ``camera`` [3, 3], ``crop`` [3, 3] (photo pixels to crop pixels), ``score`` [], how sure the detector
+    is of the face, 0..1.
 
     Fields of your own are welcome; those with L rows are node fields. As in all of PyG a field whose name contains
     ``index`` holds numbers of nodes: batching adds the nodes of the faces before to it. Name no field so, nor

@@ -1,8 +1,8 @@
 """Photos in, faces out."""
 
 from pyspiga_geo.inference.aligner import FaceAligner
-from pyspiga_geo.inference.detector import Detector, detect_faces
-from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo
+from pyspiga_geo.inference.detector import Detector, detect_faces, find_faces
+from pyspiga_geo.inference.inputs import Boxes, BoxFormat, FaceBoxes, Photo
 from pyspiga_geo.inference.records import predict_records, to_record
 from pyspiga_geo.inference.yunet import Faces, YuNet
 
@@ -11,10 +11,12 @@ __all__ = [
     "Boxes",
     "Detector",
     "FaceAligner",
+    "FaceBoxes",
     "Faces",
     "Photo",
     "YuNet",
     "detect_faces",
+    "find_faces",
     "predict_records",
     "to_record",
 ]

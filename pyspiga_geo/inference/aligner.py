@@ -1,41 +1,53 @@
 """Photos in, faces out: detect, crop, align, map back."""
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor
 
-from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
-from pyspiga_geo.inference.detector import Detector, detect_faces
+from pyspiga_geo.inference.any_angle import find_at_any_angle
+from pyspiga_geo.inference.crops import FaceCrops, align_crops, cut_faces
+from pyspiga_geo.inference.detector import Detector, find_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
+from pyspiga_geo.inference.reading import map_ahead
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.models import SPIGA, PosedShape
+from pyspiga_geo.models import SPIGA
+
+BATCH_SIZE = 16
+"""Faces that the model sees at once, unless told otherwise."""
 
 
 class FaceAligner:
-    """Find landmarks and head pose of the faces in a photo.
+    """Find landmarks and head pose of the faces in photos.
 
     Args:
         model: ``"compact"``, which the package ships, a weights file, or a :class:`SPIGA`.
-        detector: finds the faces when no boxes are given (:data:`Detector`).
-        device: where the model runs.
+        detector: finds the faces when no boxes are given (:data:`Detector`). It gets photos on ``device``.
+        device: where model and detector run.
+
+    An aligner may be used by several threads at once.
 
     Example:
         >>> from skimage.data import astronaut
-        >>> (face,) = FaceAligner()(astronaut())
+        >>> aligner = FaceAligner()
+        >>> (face,) = aligner(astronaut())
         >>> face.pos.shape
         torch.Size([68, 2])
+        >>> [len(faces) for faces in aligner([astronaut(), astronaut()[256:]])]  # the second has no face
+        [1, 0]
     """
 
     def __init__(
         self,
         model: str | os.PathLike[str] | SPIGA = "compact",
-        detector: Detector = detect_faces,
+        detector: Detector = find_faces,
         device: str | torch.device = "cpu",
     ) -> None:
+        self.device = as_device(device)
         loaded = model if isinstance(model, SPIGA) else SPIGA.from_pretrained(os.fspath(model))
-        self.device = torch.device(device)
         self.model = loaded.to(self.device).eval()
         self.detector = detector
 
@@ -44,50 +56,164 @@ class FaceAligner:
         """The landmark set of the faces."""
         return self.model.layout
 
-    @torch.no_grad()
+    @overload
     def __call__(
-        self, photo: Photo, boxes: Boxes | None = None, attention: bool = False, *, box_format: BoxFormat = "xywh"
-    ) -> list[FaceData]:
-        """Align the faces of one photo.
+        self, photo: Photo, boxes: Boxes | None = ..., attention: bool = ..., **options: Any
+    ) -> list[FaceData]: ...
+
+    @overload
+    def __call__(
+        self,
+        photo: list[Any] | tuple[Any, ...],
+        boxes: Sequence[Boxes | None] | None = ...,
+        attention: bool = ...,
+        **options: Any,
+    ) -> list[list[FaceData]]: ...
+
+    def __call__(self, photo: Any, boxes: Any = None, attention: bool = False, **options: Any) -> Any:
+        """Align the faces of one photo, or of a list of photos.
 
         Args:
-            photo: see :data:`~pyspiga_geo.inference.Photo`.
-            boxes: [N, 4] in pixels, tight around the landmarks from brows to chin; scores in a fifth column are
-                dropped (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: those of the detector.
+            photo: see :data:`~pyspiga_geo.inference.Photo`; or a list or tuple of them.
+            boxes: [N, 4] in pixels, tight around the landmarks from brows to chin
+                (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: those of the detector. For a
+                list of photos, a list with the boxes of each, None where the detector shall look.
             attention: put the last layer's attention into ``edge_weight``.
-            box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
+            options: ``box_format``, ``upright``, ``batch_size`` and ``workers`` as in :meth:`stream`.
 
         Returns:
-            One graph a face, empty when there is none. In pixels of the photo: ``pos`` [L, 2], ``initial`` [L, 2],
-            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also ``crop`` [3, 3] (photo pixels to crop
-            pixels), ``edge_index``, on request ``edge_weight``, and where the model estimates them ``pose`` [6] (yaw,
-            pitch, roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
+            The faces of the photo, one graph per face; of a list of photos, a list for each. In pixels of the photo:
+            ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also
+            ``crop`` [3, 3] (photo pixels to crop pixels), ``edge_index``, on request ``edge_weight``, ``score`` (how
+            sure the detector is, 0..1) where it says so, and where the model estimates them ``pose`` [6] (yaw, pitch,
+            roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.
             ValueError: for a photo of another shape or range of values, and a box without size or outside of it.
         """
-        image = as_photo(photo)
-        if boxes is not None:
-            return self._align(image, as_boxes(boxes, image, box_format), attention)
-        return self._align(image, as_boxes(self.detector(image), image), attention)
+        if isinstance(photo, list | tuple):
+            return list(self.stream(photo, boxes, attention, **options))
+        (faces,) = self.stream([photo], None if boxes is None else [boxes], attention, **options)
+        return faces
 
-    def _align(self, image: Tensor, boxes: Tensor, attention: bool) -> list[FaceData]:
-        if not len(boxes):
-            return []
-        config, start = self.model.config, self.model.start
-        size = config.image_size
-        crops = square_crop(boxes, size, config.crop_scale)
-        images = torch.stack([warp_image(image, crop, size) for crop in crops])
-        faces = self.model(images.to(self.device), return_attention=attention).to_data_list()
-        for face, crop, box in zip(faces, crops, boxes, strict=True):
-            to_photo = invert_transform(crop)
-            for key in ("pos", "initial"):
-                face[key] = transform_points(size * face[key].to(crop), to_photo)
-            steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
-            face.steps = steps.view_as(face.steps)
-            if isinstance(start, PosedShape):
-                enlarge = torch.diag(crop.new_tensor([size / start.map_size, size / start.map_size, 1]))
-                face.camera = to_photo @ enlarge @ start.camera.to(crop)
-            face.crop, face.bbox = crop, box
-        return [face.cpu() for face in faces]
+    @overload
+    def stream(
+        self,
+        photos: Iterable[Photo],
+        boxes: Iterable[Boxes | None] | None = ...,
+        attention: bool = ...,
+        *,
+        box_format: BoxFormat = ...,
+        upright: bool = ...,
+        batch_size: int = ...,
+        workers: int = ...,
+        return_exceptions: Literal[False] = ...,
+    ) -> Iterator[list[FaceData]]: ...
+
+    @overload
+    def stream(
+        self,
+        photos: Iterable[Photo],
+        boxes: Iterable[Boxes | None] | None = ...,
+        attention: bool = ...,
+        *,
+        box_format: BoxFormat = ...,
+        upright: bool = ...,
+        batch_size: int = ...,
+        workers: int = ...,
+        return_exceptions: Literal[True],
+    ) -> Iterator[list[FaceData] | ValueError | OSError]: ...
+
+    def stream(
+        self,
+        photos: Iterable[Photo],
+        boxes: Iterable[Boxes | None] | None = None,
+        attention: bool = False,
+        *,
+        box_format: BoxFormat = "xywh",
+        upright: bool = True,
+        batch_size: int = BATCH_SIZE,
+        workers: int = 0,
+        return_exceptions: bool = False,
+    ) -> Iterator[Any]:
+        """Align the faces of many photos, and give those of each photo in order as the work goes on.
+
+        Photos are taken when their turn is near, so that there may be any number of them. The model sees the faces of
+        several photos at once.
+
+        Args:
+            photos: see :data:`~pyspiga_geo.inference.Photo`.
+            boxes: those of each photo, or None where the detector shall look; default: None for all.
+            attention: put the last layer's attention into ``edge_weight``.
+            box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
+            upright: look for faces that are tilted by up to about 45 degrees; False: by any angle, which takes four
+                times as long.
+            batch_size: faces that the model sees at once.
+            workers: threads that read photos and look for faces while the model is at work; 0: none.
+            return_exceptions: give the error in place of the faces of a photo that cannot be read or has impossible
+                boxes, and go on.
+
+        Raises:
+            pyspiga_geo.data.ImageError: when a file cannot be read.
+            ValueError: for a photo of another shape or range of values, and a box without size or outside of it.
+
+        Example:
+            >>> from skimage.data import astronaut
+            >>> for faces in FaceAligner().stream([astronaut()] * 2, batch_size=2, workers=1):
+            ...     print(len(faces))
+            1
+            1
+        """
+        if batch_size < 1 or workers < 0:
+            raise ValueError(f"batch_size must be 1 or more and workers 0 or more, got {batch_size} and {workers}")
+        config = self.model.config
+
+        def prepare(pair: tuple[Photo, Boxes | None]) -> FaceCrops | ValueError | OSError:
+            photo, given = pair
+            try:
+                image = as_photo(photo)
+                found = self._detect(image, upright) if given is None else given
+                return cut_faces(image, as_boxes(found, image, box_format), config.image_size, config.crop_scale)
+            except (ValueError, OSError) as error:
+                return error
+
+        pairs = zip(photos, repeat(None)) if boxes is None else zip(photos, boxes, strict=True)
+        pending: list[FaceCrops | ValueError | OSError] = []
+        waiting = 0
+        for each in map_ahead(prepare, pairs, workers):
+            if isinstance(each, Exception) and not return_exceptions:
+                yield from self._align(pending, batch_size, attention)
+                raise each
+            pending.append(each)
+            waiting += len(each.matrix) if isinstance(each, FaceCrops) else 0
+            if waiting >= batch_size or len(pending) >= 4 * batch_size:  # photos without a face are told too
+                yield from self._align(pending, batch_size, attention)
+                pending, waiting = [], 0
+        yield from self._align(pending, batch_size, attention)
+
+    def _detect(self, image: torch.Tensor, upright: bool) -> Boxes:
+        image = image.to(self.device)
+        return self.detector(image) if upright else find_at_any_angle(self.detector, image)
+
+    def _align(self, pending: list[Any], batch_size: int, attention: bool) -> Iterator[Any]:
+        """The faces of each photo that was cut; errors as they are."""
+        cut = [each for each in pending if isinstance(each, FaceCrops)]
+        faces = iter(align_crops(self.model, cut, batch_size, attention, self.device) if cut else ())
+        for each in pending:
+            yield next(faces) if isinstance(each, FaceCrops) else each
+
+
+def as_device(device: str | torch.device) -> torch.device:
+    """A device that is there.
+
+    Raises:
+        ValueError: naming the device, when PyTorch does not know it or cannot use it here.
+    """
+    try:
+        known = torch.device(device)
+        torch.empty(0, device=known)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {str(device)!r} cannot be used here: {reason}") from error
+    return known

@@ -7,20 +7,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyspiga_geo.inference.inputs import Boxes, FaceBoxes
 from pyspiga_geo.inference.yunet import YuNet
 
-Detector = Callable[[Tensor], Tensor]
-"""A function from a photo [3, H, W], float RGB in 0..1, to boxes x, y, w, h [N, 4] in its pixels, as tight around the
-landmarks from brows to chin as it can."""
+Detector = Callable[[Tensor], Boxes]
+"""A function from a photo [3, H, W], float RGB in 0..1, to the boxes of its faces in its pixels: x, y, w, h [N, 4], as
+tight around the landmarks from brows to chin as it can, or with a score in a fifth column, or :class:`FaceBoxes`."""
 
 _WORK_SIZE = 640
 """Longer side in pixels at which a photo is searched."""
 
-_INSET = (-0.006, 0.254)
-"""Left and top margin of the tight box of the landmarks within the detector's box, in parts of its width and height."""
+_CENTRE = (0.008, 0.129)
+"""From the middle of the detector's box to that of the landmarks' tight box, in parts of its width and height."""
 
 _SIDES = (1.028, 0.750)
-"""Width and height of that box, in the same parts."""
+"""Width and height of the landmarks' tight box, in the same parts."""
+
+UPRIGHT = 30
+"""Degrees up to which a face counts as upright: models see such faces in their training."""
 
 
 @cache
@@ -37,7 +41,8 @@ def detect_faces(image: Tensor) -> Tensor:
         image: [3, H, W], float RGB in 0..1.
 
     Returns:
-        Boxes x, y, w, h [N, 4] in pixels, largest first: where the tight box of the landmarks would be.
+        Boxes x, y, w, h [N, 4] in pixels, largest first: where the tight box of the landmarks would be, of a face that
+        is turned by more than 30 degrees along its own axes.
 
     Raises:
         ValueError: for an image of another kind.
@@ -47,6 +52,15 @@ def detect_faces(image: Tensor) -> Tensor:
         >>> detect_faces(torch.from_numpy(astronaut()).permute(2, 0, 1) / 255).round()
         tensor([[178.,  91.,  93.,  83.]])
     """
+    return find_faces(image).box
+
+
+def find_faces(image: Tensor) -> FaceBoxes:
+    """Find faces as :func:`detect_faces` does, with their scores and, beyond 30 degrees, how far each is turned.
+
+    Raises:
+        ValueError: for an image of another kind.
+    """
     if image.dim() != 3 or image.size(0) != 3 or not image.numel() or not image.is_floating_point():
         raise ValueError(f"image must be float [3, H, W] in 0..1, got {image.dtype} {list(image.shape)}")
     height, width = image.shape[1:]
@@ -55,9 +69,32 @@ def detect_faces(image: Tensor) -> Tensor:
     seen = F.interpolate(image[None].float(), shape, mode="bilinear", antialias=True)
     (faces,) = _yunet(image.device).detect(seen)
     corner, size = faces.box.split(2, dim=1)
-    corner = corner + size * size.new_tensor(_INSET)
+    turn = _turn(faces.points)
+    centre = corner + size / 2 + turned(size * size.new_tensor(_CENTRE), turn)
     size = size * size.new_tensor(_SIDES)
     # Pixel indices are those of the centres: the photo's corner is at -0.5.
     enlarge = size.new_tensor([width / shape[1], height / shape[0]])
-    boxes = torch.cat([(corner + 0.5) * enlarge - 0.5, size * enlarge], dim=1)
-    return boxes[boxes[:, 2:].prod(dim=1).argsort(descending=True)]
+    centre, size = (centre + 0.5) * enlarge - 0.5, size * enlarge
+    found = FaceBoxes(torch.cat([centre - size / 2, size], dim=1), faces.score, turn)
+    inside = ((centre >= 0) & (centre < size.new_tensor([width, height]))).all(dim=1)
+    order = size.prod(dim=1).argsort(descending=True)
+    return FaceBoxes(*(part[order[inside[order]]] for part in found))
+
+
+def turned(vectors: Tensor, degrees: Tensor) -> Tensor:
+    """Vectors (x, y) [N, 2] turned clockwise, as seen in a picture, by degrees [N]."""
+    cos, sin = degrees.deg2rad().cos(), degrees.deg2rad().sin()
+    x, y = vectors.unbind(-1)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
+
+
+def _turn(points: Tensor) -> Tensor:
+    """Degrees [N] by which faces are turned clockwise, from eyes, nose and corners of the mouth [N, 5, 2].
+
+    The line of the eyes and the line from between them down to the mouth count by their lengths, so that a face in
+    profile is judged by the latter.
+    """
+    across = points[:, 1] - points[:, 0]
+    down = (points[:, 3] + points[:, 4] - points[:, 0] - points[:, 1]) / 2
+    turn = torch.atan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1]).rad2deg()
+    return torch.where(turn.abs() > UPRIGHT, turn, 0)

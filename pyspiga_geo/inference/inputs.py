@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,20 @@ Photo = str | os.PathLike[str] | Image | NDArray[np.generic] | Tensor
 Floating-point values are in 0..1, 16-bit unsigned ones in 0..65535, other integers in 0..255.
 """
 
-Boxes = Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
-"""Numbers [N, 4], or [N, 5] with a score at the end."""
+
+class FaceBoxes(NamedTuple):
+    """N faces in a photo, in its pixels."""
+
+    box: Tensor
+    """x, y, w, h [N, 4], tight around the landmarks from brows to chin; of a turned face along its own axes."""
+    score: Tensor
+    """[N], how sure the detector is, 0..1; NaN where nobody said."""
+    turn: Tensor
+    """Degrees [N] by which a face is turned clockwise about the centre of its box; its crop shows it upright."""
+
+
+Boxes = FaceBoxes | Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
+"""Numbers [N, 4], or [N, 5] with a score at the end; or :class:`FaceBoxes`."""
 
 BoxFormat = Literal["xywh", "xyxy"]
 """A box as left, top, width, height; or as left, top, right, bottom. In pixels."""
@@ -70,41 +82,54 @@ def _in_unit_range(pixels: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(scaled))
 
 
-def as_boxes(boxes: Boxes, image: Tensor, box_format: BoxFormat = "xywh") -> Tensor:
-    """Give boxes as float32 tensor [N, 4] of left, top, width, height; a column of scores is dropped.
+def as_boxes(boxes: Boxes, image: Tensor, box_format: BoxFormat = "xywh") -> FaceBoxes:
+    """Give boxes as float32 on the CPU, left, top, width and height.
 
     Args:
         boxes: see :data:`Boxes`; none at all is an empty answer.
         image: the photo [3, H, W] that they lie in.
-        box_format: see :data:`BoxFormat`.
+        box_format: see :data:`BoxFormat`; of :class:`FaceBoxes` it is not asked.
 
     Raises:
         ValueError: for another shape or format, and for a box without size or outside of the photo.
 
     Example:
-        >>> as_boxes([[1, 2, 4, 6]], torch.zeros(3, 8, 8), "xyxy")
+        >>> as_boxes([[1, 2, 4, 6]], torch.zeros(3, 8, 8), "xyxy").box
         tensor([[1., 2., 3., 4.]])
     """
     if box_format not in ("xywh", "xyxy"):
         raise ValueError(f"box_format must be 'xywh' or 'xyxy', got {box_format!r}")
-    try:
-        given = torch.as_tensor(np.asarray(boxes, dtype=np.float64) if not isinstance(boxes, Tensor) else boxes)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"boxes must be numbers [N, 4]: {error}") from error
-    if not given.numel():
-        return torch.zeros(0, 4)
-    given = (given[None] if given.dim() == 1 else given).detach().float().cpu()
-    if given.dim() != 2 or given.size(1) not in (4, 5):
-        raise ValueError(f"boxes must be [N, 4], or [N, 5] with scores, got {list(given.shape)}")
-    given = given[:, :4].clone()
-    if box_format == "xyxy":
-        given[:, 2:] -= given[:, :2]
+    if isinstance(boxes, FaceBoxes):
+        found = FaceBoxes(*(part.detach().float().cpu() for part in boxes))
+        shapes = [list(part.shape) for part in found]
+        if shapes != [[len(found.score), 4], [len(found.score)], [len(found.score)]]:
+            raise ValueError(f"FaceBoxes must be [N, 4], [N] and [N], got {', '.join(map(str, shapes))}")
+        box_format = "xywh"
+    else:
+        found = _from_numbers(boxes, box_format)
     height, width = image.shape[1:]
     wanted = "left, top, width, height" if box_format == "xywh" else "left, top, right, bottom"
-    for box in given.tolist():
+    for box in found.box.tolist():
         x, y, w, h = box
         if w <= 0 or h <= 0:
             raise ValueError(f"box {box} has no size: {wanted} in pixels are expected")
         if not (np.isfinite(box).all() and x < width and y < height and x + w > 0 and y + h > 0):
             raise ValueError(f"box {box} lies outside of the picture of {width} x {height} pixels")
-    return given
+    return found
+
+
+def _from_numbers(boxes: Tensor | NDArray[np.generic] | Sequence[Sequence[float]], box_format: BoxFormat) -> FaceBoxes:
+    try:
+        given = torch.as_tensor(np.asarray(boxes, dtype=np.float64) if not isinstance(boxes, Tensor) else boxes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"boxes must be numbers [N, 4]: {error}") from error
+    if not given.numel():
+        return FaceBoxes(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0))
+    given = (given[None] if given.dim() == 1 else given).detach().float().cpu()
+    if given.dim() != 2 or given.size(1) not in (4, 5):
+        raise ValueError(f"boxes must be [N, 4], or [N, 5] with scores, got {list(given.shape)}")
+    box = given[:, :4].clone()
+    if box_format == "xyxy":
+        box[:, 2:] -= box[:, :2]
+    unknown = given.new_full((len(given),), torch.nan)
+    return FaceBoxes(box, given[:, 4].clone() if given.size(1) == 5 else unknown, torch.zeros_like(unknown))

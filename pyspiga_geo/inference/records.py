@@ -1,12 +1,12 @@
 """Predictions as annotation records, the form that evaluation reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pyspiga_geo.data import FaceRecord
 from pyspiga_geo.graph import FaceData
-from pyspiga_geo.inference.aligner import FaceAligner
+from pyspiga_geo.inference.aligner import BATCH_SIZE, FaceAligner
 from pyspiga_geo.inference.inputs import Photo
 from pyspiga_geo.layouts import Layout
 
@@ -24,15 +24,22 @@ def to_record(face: FaceData, imgpath: str, layout: Layout) -> FaceRecord:
 
 
 def predict_records(
-    aligner: FaceAligner, annotations: Iterable[FaceRecord], photos: Sequence[Photo]
-) -> Iterable[FaceRecord]:
-    """Align annotated faces in their own boxes, one at a time, in order.
+    aligner: FaceAligner,
+    annotations: Sequence[FaceRecord],
+    photos: Sequence[Photo],
+    batch_size: int = BATCH_SIZE,
+    workers: int = 0,
+) -> Iterator[FaceRecord]:
+    """Align annotated faces in their own boxes, in order.
 
     Args:
         aligner: the model.
         annotations: say which box to look at; their landmarks are not used.
         photos: the photo of each annotation.
+        batch_size: faces that the model sees at once.
+        workers: threads that read photos while the model is at work; 0: none.
     """
-    for annotation, photo in zip(annotations, photos, strict=True):
-        (face,) = aligner(photo, [annotation.bbox])
+    boxes = ([annotation.bbox] for annotation in annotations)
+    aligned = aligner.stream(photos, boxes, batch_size=batch_size, workers=workers)
+    for annotation, (face,) in zip(annotations, aligned, strict=True):
         yield to_record(face, annotation.imgpath, aligner.layout)

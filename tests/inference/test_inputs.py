@@ -88,13 +88,13 @@ def test_what_is_no_photo_is_told(photo, reason):
     ],
 )
 def test_one_box_in_every_form_is_one_box(boxes):
-    assert torch.equal(as_boxes(boxes, IMAGE), torch.tensor([[10.0, 20, 30, 25]]))
+    assert torch.equal(as_boxes(boxes, IMAGE).box, torch.tensor([[10.0, 20, 30, 25]]))
 
 
 def test_corners_and_none_at_all():
-    assert as_boxes([[10, 20, 40, 45]], IMAGE, "xyxy").tolist() == [[10, 20, 30, 25]]
+    assert as_boxes([[10, 20, 40, 45]], IMAGE, "xyxy").box.tolist() == [[10, 20, 30, 25]]
     for none in ([], np.zeros((0, 4)), torch.zeros(0, 5), torch.zeros(0)):
-        assert as_boxes(none, IMAGE).shape == (0, 4)
+        assert as_boxes(none, IMAGE).box.shape == (0, 4)
 
 
 @pytest.mark.parametrize(

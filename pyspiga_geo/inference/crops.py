@@ -1,0 +1,86 @@
+"""Faces of photos as crops for a model, and what the model says of them in pixels of the photos."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyspiga_geo.geometry import (
+    euler_to_rotation,
+    invert_transform,
+    rotation_to_euler,
+    square_crop,
+    transform_points,
+    warp_image,
+)
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.inference.inputs import FaceBoxes
+from pyspiga_geo.models import SPIGA, PosedShape
+
+
+class FaceCrops(NamedTuple):
+    """The N faces of one photo, cut out."""
+
+    images: Tensor
+    """[N, 3, S, S], float RGB in 0..1."""
+    matrix: Tensor
+    """[N, 3, 3], photo pixels to crop pixels."""
+    boxes: FaceBoxes
+
+
+def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float) -> FaceCrops:
+    """Cut the faces out of a photo [3, H, W], each turned upright, ``scale`` x its box wide, at size x size pixels."""
+    matrix = square_crop(boxes.box, size, scale, boxes.turn)
+    images = [warp_image(image, each, size) for each in matrix]
+    return FaceCrops(torch.stack(images) if images else image.new_zeros(0, 3, size, size), matrix, boxes)
+
+
+def align_crops(
+    model: SPIGA, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
+) -> list[list[FaceData]]:
+    """Run the model on the faces of several photos, and give each photo its faces, in its pixels, on the CPU."""
+    images = torch.cat([each.images for each in crops])
+    faces: list[FaceData] = []
+    with torch.no_grad():
+        for batch in images.split(batch_size) if len(images) else ():
+            found = model(batch.to(device), return_attention=attention)
+            faces += [face.cpu() for face in found.to_data_list()]
+    remaining = iter(faces)
+    return [
+        [
+            _in_photo(next(remaining), model, matrix, FaceBoxes(*(part[index] for part in each.boxes)))
+            for index, matrix in enumerate(each.matrix)
+        ]
+        for each in crops
+    ]
+
+
+def _in_photo(face: FaceData, model: SPIGA, crop: Tensor, found: FaceBoxes) -> FaceData:
+    """Bring a face from normalised crop coordinates into pixels of its photo."""
+    size, scale, start = model.config.image_size, model.config.crop_scale, model.start
+    to_photo = invert_transform(crop)
+    for key in ("pos", "initial"):
+        face[key] = transform_points(size * face[key].to(crop), to_photo)
+    steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
+    face.steps = steps.view_as(face.steps)
+    if isinstance(start, PosedShape):
+        # The camera is not turned with the crop: the turn is part of the head's pose.
+        upright = invert_transform(square_crop(found.box, size, scale))
+        enlarge = torch.diag(crop.new_tensor([size / start.map_size, size / start.map_size, 1]))
+        face.camera = upright @ enlarge @ start.camera.to(crop)
+    if "pose" in face and found.turn:
+        face.pose = _turned_pose(face.pose, found.turn)
+    face.crop, face.bbox = crop, found.box
+    if not found.score.isnan():
+        face.score = found.score
+    return face
+
+
+def _turned_pose(pose: Tensor, turn: Tensor) -> Tensor:
+    """A pose [6] turned clockwise about the camera's axis, by degrees."""
+    angles, translation = pose.double().split(3)
+    cos, sin = turn.double().deg2rad().cos(), turn.double().deg2rad().sin()
+    about = torch.eye(3, dtype=torch.float64)
+    about[:2, :2] = torch.stack([cos, -sin, sin, cos]).view(2, 2)
+    return torch.cat([rotation_to_euler(about @ euler_to_rotation(angles)), about @ translation]).to(pose)
