@@ -44,7 +44,7 @@ def find_at_any_angle(detector: Detector, image: Tensor) -> FaceBoxes:
 
 
 def _search_turned(detector: Detector, image: Tensor, quarters: int) -> FaceBoxes:
-    """Finds in a photo that is turned back, that is anticlockwise, by quarter turns; in pixels of the photo as it is."""
+    """Finds in a photo that is turned back, anticlockwise, by quarter turns; in pixels of the photo as it is."""
     height, width = image.shape[1:]
     view = image.rot90(quarters, (1, 2)).contiguous()
     found = as_boxes(detector(view), view)

@@ -52,9 +52,7 @@ def detect_faces(image: Tensor) -> Tensor:
     return find_faces(image).box
 
 
-def find_faces(
-    image: Tensor, *, threshold: float = 0.6, longer_side: int = 640, upright: float = UPRIGHT
-) -> FaceBoxes:
+def find_faces(image: Tensor, *, threshold: float = 0.6, longer_side: int = 640, upright: float = UPRIGHT) -> FaceBoxes:
     """Find faces as :func:`detect_faces` does, with their scores and how far each is turned.
 
     Args:

@@ -91,7 +91,9 @@ def test_boxes_may_say_how_faces_are_turned(tiny_model):
     # Turned back by a quarter about pixel (119 / 2, 119 / 2), the box centre (55, 50) comes to (50, 64).
     (upright,) = FaceAligner(tiny_model)(photo.rot90(1, (1, 2)), torch.tensor([[25.0, 34, 50, 60]]))
     assert face.score == 0.5
-    torch.testing.assert_close(face.pos, torch.stack([119 - upright.pos[:, 1], upright.pos[:, 0]], 1), atol=1e-2, rtol=0)
+    torch.testing.assert_close(
+        face.pos, torch.stack([119 - upright.pos[:, 1], upright.pos[:, 0]], 1), atol=1e-2, rtol=0
+    )
     with pytest.raises(ValueError, match=r"FaceBoxes must be \[N, 4\], \[N\] and \[N\]"):
         FaceAligner(tiny_model)(photo, known._replace(score=torch.zeros(2)))
 
