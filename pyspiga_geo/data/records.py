@@ -20,8 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.geometry import points_to_box
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -177,7 +179,7 @@ def _parse(entry: Any, where: str) -> FaceRecord:
     if entry.get("headpose") is not None:
         yaw, pitch, roll, tx, ty, tz = _numbers(entry["headpose"], 6, f"{where}: headpose")
         headpose = (yaw, pitch, roll, tx, ty, tz)
-    bbox = entry["bbox"] if entry.get("bbox") is not None else _tight_box(landmarks)
+    bbox = entry["bbox"] if entry.get("bbox") is not None else points_to_box(torch.from_numpy(landmarks)).tolist()
     x, y, w, h = _numbers(bbox, 4, f"{where}: bbox")
     if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0):  # NaN is not > 0 either
         raise RecordError(f"{where}: bbox must have a position and a size above zero, but is [{x}, {y}, {w}, {h}]")
@@ -224,12 +226,6 @@ def _numbers(value: Any, length: int, what: str) -> list[float]:
             raise RecordError(f"{what} must hold finite numbers or null, not {str(item)[:40]!r}")
         numbers.append(float(number))
     return numbers
-
-
-def _tight_box(landmarks: FloatArray) -> list[float]:
-    """[x, y, w, h] around the landmarks that are there, NaN when there are none."""
-    low, high = np.fmin.reduce(landmarks, axis=0), np.fmax.reduce(landmarks, axis=0)
-    return [*low.tolist(), *(high - low).tolist()]
 
 
 def _entry(record: FaceRecord) -> dict[str, Any]:
