@@ -1,4 +1,4 @@
-"""What the commands do; ``evaluate`` has a file of its own."""
+"""What the commands do; ``evaluate`` and ``track`` have files of their own."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from pyspiga_geo.cli.evaluation import evaluate
 from pyspiga_geo.cli.messages import complain, describe
 from pyspiga_geo.cli.outputs import check_outputs
+from pyspiga_geo.cli.tracking import track
 from pyspiga_geo.data import FaceRecord, read_image, write_records
 from pyspiga_geo.inference import FaceAligner, to_record
 from pyspiga_geo.models import SPIGA, reference_model
@@ -100,6 +101,7 @@ def convert(args: Namespace) -> None:
 COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "demo": demo,
     "predict": predict,
+    "track": track,
     "train": train,
     "evaluate": evaluate,
     "convert": convert,

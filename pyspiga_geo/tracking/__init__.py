@@ -1,6 +1,21 @@
-"""Faces in films: followed, smoothed, drawn, and written down."""
+"""Faces in films: followed from frame to frame, smoothed, drawn and written down."""
 
+from pyspiga_geo.tracking.film import track_film
+from pyspiga_geo.tracking.lines import TrackedFrame, read_tracks
+from pyspiga_geo.tracking.reading import Film, Frame, read_film
 from pyspiga_geo.tracking.smoothing import OneEuroFilter
 from pyspiga_geo.tracking.tracker import FaceTracker
+from pyspiga_geo.tracking.writing import FilmWriter, write_film
 
-__all__ = ["FaceTracker", "OneEuroFilter"]
+__all__ = [
+    "FaceTracker",
+    "Film",
+    "FilmWriter",
+    "Frame",
+    "OneEuroFilter",
+    "TrackedFrame",
+    "read_film",
+    "read_tracks",
+    "track_film",
+    "write_film",
+]

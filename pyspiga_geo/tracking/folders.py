@@ -19,20 +19,21 @@ def frame_files(folder: Path) -> list[Path]:
 
     Raises:
         ValueError: when there is none.
-
-    Example:
-        >>> sorted(["b2.png", "b10.png", "B1.png"], key=natural_order)
-        ['B1.png', 'b2.png', 'b10.png']
     """
-    hidden = "."
-    files = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and not path.name.startswith(hidden)]
+    pictures = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = [path for path in pictures if not path.name.startswith(".")]
     if not files:
         raise ValueError(f"{folder}: holds no pictures")
     return sorted(files, key=lambda path: natural_order(path.name))
 
 
 def natural_order(name: str) -> list[tuple[int, int | str]]:
-    """A key that sorts numbers in names by their value."""
+    """A key that sorts numbers in names by their value.
+
+    Example:
+        >>> sorted(["b2.png", "b10.png", "B1.png"], key=natural_order)
+        ['B1.png', 'b2.png', 'b10.png']
+    """
     return [(0, int(part)) if part.isdecimal() else (1, part.lower()) for part in re.split(r"(\d+)", name) if part]
 
 

@@ -91,6 +91,8 @@ class FaceTracker:
             raise ValueError(f"detect_every must be 1 or more, got {detect_every}")
         OneEuroFilter(min_cutoff, beta)  # which checks them
         self.aligner, self.detect_every = aligner, detect_every
+        self.settings = {"detect_every": detect_every, "smooth": smooth, "min_cutoff": min_cutoff, "beta": beta}
+        """What was asked for."""
         self._upright = upright_rows(aligner.layout)
         self._identities = Identities(lambda: OneEuroFilter(min_cutoff, beta) if smooth else None)
         self._frames, self._time = 0, -math.inf

@@ -20,7 +20,7 @@ _SUFFIXES = {".mp4": "faststart", ".m4v": "faststart", ".mov": "faststart", ".mk
 """Kinds of films that hold a time stamp for each frame, and where they can how the index comes to the front."""
 
 _TICK = Fraction(1, 60_000)
-"""Seconds in which time stamps are counted: the rates in use are whole numbers of it, and MPEG-4 allows no finer one."""
+"""Seconds in which times are counted: the usual rates are whole numbers of it, and MPEG-4 allows no finer one."""
 
 SOFTWARE = "pyspiga-geo"
 """What the comment of every film names as the program that made it."""
