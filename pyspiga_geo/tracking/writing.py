@@ -45,7 +45,7 @@ class FilmWriter:
 
 
 @contextmanager
-def write_film(path: str | os.PathLike[str], width: int, height: int, fps: Fraction) -> Iterator[FilmWriter]:
+def write_film(path: str | os.PathLike[str], width: int, height: int, fps: Fraction | float) -> Iterator[FilmWriter]:
     """Write a film without sound, which appears when all of it is there.
 
     Args:
@@ -69,7 +69,7 @@ def write_film(path: str | os.PathLike[str], width: int, height: int, fps: Fract
     with atomic_path(path) as temporary, av.open(os.fspath(temporary), "w", options=options) as container:
         container.metadata["comment"] = SOFTWARE
         codec = _codec(container)
-        stream = container.add_stream(codec, rate=fps.limit_denominator(60_000), options=dict(_CODECS[codec]))
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(60_000), options=dict(_CODECS[codec]))
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = _TICK
