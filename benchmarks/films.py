@@ -229,7 +229,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--noise", type=float, default=6.0, help="standard deviation, of 255 (default: %(default)s)")
     parser.add_argument("--detect-every", type=int, default=10)
     parser.add_argument("--min-cutoff", type=float, default=1.0)
-    parser.add_argument("--beta", type=float, default=5.0)
+    parser.add_argument("--beta", type=float, default=40.0)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, help="folder that keeps the films")
     return parser.parse_args(arguments)

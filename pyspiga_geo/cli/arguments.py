@@ -108,7 +108,7 @@ def parser() -> ArgumentParser:
     track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
     track.add_argument("--detect-every", type=int, default=10, help="frames between two looks for new faces")
     track.add_argument("--min-cutoff", type=float, default=1.0, help="Hz; lower: less jitter of faces at rest")
-    track.add_argument("--beta", type=float, default=5.0, help="higher: less lag of faces in motion")
+    track.add_argument("--beta", type=float, default=40.0, help="higher: less lag of faces in motion")
     track.add_argument("--no-smoothing", action="store_true", help="landmarks as they are found in each frame")
     track.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("track", track, help="follow the faces in a film")

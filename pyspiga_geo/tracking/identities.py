@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyspiga_geo.tracking.matching import assign, box_distance, box_overlap
-from pyspiga_geo.tracking.smoothing import OneEuroFilter
+from pyspiga_geo.tracking.smoother import FaceSmoother
 from pyspiga_geo.tracking.tracks import Track
 
 _HEAD = 1.4
@@ -23,12 +23,12 @@ class Identities:
     """The faces that are followed, and those lost a moment ago.
 
     Args:
-        make_filter: gives each face the filter of its landmarks, or None.
+        make_smoother: gives each face the smoother of its landmarks, or None.
     """
 
-    def __init__(self, make_filter: Callable[[], OneEuroFilter | None]) -> None:
+    def __init__(self, make_smoother: Callable[[], FaceSmoother | None]) -> None:
         self.tracks: dict[int, Track] = {}
-        self._make_filter = make_filter
+        self._make_smoother = make_smoother
         self._newest = 0
 
     @property
@@ -82,7 +82,7 @@ class Identities:
             if identity in self.tracks:
                 self.tracks[identity].update(pos, turns[identity], time)
             else:
-                self.tracks[identity] = Track(identity, pos, turns[identity], time, self._make_filter())
+                self.tracks[identity] = Track(identity, pos, turns[identity], time, self._make_smoother())
                 self._newest = max(self._newest, identity)
         seen = [self.tracks[identity] for identity in landmarks]
         for track in list(self.tracks.values()):

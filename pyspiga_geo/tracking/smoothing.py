@@ -8,7 +8,7 @@ from torch import Tensor
 MIN_CUTOFF = 1.0
 """Cutoff frequency in Hz for a landmark that does not move, unless told otherwise."""
 
-BETA = 5.0
+BETA = 40.0
 """By how many Hz the cutoff rises with a speed of one face size per second, unless told otherwise."""
 
 _SPEED_CUTOFF = 1.0

@@ -16,7 +16,8 @@ from pyspiga_geo.inference import FaceAligner, FaceBoxes, Photo
 from pyspiga_geo.inference.inputs import as_boxes, as_photo
 from pyspiga_geo.tracking.identities import Identities
 from pyspiga_geo.tracking.matching import assign, box_distance, box_overlap
-from pyspiga_geo.tracking.smoothing import BETA, MIN_CUTOFF, OneEuroFilter
+from pyspiga_geo.tracking.smoother import FaceSmoother
+from pyspiga_geo.tracking.smoothing import BETA, MIN_CUTOFF
 from pyspiga_geo.tracking.tracks import Track, box_along, tilt, upright_rows
 
 _JUMP = 0.6
@@ -58,9 +59,9 @@ class FaceTracker:
     Args:
         aligner: finds landmarks, and by its detector faces.
         detect_every: frames from one run of the detector to the next.
-        smooth: smooth landmarks by a :class:`OneEuroFilter`.
-        min_cutoff: of that filter, Hz.
-        beta: of that filter, Hz per face size and second.
+        smooth: smooth landmarks by a :class:`FaceSmoother`.
+        min_cutoff: of its filters, Hz. Lower: less jitter of faces at rest.
+        beta: of its filters, Hz per face size and second. Higher: less lag of faces in motion.
 
     A tracker is for one film, and for one thread.
 
@@ -89,12 +90,12 @@ class FaceTracker:
     ) -> None:
         if detect_every < 1:
             raise ValueError(f"detect_every must be 1 or more, got {detect_every}")
-        OneEuroFilter(min_cutoff, beta)  # which checks them
+        FaceSmoother(min_cutoff, beta)  # which checks them
         self.aligner, self.detect_every = aligner, detect_every
         self.settings = {"detect_every": detect_every, "smooth": smooth, "min_cutoff": min_cutoff, "beta": beta}
         """What was asked for."""
         self._upright = upright_rows(aligner.layout)
-        self._identities = Identities(lambda: OneEuroFilter(min_cutoff, beta) if smooth else None)
+        self._identities = Identities(lambda: FaceSmoother(min_cutoff, beta) if smooth else None)
         self._frames, self._time = 0, -math.inf
 
     def __call__(self, frame: Photo, time: float) -> list[FaceData]:

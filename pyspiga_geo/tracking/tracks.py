@@ -10,7 +10,7 @@ from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.inference.detector import UPRIGHT, turned
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.tracking.matching import box_distance
-from pyspiga_geo.tracking.smoothing import OneEuroFilter
+from pyspiga_geo.tracking.smoother import FaceSmoother
 
 _INERTIA = 0.1
 """Time constant in seconds over which the velocity of a face is averaged."""
@@ -80,10 +80,10 @@ class Track:
         pos: its landmarks [L, 2] in pixels, float64.
         turn: degrees by which it is turned clockwise.
         time: when it was seen.
-        smoothing: the filter of its landmarks, or None.
+        smoothing: that of its landmarks, or None.
     """
 
-    def __init__(self, identity: int, pos: Tensor, turn: float, time: float, smoothing: OneEuroFilter | None) -> None:
+    def __init__(self, identity: int, pos: Tensor, turn: float, time: float, smoothing: FaceSmoother | None) -> None:
         self.identity, self.smoothing = identity, smoothing
         box = box_along(pos, turn)
         self.turn = turn
@@ -118,4 +118,4 @@ class Track:
     def _smooth(self, pos: Tensor, time: float) -> Tensor:
         if self.smoothing is None:
             return pos
-        return self.smoothing(pos, time, float(box_along(pos, 0.0)[2:].prod().sqrt()))
+        return self.smoothing(pos, time)

@@ -53,7 +53,7 @@ def test_a_line_for_the_film_and_one_for_each_frame(rehearsal, tmp_path):
     header, *lines = map(json.loads, (tmp_path / "faces.jsonl").read_text().splitlines())
     assert header["film"] == "play.mp4"
     assert (header["width"], header["height"], header["fps"], header["layout"]) == (400, 300, 25, "ibug68")
-    assert header["beta"] == 5.0
+    assert header["beta"] == 40.0
     assert [line["frame"] for line in lines] == [frame.number for frame in frames] == list(range(FRAMES))
     assert [line["time"] for line in lines] == [number / 25 for number in range(FRAMES)]
     assert [face["identity"] for face in lines[-1]["faces"]] == [1, 2]
@@ -90,7 +90,7 @@ def test_a_second_run_goes_on_where_the_first_was_stopped(rehearsal, tmp_path, t
 def test_a_file_of_another_film_or_setting_is_refused_unless_told(rehearsal, tmp_path):
     rehearsal.track(tmp_path)
     before = (tmp_path / "faces.jsonl").read_bytes()
-    with pytest.raises(ValueError, match=r"faces\.jsonl: was made with beta 5\.0, not 1\.0.*--overwrite"):
+    with pytest.raises(ValueError, match=r"faces\.jsonl: was made with beta 40\.0, not 1\.0.*--overwrite"):
         rehearsal.track(tmp_path, beta=1.0)
     other = Film("other.mp4", "film", 400, 300, FPS, FRAMES, rehearsal.film().read)
     with pytest.raises(ValueError, match=r"film 'play\.mp4', not 'other\.mp4'"):
