@@ -13,6 +13,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names of tests are the same in every process, or pytest-xdist could not share them out."""
+    for item in items:
+        if " at 0x" in item.name or "tensor(" in item.name:
+            raise pytest.UsageError(f"{item.nodeid}: give the parameters ids that are short and always the same")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data, which is not part of the repository; without it the test is skipped."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_loader  # type: ignore[attr-defined]
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from yaml import YAMLError
 
 from pyspiga_geo.settings import refuse_code, shown
@@ -61,6 +62,13 @@ def _number(value: Any) -> Any:
     return [float(each) for each in value] if isinstance(value, list) else float(value)
 
 
+def _add_speed(command: ArgumentParser) -> None:
+    """Where a model runs on photos, and how many it takes at once."""
+    command.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
+    command.add_argument("--batch-size", type=PositiveInt, default=16, help="faces that the model sees at once")
+    command.add_argument("--workers", type=NonNegativeInt, default=1, help="threads that read photos meanwhile")
+
+
 def parser() -> ArgumentParser:
     """The parser of all commands."""
     program = ArgumentParser(
@@ -74,7 +82,7 @@ def parser() -> ArgumentParser:
     commands.add_subcommand("demo", demo, help="align a known photo and draw it")
 
     predict = ArgumentParser(description="Find the landmarks of the faces in photos.")
-    predict.add_argument("images", nargs="+", type=str, metavar="IMAGE", help="photos")
+    predict.add_argument("images", nargs="+", type=str, metavar="IMAGE", help="photos, folders of photos, patterns")
     predict.add_argument(
         "--bbox",
         nargs=4,
@@ -89,9 +97,16 @@ def parser() -> ArgumentParser:
         default="xywh",
         help="of --bbox: left, top and width, height, or right, bottom",
     )
+    predict.add_argument("--any-angle", action="store_true", help="find faces that lie on their side or upside down")
     predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
-    predict.add_argument("--out", type=Path, required=True, help="folder of the pictures")
-    predict.add_argument("--json", type=Path, help="write the faces as annotation records")
+    _add_speed(predict)
+    predict.add_argument("--out", type=Path, help="folder of the pictures; without it none are drawn")
+    predict.add_argument(
+        "--json",
+        type=Path,
+        help="write the faces: NAME.jsonl with a line per photo, NAME.json as annotation records. "
+        "If the work is stopped, the same command goes on with it",
+    )
     predict.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("predict", predict, help="find landmarks in photos")
 
@@ -104,13 +119,13 @@ def parser() -> ArgumentParser:
     track.add_argument("--out", type=Path, metavar="FILM2", help="the film with its faces drawn, without sound")
     track.add_argument("--json", type=Path, help="JSON Lines, one per frame; default: beside --out, ending in .jsonl")
     track.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
-    track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, ...")
+    track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
     track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
     track.add_argument("--detect-every", type=int, default=10, help="frames between two looks for new faces")
     track.add_argument("--min-cutoff", type=float, default=1.0, help="Hz; lower: less jitter of faces at rest")
     track.add_argument("--beta", type=float, default=40.0, help="higher: less lag of faces in motion")
     track.add_argument("--no-smoothing", action="store_true", help="landmarks as they are found in each frame")
-    track.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
+    track.add_argument("--overwrite", action="store_true", help=f"begin anew, and {_OVERWRITE}")
     commands.add_subcommand("track", track, help="follow the faces in a film")
 
     train = ArgumentParser(
@@ -125,6 +140,7 @@ def parser() -> ArgumentParser:
     evaluate = ArgumentParser(description="Measure landmarks and head pose against annotations.")
     evaluate.add_argument("--model", type=str, help="compact, or a weights file, to run on --images")
     evaluate.add_argument("--images", type=Path, help="folder of the annotations' images")
+    _add_speed(evaluate)
     evaluate.add_argument("--predictions", type=Path, help="annotation records of an earlier prediction")
     evaluate.add_argument(
         "--compare", nargs="+", type=Path, default=[], metavar="OTHER", help="predictions of other methods"

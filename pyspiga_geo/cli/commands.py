@@ -1,17 +1,15 @@
-"""What the commands do; ``evaluate`` and ``track`` have files of their own."""
+"""What the commands do; ``predict``, ``track`` and ``evaluate`` have files of their own."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 from jsonargparse import Namespace
 
 from pyspiga_geo.cli.evaluation import evaluate
-from pyspiga_geo.cli.messages import complain, describe
 from pyspiga_geo.cli.outputs import check_outputs
+from pyspiga_geo.cli.prediction import predict
 from pyspiga_geo.cli.tracking import track
-from pyspiga_geo.data import FaceRecord, read_image, write_records
-from pyspiga_geo.inference import FaceAligner, to_record
+from pyspiga_geo.inference import FaceAligner
 from pyspiga_geo.models import SPIGA, reference_model
 from pyspiga_geo.training import TrainConfig
 
@@ -31,51 +29,6 @@ def demo(args: Namespace) -> None:
     print(f"{len(face.pos)} landmarks; head: yaw {yaw:.1f}, pitch {pitch:.1f}, roll {roll:.1f} degrees")
     save_demo(picture, photo, face, aligner.layout)
     print(f"The picture is at {picture.resolve()}")
-
-
-def predict(args: Namespace) -> None:
-    """Find the landmarks of the faces in photos."""
-    from pyspiga_geo.visualization import save_faces
-
-    if args.bbox is not None and len(args.images) > 1:
-        raise ValueError("--bbox goes with one image: it says where its faces are")
-    pictures = _picture_paths(args.images, args.out)
-    outputs = pictures if args.json is None else [*pictures, args.json]
-    check_outputs(outputs, [*args.images, args.model], args.overwrite)
-    aligner = FaceAligner(args.model)
-    records: list[FaceRecord] = []
-    failed = 0
-    try:
-        for image, picture in zip(args.images, pictures, strict=True):
-            try:
-                photo = read_image(image)
-                faces = aligner(photo, args.bbox, box_format=args.bbox_format)
-                if not faces:
-                    raise ValueError("no face found; --bbox says where it is")
-                records += [to_record(face, image, aligner.layout) for face in faces]
-                save_faces(picture, photo, faces, aligner.layout)
-            except (ValueError, OSError) as error:
-                failed += 1
-                reason = describe(error)
-                complain(reason if image in reason else f"{image}: {reason}")
-            else:
-                print(f"{image}: {len(faces)} {'face' if len(faces) == 1 else 'faces'}, drawn in {picture}")
-    finally:  # what was found before Ctrl+C is kept
-        if args.json is not None and records:
-            write_records(args.json, records)
-    if failed:
-        raise SystemExit(1)
-
-
-def _picture_paths(images: Sequence[str], folder: Path) -> list[Path]:
-    """One picture an image, named after it; numbered where names repeat."""
-    paths: list[Path] = []
-    for image in images:
-        stem, path, number = Path(image).stem, folder / f"{Path(image).stem}.png", 2
-        while path in paths:
-            path, number = folder / f"{stem}_{number}.png", number + 1
-        paths.append(path)
-    return paths
 
 
 def train(args: Namespace) -> None:

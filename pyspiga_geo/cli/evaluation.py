@@ -31,7 +31,7 @@ def evaluate(args: Namespace) -> None:
     _check_outputs(args)
     norm = _normaliser(args.norm)
     name, *others = _names([args.predictions or Path(args.model), *args.compare])
-    aligner = None if args.model is None else FaceAligner(args.model)
+    aligner = None if args.model is None else FaceAligner(args.model, device=args.device)
     if aligner is None:
         annotations = read_records(args.annotations)
     else:
@@ -53,7 +53,7 @@ def evaluate(args: Namespace) -> None:
         predictions = read_records(args.predictions)
     else:
         photos = [find_image(args.images, record.imgpath) for record in annotations]
-        faces = predict_records(aligner, annotations, photos)
+        faces = predict_records(aligner, annotations, photos, args.batch_size, args.workers)
         predictions = list(tqdm(faces, total=len(annotations), unit="face"))
     evaluations = {name: measured(predictions, args.predictions or args.model)} | compared
     page = None

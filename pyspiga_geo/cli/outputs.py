@@ -27,7 +27,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[str | Path], overwri
             raise ValueError(f"{output}: is a folder, a file was expected")
         if output.exists() and _identity(output) in read:
             raise ValueError(f"{output}: is an input, which is never written over; choose another place")
-        if output.is_file() and not overwrite and not _own_picture(output):
+        if output.is_file() and not overwrite and not is_own_picture(output):
             raise ValueError(f"{output}: exists; choose another name, or say --overwrite to replace it")
         folder = next(parent for parent in output.absolute().parents if parent.exists())
         if not folder.is_dir():
@@ -56,7 +56,8 @@ def _identity(path: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _own_picture(path: Path) -> bool:
+def is_own_picture(path: Path) -> bool:
+    """Whether this program drew it, by its metadata."""
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return picture.info.get("Software") == SOFTWARE

@@ -27,8 +27,6 @@ def track(args: Namespace) -> None:
         aligner, args.detect_every, smooth=not args.no_smoothing, min_cutoff=args.min_cutoff, beta=args.beta
     )
     about = {"model": Path(args.model).name, "weights": _digest(aligner.model)}
-    if film.kind == "camera" and args.overwrite:
-        json.unlink(missing_ok=True)
     frames = track_film(film, tracker, json, args.out, about, overwrite=args.overwrite)
     count, identities = 0, set[int]()
     try:

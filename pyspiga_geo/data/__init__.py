@@ -18,11 +18,12 @@ from pyspiga_geo.data.datasets import (
     read_pts,
     split_groups,
 )
-from pyspiga_geo.data.images import ImageError, find_image, read_image, to_rgb
-from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, write_records
+from pyspiga_geo.data.images import FORMATS, ImageError, find_image, read_image, to_rgb
+from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, record_line, write_records
 
 __all__ = [
     "DATASETS",
+    "FORMATS",
     "AnnotatedFaces",
     "COFW68",
     "DatasetError",
@@ -43,6 +44,7 @@ __all__ = [
     "read_image",
     "read_pts",
     "read_records",
+    "record_line",
     "sound_faces",
     "split_groups",
     "to_rgb",

@@ -36,7 +36,7 @@ def sound_faces(
     sound: list[FaceRecord] = []
     for index, record in tqdm(records, desc="checking", unit="face", leave=False):
         if record.imgpath not in pictures:
-            pictures[record.imgpath] = _damage(root, record.imgpath)
+            pictures[record.imgpath] = _damage_of(root, record.imgpath)
         reason = pictures[record.imgpath]
         foreign = sorted(set(record.ids) - set(ids))
         if foreign:  # ids above 24 mean other points in other layouts: they must not match by accident
@@ -47,21 +47,43 @@ def sound_faces(
             sound.append(record)
         else:
             problems.append((index, f"{path}: record {index}: {reason}"))
-    lines = "\n".join(reason for _, reason in sorted(problems))
-    if problems and not skip_bad:
-        raise RecordError(
-            f"{lines}\n{len(problems)} bad of {len(sound) + len(problems)} faces; skip_bad leaves them out"
-        )
-    if not sound:
-        raise RecordError(f"{lines}\n{path}: no face to work with".strip())
-    if problems:
-        print(f"{lines}\n{len(problems)} bad faces are left out, {len(sound)} remain")
+    report_bad([reason for _, reason in sorted(problems)], len(sound), skip_bad, RecordError, str(path))
     return sound
 
 
-def _damage(root: str | os.PathLike[str], imgpath: str) -> str | None:
+def report_bad(
+    problems: Sequence[str], sound: int, skip_bad: bool, error: type[RecordError], where: str, hint: str = ""
+) -> None:
+    """Tell of all bad faces at once, and stop where they are not to be left out or none remains.
+
+    Args:
+        problems: what is wrong, one line each.
+        sound: number of faces that are not bad.
+        skip_bad: print what is bad, instead of stopping.
+        error: what is raised.
+        where: the file or folder that has no face left.
+        hint: said where none is left.
+    """
+    lines = "\n".join(problems)
+    if problems and not skip_bad:
+        raise error(f"{lines}\n{len(problems)} bad of {sound + len(problems)} faces; skip_bad leaves them out")
+    if not sound:
+        raise error(f"{lines}\n{where}: no face to work with\n{hint}".strip())
+    if problems:
+        print(f"{lines}\n{len(problems)} bad faces are left out, {sound} remain")
+
+
+def damage(path: str | os.PathLike[str]) -> str | None:
+    """What is wrong with a picture, or None."""
     try:
-        read_image(find_image(root, imgpath))
+        read_image(path)
     except ImageError as error:
         return str(error)
     return None
+
+
+def _damage_of(root: str | os.PathLike[str], imgpath: str) -> str | None:
+    try:
+        return damage(find_image(root, imgpath))
+    except ImageError as error:
+        return str(error)

@@ -3,7 +3,10 @@
 A file is a list with one object a face: ``imgpath``; ``bbox`` [x, y, w, h]; ``ids`` (which landmark each row
 is); ``landmarks`` [[x, y], ...] with ``null`` for a missing one; and, where known, ``visible`` [0 or 1, ...],
 ``headpose`` [yaw, pitch, roll, tx, ty, tz] and ``group``. It is the format of the SPIGA authors' annotations
-(https://github.com/andresprados/SPIGA), with ``group`` added.
+(https://github.com/andresprados/SPIGA), with ``group`` added, and for predictions ``score`` and ``sigma`` [s, ...].
+
+A file whose name ends in .jsonl has a line per picture, an object with ``imgpath`` and ``faces``, which are records;
+lines without ``imgpath`` say something of the whole file and are passed over.
 """
 
 import json
@@ -17,8 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.geometry import points_to_box
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -26,7 +31,7 @@ FARTHEST = 10_000_000
 """Largest position in pixels that can be meant: no picture is as large."""
 
 _REQUIRED = {"imgpath", "ids", "landmarks"}
-_OPTIONAL = {"bbox", "visible", "headpose", "group"}
+_OPTIONAL = {"bbox", "visible", "headpose", "group", "score", "sigma"}
 
 
 class RecordError(ValueError):
@@ -45,6 +50,8 @@ class FaceRecord:
         visible: float64 [L], 0 (occluded) to 1 (visible).
         headpose: (yaw, pitch, roll, tx, ty, tz), angles in degrees; None, or NaN entries, where unknown.
         group: Photo or person; faces of one group belong on the same side of a training split.
+        score: How sure a detector is that here is a face, 0 to 1; None where unknown.
+        sigma: float64 [L], how far in pixels each landmark is expected to be off, along one axis; None where unknown.
     """
 
     imgpath: str
@@ -54,6 +61,8 @@ class FaceRecord:
     visible: FloatArray
     headpose: tuple[float, float, float, float, float, float] | None = None
     group: str | None = None
+    score: float | None = None
+    sigma: FloatArray | None = None
 
 
 def read_records(path: str | os.PathLike[str]) -> list[FaceRecord]:
@@ -80,7 +89,8 @@ def parse_records(
         RecordError: The file cannot be read or is not a list in JSON.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        entries = _entries_of_lines(text) if Path(path).suffix == ".jsonl" else json.loads(text)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8, and nesting without end
@@ -96,6 +106,13 @@ def parse_records(
     return records, problems
 
 
+def _entries_of_lines(text: str) -> list[Any]:
+    """The records of JSON Lines with one picture a line."""
+    pictures = [json.loads(line) for line in text.splitlines() if line.strip()]
+    faces = [picture.get("faces", []) for picture in pictures if isinstance(picture, dict) and "imgpath" in picture]
+    return [face for each in faces if isinstance(each, list) for face in each]
+
+
 def write_records(path: str | os.PathLike[str], records: Sequence[FaceRecord]) -> None:
     """Write records as strict JSON (NaN becomes null), one a line; the file appears whole or not at all.
 
@@ -103,12 +120,20 @@ def write_records(path: str | os.PathLike[str], records: Sequence[FaceRecord]) -
         RecordError: A record is not valid; nothing is written.
         OSError: The file cannot be written.
     """
-    entries = [_entry(record) for record in records]
-    for index, entry in enumerate(entries):
-        _parse(entry, f"{path}: record {index}")
-    lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in entries)
+    lines = ",\n".join(record_line(record, f"{path}: record {index}") for index, record in enumerate(records))
     with atomic_path(path) as temporary:
         temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def record_line(record: FaceRecord, where: str = "record") -> str:
+    """A record as one line of strict JSON.
+
+    Raises:
+        RecordError: It is not valid; the message starts with ``where``.
+    """
+    entry = _entry(record)
+    _parse(entry, where)
+    return json.dumps(entry, allow_nan=False)
 
 
 def landmarks_for(record: FaceRecord, ids: Sequence[int]) -> FloatArray:
@@ -154,13 +179,22 @@ def _parse(entry: Any, where: str) -> FaceRecord:
     if entry.get("headpose") is not None:
         yaw, pitch, roll, tx, ty, tz = _numbers(entry["headpose"], 6, f"{where}: headpose")
         headpose = (yaw, pitch, roll, tx, ty, tz)
-    bbox = entry["bbox"] if entry.get("bbox") is not None else _tight_box(landmarks)
+    bbox = entry["bbox"] if entry.get("bbox") is not None else points_to_box(torch.from_numpy(landmarks)).tolist()
     x, y, w, h = _numbers(bbox, 4, f"{where}: bbox")
     if not (math.isfinite(x) and math.isfinite(y) and w > 0 and h > 0):  # NaN is not > 0 either
         raise RecordError(f"{where}: bbox must have a position and a size above zero, but is [{x}, {y}, {w}, {h}]")
     if max(abs(x), abs(y), w, h) > FARTHEST:
         raise RecordError(f"{where}: bbox must lie within {FARTHEST:,} pixels, but is [{x}, {y}, {w}, {h}]")
-    return FaceRecord(imgpath, (x, y, w, h), tuple(ids), landmarks, np.array(visible), headpose, group)
+    score = sigma = None
+    if entry.get("score") is not None:
+        (score,) = _numbers([entry["score"]], 1, f"{where}: score")
+        if not 0 <= score <= 1:
+            raise RecordError(f"{where}: score must be a number from 0 to 1")
+    if entry.get("sigma") is not None:
+        sigma = np.array(_numbers(entry["sigma"], len(ids), f"{where}: sigma"))
+        if (sigma < 0).any():
+            raise RecordError(f"{where}: sigma must not be below 0")
+    return FaceRecord(imgpath, (x, y, w, h), tuple(ids), landmarks, np.array(visible), headpose, group, score, sigma)
 
 
 def _landmarks(value: Any, length: int, where: str) -> FloatArray:
@@ -194,12 +228,6 @@ def _numbers(value: Any, length: int, what: str) -> list[float]:
     return numbers
 
 
-def _tight_box(landmarks: FloatArray) -> list[float]:
-    """[x, y, w, h] around the landmarks that are there, NaN when there are none."""
-    low, high = np.fmin.reduce(landmarks, axis=0), np.fmax.reduce(landmarks, axis=0)
-    return [*low.tolist(), *(high - low).tolist()]
-
-
 def _entry(record: FaceRecord) -> dict[str, Any]:
     """The JSON object of a record, NaN as null."""
 
@@ -216,4 +244,8 @@ def _entry(record: FaceRecord) -> dict[str, Any]:
     }
     if record.group is not None:
         entry["group"] = record.group
+    if record.score is not None:
+        entry["score"] = float(record.score)
+    if record.sigma is not None:
+        entry["sigma"] = numbers(record.sigma)
     return entry

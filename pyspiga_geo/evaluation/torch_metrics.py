@@ -20,22 +20,23 @@ from pyspiga_geo.evaluation.metrics import landmark_errors
 from pyspiga_geo.evaluation.normalisers import normaliser, own_normaliser
 from pyspiga_geo.layouts.layout import Normaliser
 
+_ROUNDING = 0.01
+"""Largest difference between two rows of one face, in percent or degrees, such as batches of other sizes make."""
+
 
 class _PerFace(Metric):
     """Keeps a row of numbers for every face.
 
     Args:
         width: Length of a row.
-        tolerance: Largest difference between two rows of one face, such as rounding makes on other hardware.
     """
 
     full_state_update = False
     rows: list[Tensor] | Tensor
 
-    def __init__(self, width: int, tolerance: float, **kwargs: Any) -> None:
+    def __init__(self, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
-        self.tolerance = tolerance
         # One flat state in double precision: a process without faces sends an empty tensor of one dimension and
         # of the metric's dtype, and the others must match it.
         self.set_dtype(torch.float64)
@@ -51,7 +52,7 @@ class _PerFace(Metric):
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         index, first, seen = np.unique(rows[:, 0], return_index=True, return_inverse=True)
         gap = np.abs(rows - rows[first[seen]])
-        same = (gap <= self.tolerance) | (np.isnan(rows) & np.isnan(rows[first[seen]]))
+        same = (gap <= _ROUNDING) | (np.isnan(rows) & np.isnan(rows[first[seen]]))
         if not same.all():
             face = int(index[seen[np.argmin(same.all(axis=1))]])
             raise ValueError(f"face {face} was seen twice with different errors: the indexes must name the faces")
@@ -90,7 +91,7 @@ class LandmarkError(_PerFace):
         divisor: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(width=len(ids), tolerance=0.5, **kwargs)
+        super().__init__(width=len(ids), **kwargs)
         self.ids = tuple(ids)
         self.norm = own_normaliser(ids) if norm is None else norm
         self.threshold = threshold
@@ -144,7 +145,7 @@ class HeadPoseError(_PerFace):
     higher_is_better = False
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(width=len(ANGLES), tolerance=0.5, **kwargs)
+        super().__init__(width=len(ANGLES), **kwargs)
 
     def update(self, preds: Tensor, target: Tensor, index: Tensor) -> None:
         """Count the faces of a batch.

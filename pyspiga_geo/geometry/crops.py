@@ -14,10 +14,11 @@ from torch import Tensor
 
 
 def points_to_box(points: Tensor) -> Tensor:
-    """Tight box x, y, w, h [..., 4] of points [..., L, 2]; NaN points are left out."""
+    """Tight box x, y, w, h [..., 4] of points [..., L, 2]; NaN points are left out, and of none the box is NaN."""
     low = torch.where(points.isnan(), torch.inf, points).amin(dim=-2)
     high = torch.where(points.isnan(), -torch.inf, points).amax(dim=-2)
-    return torch.cat([low, high - low], dim=-1)
+    box = torch.cat([low, high - low], dim=-1)
+    return torch.where(box.isfinite(), box, torch.nan)
 
 
 def square_crop(box: Tensor, resolution: int, scale: float = 1.6, turn: Tensor | None = None) -> Tensor:

@@ -1,20 +1,30 @@
-"""Faces at any angle: the photo is searched in four turns."""
+"""Faces at any angle: proposed in four turns of the photo, each confirmed when it is upright."""
+
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from pyspiga_geo.inference.detector import Detector, turned
+from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
+from pyspiga_geo.inference.detector import UPRIGHT, Detector, find_faces, turned
 from pyspiga_geo.inference.inputs import FaceBoxes, as_boxes
 
-_OVERLAP = 0.3
-"""Of two finds whose intersection over union is larger, the one with the lower score is dropped."""
+_PROPOSED_FROM, _CONFIRMED_FROM = 0.3, 0.75
+"""Lowest scores of our own detector: of a face between two turns it is low, of the same face upright about 0.9."""
+
+_SIZE, _SCALE = 224, 2.5
+"""Side in pixels, and in longer sides of the box, of the crop in which a proposal must be found again."""
+
+_APART = 0.5
+"""Of two finds whose centres are nearer, in longer sides of the larger box, the one with the lower score is dropped."""
 
 
 def find_at_any_angle(detector: Detector, image: Tensor) -> FaceBoxes:
-    """What a detector of upright faces finds in a photo turned by 0, 90, 180 and 270 degrees.
+    """Find faces in a photo whatever their angle, with a detector of upright faces.
 
-    A face that is found in several turns counts once: as it has the best score, or where a detector gives none as it
-    is least turned.
+    The photo is searched in four quarter turns. What is found is cut out, turned upright, and must be found there
+    again. A face that is found in several turns counts once: as it has the best score, or where a detector gives none
+    as it is least turned.
 
     Args:
         detector: see :data:`Detector`.
@@ -23,43 +33,64 @@ def find_at_any_angle(detector: Detector, image: Tensor) -> FaceBoxes:
     Returns:
         Faces in pixels of the photo as it is, largest first.
     """
-    finds = [_in_photo(_found(detector, image, quarters), image, quarters) for quarters in range(4)]
-    found = FaceBoxes(*(torch.cat(parts) for parts in zip(*finds, strict=True)))
-    best = found.score.nan_to_num(-1.0).argsort(descending=True, stable=True)
-    kept: list[int] = []
-    for index in best.tolist():
-        if not kept or _overlap(found.box[index], found.box[kept]).max() <= _OVERLAP:
-            kept.append(index)
-    chosen = FaceBoxes(*(part[kept] for part in found))
-    order = chosen.box[:, 2:].prod(dim=1).argsort(descending=True)
-    return FaceBoxes(*(part[order] for part in chosen))
+    propose = confirm = detector
+    if detector is find_faces:
+        propose = partial(find_faces, threshold=_PROPOSED_FROM, upright=0)
+        confirm = partial(find_faces, threshold=_CONFIRMED_FROM, upright=0, longer_side=_SIZE)
+    proposed = _together([_search_turned(propose, image, quarters) for quarters in range(4)])
+    found = _together([_confirmed(confirm, image, _rows(proposed, [row])) for row in range(len(proposed.score))])
+    distinct = _rows(found, _distinct(found))
+    return _rows(distinct, distinct.box[:, 2:].prod(dim=1).argsort(descending=True))
 
 
-def _found(detector: Detector, image: Tensor, quarters: int) -> FaceBoxes:
-    """The finds in a photo that is turned back, that is anticlockwise, by quarter turns."""
-    view = image.rot90(quarters, (1, 2)).contiguous()
-    return as_boxes(detector(view), view)
-
-
-def _in_photo(found: FaceBoxes, image: Tensor, quarters: int) -> FaceBoxes:
-    """Finds of a photo that was turned back, in pixels of the photo as it is."""
+def _search_turned(detector: Detector, image: Tensor, quarters: int) -> FaceBoxes:
+    """Finds in a photo that is turned back, anticlockwise, by quarter turns; in pixels of the photo as it is."""
     height, width = image.shape[1:]
+    view = image.rot90(quarters, (1, 2)).contiguous()
+    found = as_boxes(detector(view), view)
     middle = found.box.new_tensor([width - 1, height - 1]) / 2
     view_middle = middle.flip(0) if quarters % 2 else middle
     angle = torch.full_like(found.turn, 90.0 * quarters)
     size = found.box[:, 2:]
     centre = middle + turned(found.box[:, :2] + size / 2 - view_middle, angle)
-    return FaceBoxes(torch.cat([centre - size / 2, size], dim=1), found.score, _wrapped(found.turn + angle))
+    return FaceBoxes(torch.cat([centre - size / 2, size], dim=1), found.score, found.turn + angle)
 
 
-def _wrapped(degrees: Tensor) -> Tensor:
-    """The same angles in [-180, 180)."""
-    return (degrees + 180).remainder(360) - 180
+def _confirmed(detector: Detector, image: Tensor, proposal: FaceBoxes) -> FaceBoxes:
+    """The face [1] that a detector finds in the middle of a proposal's upright crop; or none [0]."""
+    (matrix,) = square_crop(proposal.box, _SIZE, _SCALE, proposal.turn)
+    view = warp_image(image, matrix, _SIZE)
+    found = as_boxes(detector(view), view)
+    size = found.box[:, 2:]
+    centre = found.box[:, :2] + size / 2
+    expected = _SIZE / _SCALE  # longer side of the box
+    near = (centre - _SIZE / 2).norm(dim=1) < expected / 2
+    near &= (size.amax(dim=1) / expected).log2().abs() < 1
+    best = (found.score.nan_to_num(1.0) * near).argsort(descending=True)[: int(near.any())]
+    centre = transform_points(centre[best], invert_transform(matrix))
+    size = size[best] / matrix[:2, :2].det().sqrt()
+    turn = (found.turn[best] + proposal.turn + 180).remainder(360) - 180
+    turn = torch.where(turn.abs() > UPRIGHT, turn, 0)
+    return FaceBoxes(torch.cat([centre - size / 2, size], dim=1), found.score[best], turn)
 
 
-def _overlap(box: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union [N] of a box x, y, w, h [4] with others [N, 4]."""
-    low = torch.maximum(box[:2], others[:, :2])
-    high = torch.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=1)
-    return shared / (box[2:].prod() + others[:, 2:].prod(dim=1) - shared)
+def _together(finds: list[FaceBoxes]) -> FaceBoxes:
+    if not finds:
+        return FaceBoxes(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0))
+    return FaceBoxes(*(torch.cat(parts) for parts in zip(*finds, strict=True)))
+
+
+def _rows(found: FaceBoxes, rows: Tensor | list[int]) -> FaceBoxes:
+    return FaceBoxes(*(part[rows] for part in found))
+
+
+def _distinct(found: FaceBoxes) -> list[int]:
+    """Rows of the faces, each face once, best first."""
+    centre = found.box[:, :2] + found.box[:, 2:] / 2
+    side = found.box[:, 2:].amax(dim=1)
+    kept: list[int] = []
+    for row in found.score.nan_to_num(1.0).argsort(descending=True, stable=True).tolist():
+        apart = (centre[kept] - centre[row]).norm(dim=1) / side[kept].maximum(side[row])
+        if (apart >= _APART).all():
+            kept.append(row)
+    return kept

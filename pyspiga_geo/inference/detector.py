@@ -14,9 +14,6 @@ Detector = Callable[[Tensor], Boxes]
 """A function from a photo [3, H, W], float RGB in 0..1, to the boxes of its faces in its pixels: x, y, w, h [N, 4], as
 tight around the landmarks from brows to chin as it can, or with a score in a fifth column, or :class:`FaceBoxes`."""
 
-_WORK_SIZE = 640
-"""Longer side in pixels at which a photo is searched."""
-
 _CENTRE = (0.008, 0.129)
 """From the middle of the detector's box to that of the landmarks' tight box, in parts of its width and height."""
 
@@ -55,8 +52,14 @@ def detect_faces(image: Tensor) -> Tensor:
     return find_faces(image).box
 
 
-def find_faces(image: Tensor) -> FaceBoxes:
-    """Find faces as :func:`detect_faces` does, with their scores and, beyond 30 degrees, how far each is turned.
+def find_faces(image: Tensor, *, threshold: float = 0.6, longer_side: int = 640, upright: float = UPRIGHT) -> FaceBoxes:
+    """Find faces as :func:`detect_faces` does, with their scores and how far each is turned.
+
+    Args:
+        image: [3, H, W], float RGB in 0..1.
+        threshold: lowest score.
+        longer_side: pixels of the photo's longer side when it is searched.
+        upright: degrees up to which a face counts as not turned.
 
     Raises:
         ValueError: for an image of another kind.
@@ -64,12 +67,13 @@ def find_faces(image: Tensor) -> FaceBoxes:
     if image.dim() != 3 or image.size(0) != 3 or not image.numel() or not image.is_floating_point():
         raise ValueError(f"image must be float [3, H, W] in 0..1, got {image.dtype} {list(image.shape)}")
     height, width = image.shape[1:]
-    scale = _WORK_SIZE / max(height, width)
+    scale = longer_side / max(height, width)
     shape = max(round(height * scale), 1), max(round(width * scale), 1)
     seen = F.interpolate(image[None].float(), shape, mode="bilinear", antialias=True)
-    (faces,) = _yunet(image.device).detect(seen)
+    (faces,) = _yunet(image.device).detect(seen, threshold)
     corner, size = faces.box.split(2, dim=1)
     turn = _turn(faces.points)
+    turn = torch.where(turn.abs() > upright, turn, 0)
     centre = corner + size / 2 + turned(size * size.new_tensor(_CENTRE), turn)
     size = size * size.new_tensor(_SIDES)
     # Pixel indices are those of the centres: the photo's corner is at -0.5.
@@ -96,5 +100,4 @@ def _turn(points: Tensor) -> Tensor:
     """
     across = points[:, 1] - points[:, 0]
     down = (points[:, 3] + points[:, 4] - points[:, 0] - points[:, 1]) / 2
-    turn = torch.atan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1]).rad2deg()
-    return torch.where(turn.abs() > UPRIGHT, turn, 0)
+    return torch.atan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1]).rad2deg()

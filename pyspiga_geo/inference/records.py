@@ -12,14 +12,19 @@ from pyspiga_geo.layouts import Layout
 
 
 def to_record(face: FaceData, imgpath: str, layout: Layout) -> FaceRecord:
-    """An aligned face as a record: landmarks and box in photo pixels, head pose, all landmarks visible."""
+    """An aligned face as a record: landmarks and box in photo pixels, and what else is known of it.
+
+    Where the model does not say what is visible, all landmarks count as visible.
+    """
     return FaceRecord(
         imgpath=imgpath,
         bbox=tuple(face.bbox.tolist()),
         ids=tuple(layout.ids),
         landmarks=face.pos.double().numpy(),
-        visible=np.ones(len(layout)),
+        visible=face.visible.double().numpy() if "visible" in face else np.ones(len(layout)),
         headpose=tuple(face.pose.tolist()) if "pose" in face else None,
+        score=float(face.score) if "score" in face else None,
+        sigma=face.sigma.double().numpy() if "sigma" in face else None,
     )
 
 

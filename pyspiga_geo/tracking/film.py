@@ -37,7 +37,7 @@ def track_film(
         json: JSON Lines, a line per frame (:func:`~pyspiga_geo.tracking.read_tracks`).
         out: the film with its faces drawn, without sound; it appears when it is finished. Default: none.
         about: what else the first line of ``json`` shall say, and must say when the work goes on.
-        overwrite: replace a ``json`` of another film or other settings.
+        overwrite: begin ``json`` anew, whatever is there.
 
     Yields:
         The faces of each frame, those of an earlier run included. A camera goes on until it is interrupted

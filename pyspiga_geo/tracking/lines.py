@@ -78,7 +78,7 @@ class FaceLines:
     Args:
         path: the file. One that :func:`read_header` does not know is replaced.
         header: of the film, its name and size, and the settings: what must be the same in a run that goes on.
-        overwrite: begin a file of another film or other settings anew.
+        overwrite: begin anew, whatever is there.
 
     Raises:
         ValueError: for a file of another film or other settings, naming the difference.
@@ -89,10 +89,10 @@ class FaceLines:
         self.path = Path(path)
         wanted = {"format": FORMAT, **header}
         found = read_header(path)
-        if found is not None and found != wanted:
-            if not overwrite:
-                raise ValueError(_difference(path, found, wanted))
+        if overwrite:
             found = None
+        elif found is not None and found != wanted:
+            raise ValueError(_difference(path, found, wanted))
         self.frames = sum(1 for _ in _complete_lines(path)) - 1 if found is not None else 0
         """How many are there already."""
         self.path.parent.mkdir(parents=True, exist_ok=True)

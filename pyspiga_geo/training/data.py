@@ -55,11 +55,15 @@ class FaceDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """This process's share of the augmented crops in random order."""
         sampler = SeededSampler(self.training, self.config.seed, *self._share)
-        return self._loader(
+        loader = self._loader(
             SeededFaces(self.training),
             sampler=sampler,
             drop_last=len(sampler) >= self.config.batch_size,
         )
+        if self.trainer:
+            # The engine tells a sampler the epoch of a resumed run only when worker processes have drawn from it.
+            sampler.set_epoch(self.trainer.global_step // max(len(loader), 1))
+        return loader
 
     def val_dataloader(self) -> DataLoader:
         """This process's share of the plain crops: every W-th in order, none twice."""

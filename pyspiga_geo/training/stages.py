@@ -172,7 +172,8 @@ class Stage(LightningModule):
         """AdamW with one cosine cycle."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(parameters, self.stage.lr, weight_decay=self.config.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
+        # Not the engine's own estimate: it would start the loader before a checkpoint has told the epoch.
+        steps = self.stage.epochs * len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
         schedule = OneCycleLR(optimizer, self.stage.lr, total_steps=steps, pct_start=0.05)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

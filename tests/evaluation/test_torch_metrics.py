@@ -89,6 +89,16 @@ def test_figures_of_single_landmarks() -> None:
     assert metric.metrics().faces == 1
 
 
+def test_faces_that_nearly_agree_are_not_one_face() -> None:
+    metric, truth = LandmarkError((7, 12)), torch.tensor([[[0.0, 0.0], [100.0, 0.0]]])
+    metric.update(truth + 3, truth, torch.tensor([0]))
+    metric.update(truth + 3.001, truth, torch.tensor([0]))  # rounding
+    assert metric.metrics().faces == 1
+    metric.update(truth + 3.1, truth, torch.tensor([0]))
+    with pytest.raises(ValueError, match="face 0 was seen twice with different errors"):
+        metric.metrics()
+
+
 def test_what_cannot_be_counted_is_named() -> None:
     faces, metric, pose = data(), LandmarkError(IDS), HeadPoseError()
     metric.update(faces["preds"][:2], faces["target"][:2], torch.tensor([4, 5]))

@@ -16,6 +16,7 @@ def test_points_to_box() -> None:
     points = torch.tensor([[[3.0, 10], [1, 12], [4, 11]], [[0, 0], [math.nan, math.nan], [-2, 5]]])
     assert points_to_box(points).tolist() == [[1, 10, 3, 2], [-2, 0, 2, 5]]
     assert points_to_box(points[0]).tolist() == [1, 10, 3, 2]
+    assert points_to_box(torch.full((2, 2), math.nan)).isnan().all()
 
 
 def test_square_crop_by_hand() -> None:

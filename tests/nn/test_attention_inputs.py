@@ -232,7 +232,6 @@ def test_edge_index_of_pyg() -> None:
         ({"mask": torch.ones(L, dtype=torch.bool)}, r"mask must be \[3, 6\]"),
         ({"batch": torch.zeros(B, dtype=torch.long)}, r"x must be \[N, 5\]"),
     ],
-    ids=str,
 )
 def test_arguments_that_do_not_fit(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -49,7 +49,7 @@ def gps(channels: int, _: int) -> nn.Module:
 
 
 @pytest.mark.parametrize("edges", [None, EDGES], ids=["complete", "sparse"])
-@pytest.mark.parametrize("conv", [*CONVS, gps], ids=str)
+@pytest.mark.parametrize("conv", [*CONVS, gps])
 def test_all_forms_of_one_batch(conv: Any, edges: Tensor | None) -> None:
     model, pos, maps = cascade(conv=conv, num_steps=1), rand(B, L, 2), rand(B, C, 9, 8)
     expected = model(pos, maps, edges)
@@ -94,7 +94,7 @@ def test_one_start_for_all() -> None:
 
 @pytest.mark.parametrize("with_edges", [False, True])
 @pytest.mark.parametrize("position", ["pooled", "none"])
-@pytest.mark.parametrize("conv", ["attention", "gat", gps], ids=str)
+@pytest.mark.parametrize("conv", ["attention", "gat", gps])
 def test_graphs_of_different_sizes(conv: Any, position: str, with_edges: bool) -> None:
     model, maps = cascade(None, conv=conv, position=position), rand(3, C, 9, 8)
     graphs = [Data(pos=rand(size, 2), edge_index=torch.randint(size, (2, 2 * size))) for size in SIZES]

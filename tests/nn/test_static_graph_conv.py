@@ -172,7 +172,6 @@ def test_operators_that_take_no_edge_features_say_so(name: str) -> None:
         (EDGES.float(), "edge_index must be int64"),
         (EDGES.T, r"edge_index must be \[2, E\]"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("name", ["gcn", "gat", "attention"])
 def test_edges_that_leave_the_graph(name: str, edges: Tensor, message: str) -> None:

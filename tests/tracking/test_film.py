@@ -96,8 +96,11 @@ def test_a_file_of_another_film_or_setting_is_refused_unless_told(rehearsal, tmp
     with pytest.raises(ValueError, match=r"film 'play\.mp4', not 'other\.mp4'"):
         list(track_film(other, FaceTracker(rehearsal), tmp_path / "faces.jsonl"))
     assert (tmp_path / "faces.jsonl").read_bytes() == before
-    list(track_film(other, FaceTracker(rehearsal), tmp_path / "faces.jsonl", overwrite=True))
-    assert len(list(read_tracks(tmp_path / "faces.jsonl"))) == FRAMES
+    for _ in range(2):  # begun anew also where it could be continued
+        rehearsal.asked = 0
+        list(track_film(other, FaceTracker(rehearsal), tmp_path / "faces.jsonl", overwrite=True))
+        assert rehearsal.asked >= FRAMES
+        assert len(list(read_tracks(tmp_path / "faces.jsonl"))) == FRAMES
 
 
 def test_a_damaged_file_is_told_by_line(rehearsal, tmp_path):

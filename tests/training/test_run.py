@@ -145,16 +145,26 @@ def test_without_validation_and_with_fewer_faces_than_a_batch(config, tmp_path):
     assert any(not torch.equal(after[name], value) for name, value in before.items())
 
 
-def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def untouched(config, tmp_path_factory) -> dict[str, torch.Tensor]:
+    """What a run of three epochs a stage comes to that nobody interrupts."""
+    return trained(three_epochs(config, tmp_path_factory.mktemp("untouched")))
+
+
+def three_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
     epochs = StageConfig(epochs=3, lr=1e-3)
-    whole = replace(config, landmarks=epochs, pose=StageConfig(epochs=0, lr=1e-3), cascade=epochs, joint=epochs)
-    untouched = trained(replace(whole, out=tmp_path / "untouched", workers=1))
-    run = replace(whole, out=tmp_path / "run")
+    skip = StageConfig(epochs=0, lr=1e-3)
+    return replace(config, out=out / "run", landmarks=epochs, pose=skip, cascade=epochs, joint=epochs, **changes)
+
+
+@pytest.mark.parametrize(("workers", "epoch"), [(0, 1), (1, 1), (2, 2)])
+def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, untouched, workers, epoch):
+    run = three_epochs(config, tmp_path, workers=workers)
     handler = signal.getsignal(signal.SIGINT)
     for stage in (BackboneStage, CascadeStage, JointStage):
 
         def interrupt(stage: Stage) -> None:
-            if stage.current_epoch == 1:
+            if stage.current_epoch == epoch:
                 raise KeyboardInterrupt
 
         try:
@@ -168,7 +178,7 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch):
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
     log = (run.out / "cascade" / "csv" / "version_1" / "metrics.csv").read_text()
-    assert {line.split(",")[0] for line in log.splitlines()[1:]} == {"1", "2"}
+    assert {line.split(",")[0] for line in log.splitlines()[1:]} == set(map(str, range(epoch, 3)))
 
 
 def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
@@ -238,11 +248,12 @@ def only_landmarks(config: TrainConfig, out: Path) -> TrainConfig:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("stage", STAGES)
-def test_killed_ten_times_at_random_moments(stage, config, tmp_path):
+def test_killed_ten_times_at_random_moments(stage, workers, config, tmp_path):
     epochs = {name: StageConfig(epochs=40 if name == stage else 0, lr=1e-3) for name in STAGES}
     untouched = trained(replace(config, out=tmp_path / "untouched", **epochs))
-    run = replace(config, out=tmp_path / "run", **epochs)
+    run = replace(config, out=tmp_path / "run", workers=workers, **epochs)
     moments = random.Random(stage)
     for _ in range(10):
         process = multiprocessing.get_context("spawn").Process(target=run_training, args=(run,))

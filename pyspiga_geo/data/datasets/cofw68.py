@@ -1,18 +1,22 @@
 """COFW-68 (Ghiasi and Fowlkes, 2015): the occluded test faces of COFW, annotated with 68 landmarks."""
 
-import importlib
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import scipy.io
-from PIL import Image
 
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data.datasets.published import DatasetError, Finding, PublishedFaces, face_record
+from pyspiga_geo.data.datasets.unpack_cofw import LACKS_H5PY
 
 _IMAGES = "COFW_test_color"
 
@@ -63,15 +67,17 @@ class COFW68(PublishedFaces):
             return
         self._require((f"{_IMAGES}.mat",))
         source = self.root / f"{_IMAGES}.mat"
-        images = _images(source)
-        if numbers != list(range(1, len(images) + 1)):
-            raise DatasetError(
-                f"{self._annotations}: needs 1_points.mat to {len(images)}_points.mat, for the {len(images)} pictures "
-                f"of {source}; there are {len(numbers)}"
-            )
-        for path, pixels in zip(paths, images, strict=True):
-            with atomic_path(path) as temporary:
-                Image.fromarray(pixels).save(temporary)
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(source, folder)
+            count = len(os.listdir(folder))
+            if numbers != list(range(1, count + 1)):
+                raise DatasetError(
+                    f"{self._annotations}: needs 1_points.mat to {count}_points.mat, for the {count} pictures "
+                    f"of {source}; there are {len(numbers)}"
+                )
+            for path in paths:
+                with atomic_path(path) as temporary:
+                    shutil.copyfile(Path(folder, path.name), temporary)
 
 
 def _annotation(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -90,15 +96,17 @@ def _annotation(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
     return points, occluded
 
 
-def _images(path: Path) -> list[npt.NDArray[np.uint8]]:
-    """The cell array ``IsT``: pictures [H, W, 3], or [H, W] where grey."""
-    try:
-        h5py: Any = importlib.import_module("h5py")
-    except ImportError as error:
-        raise DatasetError(f"{path}: a MATLAB 7.3 file, which needs h5py: pip install 'pyspiga-geo[cofw]'") from error
-    try:
-        with h5py.File(path, "r") as file:
-            # MATLAB stores columns first, so all axes come reversed; a cell is a reference to its content.
-            return [file[cell][()].T for cell in file["IsT"][()].ravel()]
-    except (OSError, KeyError) as error:
-        raise DatasetError(f"{path}: not the file of COFW's test pictures: {error}") from error
+def _unpack(source: Path, folder: str) -> None:
+    """Write the pictures of a MATLAB 7.3 file as 1.png, 2.png, ..., in a process that a damaged file may end."""
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("unpack_cofw.py"), source, folder],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode == LACKS_H5PY:
+        raise DatasetError(f"{source}: a MATLAB 7.3 file, which needs h5py: pip install 'pyspiga-geo[cofw]'")
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] if done.returncode > 0 else ["damaged"]
+        raise DatasetError(f"{source}: not the file of COFW's test pictures: {''.join(reason)}")

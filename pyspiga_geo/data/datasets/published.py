@@ -12,8 +12,8 @@ import torch
 from tqdm import tqdm
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.data.checking import damage, report_bad
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces
-from pyspiga_geo.data.images import ImageError, read_image
 from pyspiga_geo.data.records import FARTHEST, FaceRecord, FloatArray, RecordError, write_records
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
@@ -135,24 +135,13 @@ class PublishedFaces(AnnotatedFaces):
     def _damage(self, face: FaceRecord, check_image: bool) -> str | None:
         """What is wrong with the picture of a face."""
         path = self.root / face.imgpath
-        if not check_image:
-            return None if path.is_file() else f"{path}: no such file"
-        try:
-            read_image(path)
-        except ImageError as error:
-            return str(error)
-        return None
+        if check_image:
+            return damage(path)
+        return None if path.is_file() else f"{path}: no such file"
 
     def _report(self, problems: Sequence[str], skip_bad: bool) -> None:
-        lines, count = "\n".join(problems), len(self)
-        if problems and not skip_bad:
-            raise DatasetError(
-                f"{lines}\n{len(problems)} bad of {count + len(problems)} faces; skip_bad leaves them out"
-            )
-        if not count:
-            raise DatasetError(f"{lines}\n{self.root}: no face to work with\n{self._expected}".strip())
-        if problems:
-            print(f"{lines}\n{len(problems)} bad faces are left out, {count} remain")
+        count = len(self)
+        report_bad(problems, count, skip_bad, DatasetError, str(self.root), self._expected)
         if self.sizes[self.split] not in (None, count):
             warnings.warn(
                 f"{self.root}: {count} faces, but {self.title} has {self.sizes[self.split]} in {self.split!r}: "

@@ -1,7 +1,5 @@
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,32 +21,22 @@ def pictures() -> list[np.ndarray]:
     return [rng.integers(0, 256, shape).astype(np.uint8) for shape in ((48, 64, 3), (50, 60), (52, 70, 3))]
 
 
-class FakeHDF5(SimpleNamespace):
-    """Stands in for h5py where that is not installed: cells are references, and all axes are reversed."""
-
-    def File(self, path: Path, mode: str) -> Any:  # noqa: N802 - h5py's name
-        assert mode == "r"
-        if not path.read_bytes().startswith(HEADER):
-            raise OSError("file signature not found")
-        return self
-
-    def __enter__(self) -> "FakeHDF5":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __getitem__(self, key: str) -> Any:
-        if key == "IsT":
-            return np.array([[f"#{number}" for number in range(3)]], dtype=object)
-        return pictures()[int(key[1:])].T
+def write_pictures(path: Path, contents: list[Any]) -> None:
+    """A MATLAB 7.3 file with the cell array ``IsT``, its axes reversed; a shape is a picture without content."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w", userblock_size=512) as file:
+        cells = file.create_dataset("IsT", (1, len(contents)), dtype=h5py.ref_dtype)
+        for number, content in enumerate(contents):
+            given = {"data": content.T} if isinstance(content, np.ndarray) else {"shape": content, "dtype": np.uint8}
+            cells[0, number] = file.create_dataset(f"#refs#/{number}", **given).ref
+    with path.open("r+b") as file:
+        file.write(HEADER)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, spread: Callable, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, spread: Callable) -> Path:
     """The owner's folder COFW68_Data, with the file of colour pictures."""
-    monkeypatch.setitem(sys.modules, "h5py", FakeHDF5())
-    (tmp_path / "COFW_test_color.mat").write_bytes(HEADER)
+    write_pictures(tmp_path / "COFW_test_color.mat", pictures())
     (tmp_path / "test_annotations").mkdir()
     for number in (1, 2, 3):
         occluded = np.zeros((1, 68), dtype=np.uint8)
@@ -88,22 +76,48 @@ def test_pictures_are_unpacked_once(folder: Path) -> None:
         COFW68(folder, "test")
 
 
-def test_pictures_in_a_real_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "h5py")
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(folder / "COFW_test_color.mat", "w", userblock_size=512) as file:
-        cells = file.create_dataset("IsT", (1, 3), dtype=h5py.ref_dtype)
-        for number, pixels in enumerate(pictures()):
-            cells[0, number] = file.create_dataset(f"#refs#/{number}", data=pixels.T).ref
-    with (folder / "COFW_test_color.mat").open("r+b") as file:
-        file.write(HEADER)
-    test_pictures_are_unpacked_to_the_pixel(folder)
-
-
-def test_without_h5py_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "h5py", None)
+def test_without_h5py_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    imports_instead(monkeypatch, tmp_path, "raise ImportError")
     with pytest.raises(DatasetError, match=r"COFW_test_color\.mat: .* needs h5py: pip install 'pyspiga-geo\[cofw\]'"):
         COFW68(folder, "test")
+
+
+def test_a_file_that_ends_the_process_is_damaged(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    imports_instead(monkeypatch, tmp_path, "import os\nos.abort()")
+    with pytest.raises(DatasetError, match=r"COFW_test_color\.mat: not the file of COFW's test pictures: damaged$"):
+        COFW68(folder, "test")
+    assert not (folder / "COFW_test_color").exists()
+
+
+def imports_instead(monkeypatch: pytest.MonkeyPatch, folder: Path, program: str) -> None:
+    """Let processes that are started run a program in place of h5py."""
+    (folder / "modules").mkdir()
+    (folder / "modules/h5py.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(folder / "modules"))
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"),
+    [
+        ([np.zeros((4, 4, 3))], r"of bytes, got \[4, 4, 3\] of float64"),
+        ([np.zeros((4, 4, 2), np.uint8)], r"of bytes, got \[4, 4, 2\] of uint8"),
+        ([(3, 100_000, 100_000)], "must have 1 to 100,000,000 values"),
+        ([(3, 0, 5)], "must have 1 to 100,000,000 values"),
+    ],
+)
+def test_pictures_of_another_kind(folder: Path, contents: list[Any], reason: str) -> None:
+    write_pictures(folder / "COFW_test_color.mat", contents)
+    with pytest.raises(DatasetError, match=reason):
+        COFW68(folder, "test")
+
+
+def test_cells_of_another_kind(folder: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    for content in ({"data": np.arange(5.0)}, {"shape": (10**9,), "dtype": h5py.ref_dtype, "chunks": (1000,)}):
+        with h5py.File(folder / "COFW_test_color.mat", "w") as file:
+            file.create_dataset("IsT", **content)
+        with pytest.raises(DatasetError, match="IsT must be a cell array of pictures"):
+            COFW68(folder, "test")
 
 
 @pytest.mark.parametrize("gone", ["test_annotations", "COFW_test_color.mat"])

@@ -2,38 +2,13 @@
 
 import os
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pyspiga_geo.cli import main
 from pyspiga_geo.data import read_records
 
 BOX = ["--bbox", "30", "20", "50", "60"]
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "own" / "face.png"
-    path.parent.mkdir()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)).save(path)
-    return path
-
-
-@pytest.fixture
-def run(capsys):
-    """A function that runs a command and gives its exit code and what it said on standard error."""
-
-    def command(*arguments):
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, capsys.readouterr().err
-
-    return command
 
 
 @pytest.mark.parametrize("name", ["the same", "a link", "a hard link"])
@@ -43,10 +18,10 @@ def test_a_photo_is_never_written_over(run, tmp_path, weights, photo, name, extr
     if name != "the same":
         out = tmp_path / "out"
         out.mkdir()
-        (os.symlink if name == "a link" else os.link)(photo, out / "face.png")
-    code, err = run("predict", photo, *BOX, "--model", weights, "--out", out, *extra)
+        (os.symlink if name == "a link" else os.link)(photo, out / "photo.png")
+    code, _, err = run("predict", photo, *BOX, "--model", weights, "--out", out, *extra)
     assert code == 1
-    assert "face.png: is an input" in err
+    assert "photo.png: is an input" in err
     assert photo.read_bytes() == before
 
 
@@ -54,23 +29,23 @@ def test_pictures_of_others_stay_and_own_ones_are_replaced(run, tmp_path, weight
     out = tmp_path / "out"
     out.mkdir()
     command = ("predict", photo, *BOX, "--model", weights, "--out", out)
-    Image.new("RGB", (8, 8)).save(out / "face.png")
-    code, err = run(*command)
+    Image.new("RGB", (8, 8)).save(out / "photo.png")
+    code, _, err = run(*command)
     assert code == 1
-    assert "face.png: exists" in err
-    assert Image.open(out / "face.png").size == (8, 8)
+    assert "photo.png: exists" in err
+    assert Image.open(out / "photo.png").size == (8, 8)
     assert run(*command, "--overwrite")[0] == 0
-    assert Image.open(out / "face.png").width > 8
+    assert Image.open(out / "photo.png").width > 8
     assert run(*command)[0] == 0
 
 
-@pytest.mark.parametrize("target", ["truth.json", "folder", "file/faces.json", "own/face.png"])
+@pytest.mark.parametrize("target", ["truth.json", "folder", "file/faces.json", "own/photo.png"])
 def test_a_bad_json_is_told_before_the_work(run, tmp_path, weights, photo, target):
     (tmp_path / "truth.json").write_text("[]")
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     out = tmp_path / "out"
-    code, err = run("predict", photo, *BOX, "--model", weights, "--out", out, "--json", tmp_path / target)
+    code, _, err = run("predict", photo, *BOX, "--model", weights, "--out", out, "--json", tmp_path / target)
     assert code == 1
     assert err.count("\n") == 1
     assert str(tmp_path / target) in err
@@ -95,7 +70,7 @@ def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, 
 
     monkeypatch.setattr(visualization, "save_faces", full_disk)
     out, records = tmp_path / "out", tmp_path / "faces.json"
-    code, err = run("predict", *photos, "--model", weights, "--out", out, "--json", records)
+    code, _, err = run("predict", *photos, "--model", weights, "--out", out, "--json", records)
     assert code == 1
     assert err.count("\n") == 1
     assert "first.png: No space left on device" in err
@@ -103,40 +78,54 @@ def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, 
     assert [record.imgpath for record in read_records(records)] == [str(path) for path in photos]
 
 
-def test_an_interrupted_prediction_keeps_what_was_done(run, tmp_path, weights, photo, monkeypatch):
+@pytest.mark.parametrize("name", ["faces.json", "faces.jsonl"])
+@pytest.mark.parametrize("torn", [False, True])
+def test_an_interrupted_prediction_keeps_what_was_done_and_goes_on(run, tmp_path, weights, monkeypatch, name, torn):
     from skimage.data import astronaut
 
-    import pyspiga_geo.cli.commands as commands
+    import pyspiga_geo.inference.aligner as aligner
 
     photos = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in photos:
         Image.fromarray(astronaut()).save(path)
-    read = commands.read_image
+    read = aligner.as_photo
 
     def interrupted(path):
         if path.endswith("second.png"):
             raise KeyboardInterrupt
         return read(path)
 
-    monkeypatch.setattr(commands, "read_image", interrupted)
-    records = tmp_path / "faces.json"
-    code, _ = run("predict", *photos, "--model", weights, "--out", tmp_path / "out", "--json", records)
-    assert code == 130
+    records = tmp_path / name
+    command = ("predict", *photos, "--model", weights, "--json", records, "--batch-size", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(aligner, "as_photo", interrupted)
+        assert run(*command)[0] == 130
     assert [record.imgpath for record in read_records(records)] == [str(photos[0])]
+    code, _, err = run(*command, "--any-angle")
+    assert (code, "was begun with any_angle False, not True" in err) == (1, True)
+    if torn:  # as a killed process may leave it
+        lines = tmp_path / ("faces.jsonl" if name == "faces.jsonl" else "faces.partial.jsonl")
+        lines.write_bytes(lines.read_bytes() + b'{"imgpath": "' + bytes(str(photos[1]), "utf-8"))
+    code, said, _ = run(*command)
+    assert code == 0
+    assert "1 of 2 photos were done before" in said
+    assert said.count("1 face") == 1
+    assert [record.imgpath for record in read_records(records)] == list(map(str, photos))
+    assert sorted(path.name for path in tmp_path.glob("faces*")) == [name]
 
 
 def test_convert_and_evaluate_refuse_what_exists(run, tmp_path, weights, photo):
     reference, truth = tmp_path / "reference.pt", tmp_path / "truth.json"
     torch.save({}, reference)
     truth.write_text("[]")
-    code, err = run("convert", reference, reference)
+    code, _, err = run("convert", reference, reference)
     assert (code, "is an input" in err) == (1, True)
-    code, err = run("convert", reference, truth)
+    code, _, err = run("convert", reference, truth)
     assert (code, "truth.json: exists" in err) == (1, True)
     for option in ("--json", "--predictions-out"):
         command = ("evaluate", "--predictions", truth, "--annotations", truth, option, truth)
-        code, err = run(*command)
+        code, _, err = run(*command)
         assert (code, "truth.json: is an input" in err) == (1, True)
-    code, err = run("evaluate", "--predictions", truth, "--annotations", truth, "--report", photo.parent)
+    code, _, err = run("evaluate", "--predictions", truth, "--annotations", truth, "--report", photo.parent)
     assert (code, "own: holds other files" in err) == (1, True)
     assert truth.read_text() == "[]"

@@ -1,0 +1,51 @@
+"""A program that unpacks the pictures of COFW: ``python unpack_cofw.py COFW_test_color.mat FOLDER``.
+
+It runs as a process of its own, because a damaged file can end the process in the HDF5 library. It imports nothing of
+the package, so that it starts at once. What is wrong is said on standard error, with exit code 1; 3 where h5py lacks.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+LACKS_H5PY = 3
+
+_MOST_CELLS, _MOST_PIXELS = 10_000, 100_000_000
+
+
+def pictures(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """The cell array ``IsT``: pictures [H, W, 3], or [H, W] where grey.
+
+    Raises:
+        ValueError: where it holds anything else.
+    """
+    h5py: Any = importlib.import_module("h5py")
+    with h5py.File(path, "r") as file:
+        cells = file["IsT"]
+        if cells.dtype != h5py.ref_dtype or not 0 < cells.size <= _MOST_CELLS:
+            raise ValueError("IsT must be a cell array of pictures")
+        found = []
+        for cell in cells[()].ravel():
+            shape, kind = file[cell].shape, file[cell].dtype
+            # MATLAB stores columns first, so all axes come reversed.
+            if kind != np.uint8 or len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 3):
+                raise ValueError(f"a picture must be [H, W, 3] or [H, W] of bytes, got {list(shape[::-1])} of {kind}")
+            if not 0 < np.prod(shape, dtype=np.int64) <= _MOST_PIXELS:
+                raise ValueError(f"a picture must have 1 to {_MOST_PIXELS:,} values, got {list(shape[::-1])}")
+            found.append(np.ascontiguousarray(file[cell][()].T))
+        return found
+
+
+if __name__ == "__main__":
+    source, folder = map(Path, sys.argv[1:])
+    try:
+        for number, pixels in enumerate(pictures(source), start=1):
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    except ImportError:
+        sys.exit(LACKS_H5PY)
+    except Exception as error:  # h5py has no one kind of error for damaged files
+        sys.exit(str(error) or type(error).__name__)
