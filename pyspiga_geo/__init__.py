@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pyspiga_geo.layouts import Layout, get_layout, register_layout
     from pyspiga_geo.models import SPIGA, SPIGAConfig
     from pyspiga_geo.nn import SPIGACascade
+    from pyspiga_geo.tracking import FaceTracker
 
 __version__ = version("pyspiga-geo")
 
@@ -17,6 +18,7 @@ __all__ = [
     "SPIGA",
     "FaceAligner",
     "FaceData",
+    "FaceTracker",
     "Layout",
     "SPIGACascade",
     "SPIGAConfig",
@@ -27,6 +29,7 @@ __all__ = [
 _HOMES = {
     "FaceAligner": "inference",
     "FaceData": "graph",
+    "FaceTracker": "tracking",
     "Layout": "layouts",
     "SPIGA": "models",
     "SPIGACascade": "nn",

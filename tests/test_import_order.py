@@ -22,6 +22,7 @@ ORDER = (
     "visualization",
     "training",
     "inference",
+    "tracking",
     "cli",
 )
 COMMON = ("atomic", "keywords", "seed", "settings")  # top-level modules that all may import, and that import no folder

@@ -110,6 +110,24 @@ def parser() -> ArgumentParser:
     predict.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("predict", predict, help="find landmarks in photos")
 
+    track = ArgumentParser(
+        description="Follow the faces in a film. Call again with the same arguments to go on after an interruption."
+    )
+    track.add_argument(
+        "film", type=str, metavar="FILM", help="a film, a folder of frames, or a camera by its name, as /dev/video0"
+    )
+    track.add_argument("--out", type=Path, metavar="FILM2", help="the film with its faces drawn, without sound")
+    track.add_argument("--json", type=Path, help="JSON Lines, one per frame; default: beside --out, ending in .jsonl")
+    track.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
+    track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
+    track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
+    track.add_argument("--detect-every", type=int, default=10, help="frames between two looks for new faces")
+    track.add_argument("--min-cutoff", type=float, default=1.0, help="Hz; lower: less jitter of faces at rest")
+    track.add_argument("--beta", type=float, default=40.0, help="higher: less lag of faces in motion")
+    track.add_argument("--no-smoothing", action="store_true", help="landmarks as they are found in each frame")
+    track.add_argument("--overwrite", action="store_true", help=f"begin anew, and {_OVERWRITE}")
+    commands.add_subcommand("track", track, help="follow the faces in a film")
+
     train = ArgumentParser(
         description="Train the three stages; call again with the same --out to go on.", parser_mode="plain"
     )

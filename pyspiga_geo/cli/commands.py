@@ -1,4 +1,4 @@
-"""What the commands do; ``predict`` and ``evaluate`` have files of their own."""
+"""What the commands do; ``predict``, ``track`` and ``evaluate`` have files of their own."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from jsonargparse import Namespace
 from pyspiga_geo.cli.evaluation import evaluate
 from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.cli.prediction import predict
+from pyspiga_geo.cli.tracking import track
 from pyspiga_geo.inference import FaceAligner
 from pyspiga_geo.models import SPIGA, reference_model
 from pyspiga_geo.training import TrainConfig
@@ -53,6 +54,7 @@ def convert(args: Namespace) -> None:
 COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "demo": demo,
     "predict": predict,
+    "track": track,
     "train": train,
     "evaluate": evaluate,
     "convert": convert,

@@ -11,15 +11,18 @@ from pyspiga_geo.visualization.faces import (
     show_photo,
     zoom_to_face,
 )
+from pyspiga_geo.visualization.overlay import PALETTE, draw_overlay
 from pyspiga_geo.visualization.pictures import save_demo, save_faces
 from pyspiga_geo.visualization.sheets import face_sheet, save_figure
 
 __all__ = [
+    "PALETTE",
     "contour_bars",
     "cumulative_curve",
     "draw_attention",
     "draw_initial_shape",
     "draw_landmarks",
+    "draw_overlay",
     "draw_pose",
     "error_against_yaw",
     "error_map",

@@ -1,0 +1,215 @@
+"""Faces followed from frame to frame."""
+
+import math
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyspiga_geo.geometry import points_to_box
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.inference import FaceAligner, FaceBoxes, Photo
+from pyspiga_geo.inference.inputs import as_boxes, as_photo
+from pyspiga_geo.tracking.identities import Identities
+from pyspiga_geo.tracking.matching import assign, box_distance, box_overlap
+from pyspiga_geo.tracking.smoother import FaceSmoother
+from pyspiga_geo.tracking.smoothing import BETA, MIN_CUTOFF
+from pyspiga_geo.tracking.tracks import Track, box_along, tilt, upright_rows
+
+_JUMP = 0.6
+"""Farthest that a face may be from where it is expected, see :func:`box_distance`; else its landmarks are not its."""
+
+_SAME = 0.5
+"""Overlap of two sets of landmarks above which they lie on one face."""
+
+_FOUND = 0.3
+"""Overlap with landmarks above which a box of the detector is that of their face."""
+
+_GRID = 1000
+"""Steps per pixel to which landmarks are rounded, so that what a file holds of them is all."""
+
+_PATIENCE = 3
+"""Runs of the detector in a row that may not find a face before it is lost."""
+
+
+class _Sighting(NamedTuple):
+    """A face in the frame."""
+
+    face: FaceData
+    box: Tensor
+    track: Track | None
+    """The one that was followed here; None where the detector found it."""
+
+
+class FaceTracker:
+    """Find the faces of a film frame by frame, and say which is which.
+
+    A face is looked for where its landmarks were in the frame before, moved on by its velocity. The detector looks for
+    new faces in every ``detect_every``-th frame, and in each frame while a face is lost. Lost is a face whose box
+    jumps, that leaves the picture, that lands on another face, or that the detector does not find three times in a
+    row. When it comes back within 1.5 seconds near the place where it was expected, it has its identity again; no
+    identity is given twice. Where two faces have hidden each other, the way in which each moved before decides.
+
+    Faces are known by place and motion, not by looks: who sits where another sat before a cut is taken for the other.
+
+    Args:
+        aligner: finds landmarks, and by its detector faces.
+        detect_every: frames from one run of the detector to the next.
+        smooth: smooth landmarks by a :class:`FaceSmoother`.
+        min_cutoff: of its filters, Hz. Lower: less jitter of faces at rest.
+        beta: of its filters, Hz per face size and second. Higher: less lag of faces in motion.
+
+    A tracker is for one film, and for one thread.
+
+    Raises:
+        ValueError: for a setting out of range; the message names it.
+
+    Example:
+        >>> from skimage.data import astronaut
+        >>> tracker = FaceTracker(FaceAligner())
+        >>> for number in range(3):
+        ...     frame = np.roll(astronaut(), 4 * number, axis=1)
+        ...     print([(face.identity, tuple(face.pos.shape)) for face in tracker(frame, number / 25)])
+        [(1, (68, 2))]
+        [(1, (68, 2))]
+        [(1, (68, 2))]
+    """
+
+    def __init__(
+        self,
+        aligner: FaceAligner,
+        detect_every: int = 10,
+        *,
+        smooth: bool = True,
+        min_cutoff: float = MIN_CUTOFF,
+        beta: float = BETA,
+    ) -> None:
+        if detect_every < 1:
+            raise ValueError(f"detect_every must be 1 or more, got {detect_every}")
+        FaceSmoother(min_cutoff, beta)  # which checks them
+        self.aligner, self.detect_every = aligner, detect_every
+        self.settings = {"detect_every": detect_every, "smooth": smooth, "min_cutoff": min_cutoff, "beta": beta}
+        """What was asked for."""
+        self._upright = upright_rows(aligner.layout)
+        self._identities = Identities(lambda: FaceSmoother(min_cutoff, beta) if smooth else None)
+        self._frames, self._time = 0, -math.inf
+
+    def __call__(self, frame: Photo, time: float) -> list[FaceData]:
+        """Find the faces of the next frame.
+
+        Args:
+            frame: see :data:`~pyspiga_geo.inference.Photo`.
+            time: seconds, later than that of the frame before.
+
+        Returns:
+            A graph per face, by identity, as :class:`~pyspiga_geo.inference.FaceAligner` gives it. In addition
+            ``identity``, 1, 2, ... in the order of appearance, and ``measured`` [L, 2], the landmarks in pixels before
+            they were smoothed. ``pos`` is smoothed, ``bbox`` its tight box; the other fields are those of this frame
+            alone. ``score`` is there where the detector has looked.
+
+        Raises:
+            ValueError: for a time that is not later than the one before, and for an impossible frame.
+        """
+        self._check_time(time)
+        if not isinstance(frame, np.ndarray | Tensor):
+            frame = as_photo(frame)
+        seen = self._follow(frame, time)
+        known = self._identities.tracks.values()
+        if self._frames % self.detect_every == 0 or len(seen) < len(known) or any(track.missed for track in known):
+            seen = self._detect(frame, seen)
+        who = self._identities.identify(_boxes(seen), [sighting.track for sighting in seen], time)
+        faces = {
+            identity: sighting.face for identity, sighting in sorted(zip(who, seen, strict=True), key=itemgetter(0))
+        }
+        self.replay(time, {identity: face.pos for identity, face in faces.items()})
+        for identity, face in faces.items():
+            face.identity, face.measured = identity, _on_grid(face.pos).float()
+            face.pos = self._identities.tracks[identity].pos.float()
+            face.bbox = points_to_box(face.pos)
+        return list(faces.values())
+
+    def replay(self, time: float, measured: Mapping[int, Tensor]) -> None:
+        """Take what was found in the next frame before, in place of looking at it.
+
+        Args:
+            time: as it was.
+            measured: identity -> ``measured`` [L, 2] of each face.
+
+        Raises:
+            ValueError: for a time that is not later than the one before.
+        """
+        self._check_time(time)
+        self._time, self._frames = time, self._frames + 1
+        landmarks = {identity: _on_grid(pos) for identity, pos in measured.items()}
+        turns = {identity: tilt(pos, self._upright) for identity, pos in landmarks.items()}
+        self._identities.update(time, landmarks, turns)
+
+    def _check_time(self, time: float) -> None:
+        if not (math.isfinite(time) and time > self._time):
+            raise ValueError(f"time must be seconds, later than the {self._time} s of the frame before, got {time}")
+
+    def _follow(self, frame: NDArray[np.generic] | Tensor, time: float) -> list[_Sighting]:
+        """The faces of the frame before, where they are expected; each face once."""
+        tracks = [track for track in self._identities.followed if _inside(track.expected(time), frame)]
+        if not tracks:
+            return []
+        boxes = torch.stack([track.expected(time) for track in tracks])
+        turns = torch.tensor([track.turn for track in tracks])
+        faces = self.aligner(frame, FaceBoxes(boxes, torch.full_like(turns, torch.nan), turns))
+        fitting: list[tuple[float, _Sighting]] = []
+        for track, face, expected in zip(tracks, faces, boxes, strict=True):
+            box = self._box(face)
+            if _inside(box, frame) and box_distance(box[None], expected[None]).item() <= _JUMP:
+                fit = box_distance(box[None], track.free.at(time)[None]).item()
+                fitting.append((fit, _Sighting(face, box, track)))
+        seen: list[_Sighting] = []
+        for _, sighting in sorted(fitting, key=lambda pair: pair[0]):
+            if not _already(sighting.box, seen):
+                seen.append(sighting)
+        return seen
+
+    def _detect(self, frame: NDArray[np.generic] | Tensor, seen: list[_Sighting]) -> list[_Sighting]:
+        """What the detector says of the faces that were followed, and those that it finds in addition."""
+        image = as_photo(frame).to(self.aligner.device)
+        found = as_boxes(self.aligner.detector(image), image)
+        pairs = dict(assign(1 - box_overlap(_boxes(seen), found.box.double()), limit=1 - _FOUND))
+        for number, sighting in enumerate(seen):
+            if sighting.track is not None:
+                sighting.track.missed = 0 if number in pairs else sighting.track.missed + 1
+            if number in pairs and not found.score[pairs[number]].isnan():
+                sighting.face.score = found.score[pairs[number]]
+        seen = [each for each in seen if each.track is None or each.track.missed < _PATIENCE]
+        new = [number for number in range(len(found.box)) if number not in pairs.values()]
+        for face in self.aligner(frame, FaceBoxes(*(part[new] for part in found))) if new else ():
+            box = self._box(face)
+            if _inside(box, frame) and not _already(box, seen):
+                seen.append(_Sighting(face, box, None))
+        return seen
+
+    def _box(self, face: FaceData) -> Tensor:
+        pos = face.pos.double()
+        return box_along(pos, tilt(pos, self._upright))
+
+
+def _on_grid(pos: Tensor) -> Tensor:
+    return (_GRID * pos.double()).round() / _GRID
+
+
+def _boxes(seen: Sequence[_Sighting]) -> Tensor:
+    return torch.stack([each.box for each in seen]) if seen else torch.zeros(0, 4, dtype=torch.float64)
+
+
+def _already(box: Tensor, seen: Sequence[_Sighting]) -> bool:
+    """Whether one of the faces is where this one is."""
+    return bool((box_overlap(box[None], _boxes(seen)) > _SAME).any())
+
+
+def _inside(box: Tensor, frame: NDArray[np.generic] | Tensor) -> bool:
+    """Whether the centre of a box lies in the frame."""
+    height, width = frame.shape[1:] if isinstance(frame, Tensor) else frame.shape[:2]
+    x, y = (box[:2] + box[2:] / 2).tolist()
+    return 0 <= x < width and 0 <= y < height
