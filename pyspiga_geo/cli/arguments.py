@@ -100,6 +100,8 @@ def parser() -> ArgumentParser:
     predict.add_argument("--any-angle", action="store_true", help="find faces that lie on their side or upside down")
     predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     _add_speed(predict)
+    predict.add_argument("--devices", type=PositiveInt, default=1, help="processes, each on a device of its own")
+    predict.add_argument("--num-nodes", type=PositiveInt, default=1, help="machines, under torchrun or SLURM")
     predict.add_argument("--out", type=Path, help="folder of the pictures; without it none are drawn")
     predict.add_argument(
         "--json",

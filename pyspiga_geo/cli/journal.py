@@ -1,5 +1,6 @@
 """What ``predict`` found, written as the work is done, so that a second call goes on where the first one stopped."""
 
+import glob
 import json
 import os
 import tempfile
@@ -17,7 +18,8 @@ class Journal:
     """Faces of many photos in a file of JSON Lines: a line of settings, then a line per photo.
 
     A file of another kind (.json) is a list of records. Its lines go to a file beside it, which stays until the work is
-    done: ``faces.partial.jsonl`` beside ``faces.json``.
+    done: ``faces.partial.jsonl`` beside ``faces.json``. A process other than the first has such a file of its own,
+    ``faces.partial1.jsonl``, until all is put together.
 
     Args:
         path: the file that the user wants.
@@ -31,67 +33,95 @@ class Journal:
     def __init__(self, path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
         self.path = path
         self.header = {"program": _PROGRAM, **settings}
-        self.lines = path if path.suffix == ".jsonl" else path.with_suffix(".partial.jsonl")
-        self._folder = None
-        if path.exists() and not path.is_file():  # a pipe or a device gets all at the end
-            self._folder = tempfile.TemporaryDirectory()
-            self.lines = Path(self._folder.name, "faces.jsonl")
+        # A pipe or a device gets all at the end.
+        self._folder = tempfile.TemporaryDirectory() if path.exists() and not path.is_file() else None
+        self.done = frozenset[str]() if overwrite else frozenset(self._lines())
+        """Photos whose lines are there already."""
+        self.resumes = not overwrite and bool(self._files())
         self._file: IO[bytes] | None = None
-        self.done: frozenset[str] = frozenset()
-        """Photos whose lines were there already."""
-        self.resumes = self.lines.is_file() and not overwrite
-        self._sound_bytes = 0
-        if self.resumes:
-            self.done = self._read()
 
-    def add(self, imgpath: str, faces: Sequence[FaceRecord]) -> None:
+    def begin(self) -> None:
+        """Remove what is not gone on with."""
+        for file in () if self.resumes else self._files():
+            file.unlink()
+
+    def add(self, imgpath: str, faces: Sequence[FaceRecord], process: int = 0) -> None:
         """Write the line of a photo; it is in the file when this returns."""
+        if self._file is None:
+            self._file = self._open(self._name(process))
         found = ", ".join(record_line(face) for face in faces)
-        self._open().write(f'{{"imgpath": {json.dumps(imgpath)}, "faces": [{found}]}}\n'.encode())
+        self._file.write(f'{{"imgpath": {json.dumps(imgpath)}, "faces": [{found}]}}\n'.encode())
 
-    def close(self, complete: bool) -> None:
-        """Put all that was found into the file that the user wants; what was begun stays to be gone on with."""
+    def close(self) -> None:
+        """No more lines from this process."""
         if self._file is not None:
             self._file.close()
-        if not self.lines.is_file():
-            return
-        if self.path.suffix != ".jsonl":
-            write_records(self.path, read_records(self.lines))
-            if complete:
-                self.lines.unlink()
-        elif self.lines != self.path:
+
+    def finish(self, photos: Sequence[str], complete: bool) -> None:
+        """Put what all processes found into the file that the user wants; what was begun stays to be gone on with.
+
+        Args:
+            photos: the order of the lines.
+            complete: the work is done.
+        """
+        self.close()
+        files, lines = self._files(), self._lines()
+        ordered = [json.dumps(self.header), *(lines[photo] for photo in photos if photo in lines)]
+        if self.path.suffix != ".jsonl" and files:
+            with tempfile.TemporaryDirectory() as folder:
+                together = Path(folder, "faces.jsonl")
+                together.write_text("\n".join(ordered), encoding="utf-8")
+                write_records(self.path, read_records(together))
+        elif complete and files not in ([], [self.path]):
             with atomic_path(self.path) as temporary:
-                temporary.write_bytes(self.lines.read_bytes())
+                temporary.write_text("".join(f"{line}\n" for line in ordered), encoding="utf-8")
+        for file in files:
+            if complete and file != self.path:
+                file.unlink()
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _open(self) -> IO[bytes]:
-        if self._file is None:
-            self.lines.parent.mkdir(parents=True, exist_ok=True)
-            if self.resumes:
-                os.truncate(self.lines, self._sound_bytes)
-            self._file = self.lines.open("ab" if self.resumes else "wb", buffering=0)  # a line a write
-            if not self.resumes:
-                self._file.write(json.dumps(self.header).encode() + b"\n")
-        return self._file
+    def _name(self, process: int) -> Path:
+        """The file of the lines of a process."""
+        if process == 0 and self.path.suffix == ".jsonl" and self._folder is None:
+            return self.path
+        folder = self.path.parent if self._folder is None else Path(self._folder.name)
+        return folder / f"{self.path.stem}.partial{process or ''}.jsonl"
 
-    def _read(self) -> frozenset[str]:
-        """Photos that have whole lines; the last one may have been cut off."""
-        content = self.lines.read_bytes()
-        self._sound_bytes = content.rfind(b"\n") + 1
-        first, *rest = content[: self._sound_bytes].splitlines() or [b""]
-        try:
-            header = json.loads(first)
-            known = isinstance(header, dict) and header.get("program") == _PROGRAM
-            photos = frozenset(json.loads(line)["imgpath"] for line in rest)
-        except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise ValueError(f"{self.lines}: exists; choose another name, or say --overwrite to replace it")
-        for name, value in self.header.items():
-            if header.get(name) != value:
-                raise ValueError(
-                    f"{self.lines}: was begun with {name} {header.get(name)}, not {value}; "
-                    "go on as it was begun, choose another name, or say --overwrite to begin anew"
-                )
-        return photos
+    def _files(self) -> list[Path]:
+        """The files of lines that are there."""
+        first = self._name(0)
+        parts = first.parent.glob(f"{glob.escape(self.path.stem)}.partial*.jsonl")
+        return [file for file in dict.fromkeys([first, *sorted(parts)]) if file.is_file()]
+
+    def _open(self, file: Path) -> IO[bytes]:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        goes_on = file.is_file()
+        if goes_on:
+            os.truncate(file, file.read_bytes().rfind(b"\n") + 1)  # the last line may have been cut off
+        opened = file.open("ab", buffering=0)  # a line a write
+        if not goes_on or not file.stat().st_size:
+            opened.write(json.dumps(self.header).encode() + b"\n")
+        return opened
+
+    def _lines(self) -> dict[str, str]:
+        """The whole lines of all files, by photo."""
+        found: dict[str, str] = {}
+        for file in self._files():
+            content = file.read_bytes()
+            first, *rest = content[: content.rfind(b"\n") + 1].splitlines() or [json.dumps(self.header).encode()]
+            try:
+                header = json.loads(first)
+                found |= {json.loads(line)["imgpath"]: line.decode() for line in rest}
+                known = isinstance(header, dict) and header.get("program") == _PROGRAM
+            except (ValueError, KeyError, TypeError):
+                known = False
+            if not known:
+                raise ValueError(f"{file}: exists; choose another name, or say --overwrite to replace it")
+            for name, value in self.header.items():
+                if header.get(name) != value:
+                    raise ValueError(
+                        f"{file}: was begun with {name} {header.get(name)}, not {value}; "
+                        "go on as it was begun, choose another name, or say --overwrite to begin anew"
+                    )
+        return found

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from jsonargparse import Namespace
@@ -11,9 +12,13 @@ from pyspiga_geo.cli.journal import Journal
 from pyspiga_geo.cli.messages import complain, describe
 from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.cli.photos import Named, find_photos, picture_paths
+from pyspiga_geo.cli.processes import share_out
 from pyspiga_geo.data import read_image
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference import FaceAligner, to_record
+
+Job = tuple[Named, Path | None]
+"""A photo and its picture."""
 
 
 def predict(args: Namespace) -> None:
@@ -28,38 +33,49 @@ def predict(args: Namespace) -> None:
     if args.out is not None:
         pictures = picture_paths(photos, args.out)
         check_outputs([path for path in pictures if path is not None], inputs, args.overwrite)
-    journal = None
-    if args.json is not None:
-        settings = {"model": args.model, "any_angle": args.any_angle, "boxes": args.bbox}
-        check_outputs([args.json], inputs, overwrite=True)
-        journal = Journal(args.json, settings, args.overwrite)
-        check_outputs([args.json], inputs, args.overwrite or journal.resumes)
-    todo = [
-        (photo, picture)
-        for photo, picture in zip(photos, pictures, strict=True)
-        if journal is None or photo.path not in journal.done
-    ]
+    journal = None if args.json is None else _journal(args, inputs)
+    jobs = [job for job in zip(photos, pictures, strict=True) if journal is None or job[0].path not in journal.done]
     if journal is not None and journal.done:
-        print(f"{len(photos) - len(todo)} of {len(photos)} photos were done before; going on in {journal.lines}")
-    aligner = FaceAligner(args.model, device=args.device)
-    complete = False
+        print(f"{len(photos) - len(jobs)} of {len(photos)} photos were done before; going on with {args.json}")
+    aligner = cache(lambda: FaceAligner(args.model, device=args.device))  # each process makes it on its own device
+    alone = args.devices * args.num_nodes == 1
+    if alone:
+        aligner()  # what is wrong with it is told before anything is written
+    if journal is not None:
+        journal.begin()
+    complete, first = False, True
     try:
-        failed = _work(aligner, args, todo, journal)
+        if alone:
+            failed = _work(aligner(), args, jobs, journal)
+        else:
+            failed, first = share_out(
+                jobs,
+                lambda share, process: _work(aligner(), args, share, journal, process),
+                args.device,
+                args.devices,
+                args.num_nodes,
+            )
         complete = True
     finally:  # what was found before Ctrl+C is kept
-        if journal is not None:
-            journal.close(complete)
+        if journal is not None and first:
+            journal.finish([photo.path for photo in photos], complete)
     if failed:
         raise SystemExit(1)
 
 
-def _work(
-    aligner: FaceAligner, args: Namespace, todo: Sequence[tuple[Named, Path | None]], journal: Journal | None
-) -> int:
+def _journal(args: Namespace, inputs: Sequence[str]) -> Journal:
+    check_outputs([args.json], inputs, overwrite=True)  # for other reasons than that it exists
+    settings = {"model": args.model, "any_angle": args.any_angle, "boxes": args.bbox}
+    journal = Journal(args.json, settings, args.overwrite)
+    check_outputs([args.json], inputs, args.overwrite or journal.resumes)
+    return journal
+
+
+def _work(aligner: FaceAligner, args: Namespace, jobs: Sequence[Job], journal: Journal | None, process: int = 0) -> int:
     """Find, write and draw the faces of each photo; the number of photos of which something failed."""
     failed = 0
     found = aligner.stream(
-        [photo.path for photo, _ in todo],
+        [photo.path for photo, _ in jobs],
         None if args.bbox is None else [args.bbox],
         box_format=args.bbox_format,
         upright=not args.any_angle,
@@ -67,13 +83,13 @@ def _work(
         workers=args.workers,
         return_exceptions=True,
     )
-    work = zip(todo, found, strict=True)
-    for (photo, picture), faces in tqdm(work, total=len(todo), unit="photo", disable=None, leave=False):
+    work = zip(jobs, found, strict=True)
+    for (photo, picture), faces in tqdm(work, total=len(jobs), unit="photo", disable=None, leave=False):
         try:
             if not isinstance(faces, list):
                 raise faces
             if journal is not None:
-                journal.add(photo.path, [to_record(face, photo.path, aligner.layout) for face in faces])
+                journal.add(photo.path, [to_record(face, photo.path, aligner.layout) for face in faces], process)
             said = {0: "no face", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
             if picture is not None:
                 _draw(picture, photo.path, faces, aligner)

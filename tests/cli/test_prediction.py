@@ -1,6 +1,7 @@
 """The command ``predict``."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -215,3 +216,36 @@ def test_impossible_settings(run, tmp_path, weights, photo, option, value):
     assert code in (1, 2)
     assert value in err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["faces.jsonl", "faces.json"])
+def test_two_processes_share_the_work(run, tmp_path, weights, name):
+    from skimage.data import astronaut
+
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(5):
+        Image.fromarray(np.roll(astronaut(), 10 * number, axis=1)).save(folder / f"{number}.png")
+    (folder / "broken.png").write_text("no picture")
+    script = tmp_path / "command.py"
+    script.write_text("from pyspiga_geo.cli import main; main()")
+    command = ["predict", folder, "--model", weights, "--out", tmp_path / "out", "--json"]
+    done = subprocess.run(
+        list(map(str, [sys.executable, script, *command, tmp_path / name, "--devices", "2"])),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "broken.png: not a picture" in done.stderr
+    assert len(list((tmp_path / "out").glob("*.png"))) == 5
+    (tmp_path / "alone").mkdir()
+    assert run(*command, tmp_path / "alone" / name, "--overwrite")[0] == 1
+    alone, shared = (read_records(path / name) for path in (tmp_path / "alone", tmp_path))
+    assert [face.imgpath for face in shared] == [face.imgpath for face in alone]
+    for one, other in zip(alone, shared, strict=True):
+        np.testing.assert_allclose(one.landmarks, other.landmarks, atol=1e-2)
+    assert sorted(path.name for path in tmp_path.glob("faces*")) == [name]
