@@ -47,7 +47,8 @@ napoleon_custom_sections = ["Shapes"]
 
 # Names of ours must resolve; those of others have their documentation elsewhere, and nothing is fetched.
 nitpicky = True
-_OTHERS = "collections|fractions|jsonargparse|lightning|matplotlib|np|npt|numpy|os|pathlib|PIL|torch(_geometric|metrics)?|typing"
+_OTHERS = "collections|fractions|jsonargparse|lightning|matplotlib|np|npt|numpy|os|pathlib|PIL|typing"
+_OTHERS += "|torch(_geometric|metrics)?"
 _PRIVATE = r"pyspiga_geo\..*\._"
 _OVERLOADS = "Tensor|Nodes|NodeMasks|Items"  # overloads are shown as they are written, unresolved
 nitpick_ignore_regex = [("py:.*", rf"({_OTHERS})\..*"), ("py:.*", rf"{_PRIVATE}.*"), ("py:class", _OVERLOADS)]
