@@ -13,9 +13,10 @@ from pyspiga_geo.cli.messages import complain, describe
 from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.cli.photos import Named, find_photos, picture_paths
 from pyspiga_geo.cli.processes import share_out
-from pyspiga_geo.data import read_image
+from pyspiga_geo.data import read_pillow
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference import FaceAligner, to_record
+from pyspiga_geo.layouts import Layout
 
 Job = tuple[Named, Path | None]
 """A photo and its picture."""
@@ -92,7 +93,7 @@ def _work(aligner: FaceAligner, args: Namespace, jobs: Sequence[Job], journal: J
                 journal.add(photo.path, [to_record(face, photo.path, aligner.layout) for face in faces], process)
             said = {0: "no face", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
             if picture is not None:
-                _draw(picture, photo.path, faces, aligner)
+                _draw(picture, photo.path, faces, aligner.layout, args.picture_size)
                 said += f", drawn in {picture}"
             tqdm.write(f"{photo.path}: {said}", file=sys.stdout)
         except (ValueError, OSError) as error:
@@ -102,7 +103,7 @@ def _work(aligner: FaceAligner, args: Namespace, jobs: Sequence[Job], journal: J
     return failed
 
 
-def _draw(picture: Path, photo: str, faces: Sequence[FaceData], aligner: FaceAligner) -> None:
+def _draw(picture: Path, photo: str, faces: Sequence[FaceData], layout: Layout, longest: int | None) -> None:
     import pyspiga_geo.visualization as visualization
 
-    visualization.save_faces(picture, read_image(photo), faces, aligner.layout)
+    visualization.save_faces(picture, read_pillow(photo), faces, layout, longest)

@@ -18,7 +18,7 @@ from pyspiga_geo.data.datasets import (
     read_pts,
     split_groups,
 )
-from pyspiga_geo.data.images import FORMATS, ImageError, find_image, read_image, to_rgb
+from pyspiga_geo.data.images import FORMATS, ImageError, find_image, read_image, read_pillow, to_rgb
 from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, record_line, write_records
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "landmarks_for",
     "read_dataset",
     "read_image",
+    "read_pillow",
     "read_pts",
     "read_records",
     "record_line",

@@ -1,12 +1,16 @@
 """Pictures from files: whatever the format, float RGB the right way up."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+Read = TypeVar("Read")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 """What photos come in. Pillow's readers of other formats are seldom tried, and not safe with any bytes."""
@@ -25,6 +29,20 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
     Raises:
         ImageError: when the file is missing, empty, damaged, truncated or not a picture.
     """
+    return _read(path, to_rgb)
+
+
+def read_pillow(path: str | os.PathLike[str]) -> Image.Image:
+    """Read a picture as Pillow image, RGB with 8 bits, turned as its EXIF orientation says.
+
+    Raises:
+        ImageError: as of :func:`read_image`.
+    """
+    return _read(path, _to_bytes)
+
+
+def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) -> Read:
+    """What a function makes of a picture while its file is open."""
     if not os.fspath(path):
         raise ImageError("an empty path is no picture")
     path = Path(path)
@@ -34,7 +52,7 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:
         raise ImageError(f"{path}: not a file")
     try:
         with Image.open(path, formats=_known_formats()) as image:
-            return to_rgb(image)
+            return convert(image)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture, or of a format that cannot be read") from error
     except Image.DecompressionBombError as error:
@@ -50,6 +68,12 @@ def _known_formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
+def _to_bytes(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # convert() would clip it
+        return Image.fromarray((255 * to_rgb(image)).round().byte().permute(1, 2, 0).numpy())
+    return ImageOps.exif_transpose(image).convert("RGB")
+
+
 def to_rgb(image: Image.Image) -> Tensor:
     """Give a Pillow image as float RGB [3, H, W] in 0..1, turned as its EXIF orientation says."""
     image = ImageOps.exif_transpose(image)
@@ -58,7 +82,9 @@ def to_rgb(image: Image.Image) -> Tensor:
         grey = np.asarray(image, dtype=np.float32) / np.float32(white)
         pixels = np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
     else:
-        pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+        # Bytes are put into order first: as floating-point numbers they take four times the memory.
+        channels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).contiguous()
+        return channels.float().div_(255)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
 

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pyspiga_geo.geometry import project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 
@@ -31,6 +33,13 @@ _DOTTED = 80
 """Pixels from which a face has its landmarks marked; on a smaller one they would hide it."""
 
 
+_SURE, _FADE, _FAINTEST = 0.01, 0.05, 0.25
+"""Error in face sizes up to which a landmark is drawn boldly, how much more makes it vanish, and how far it may."""
+
+_AXES = (((1.0, 0.0, 0.0), "#0072b2"), ((0.0, -1.0, 0.0), "#e69f00"), ((0.0, 0.0, 1.0), "#009e73"))
+"""Direction in the world of the rigid face, and colour: out of the face, to the person's left, down."""
+
+
 class _Strokes(NamedTuple):
     """Line width, radius of a landmark and width of the rim in pixels, for a face of some size."""
 
@@ -45,18 +54,23 @@ class _Strokes(NamedTuple):
         return cls(max(size * _LINE, _LEAST), dot, max(size * _RIM, 0.5), 2 if size >= _LARGE else _FINE)
 
 
-def draw_overlay(image: Image.Image, faces: Sequence[FaceData], layout: Layout, *, numbers: bool = True) -> Image.Image:
+def draw_overlay(
+    image: Image.Image, faces: Sequence[FaceData], layout: Layout, *, numbers: bool = True, pose: bool = False
+) -> Image.Image:
     """Draw landmarks and the contours that join them, each face in a colour of its own.
 
-    Lines grow with the face, and are never thinner than 1.5 pixels.
+    Lines grow with the face, and are never thinner than 1.5 pixels. Landmarks of which the model is not sure are paler.
 
     Args:
         image: an RGB picture, which stays as it is.
         faces: with ``pos`` [L, 2] in its pixels. One with an ``identity``, as a
             :class:`~pyspiga_geo.tracking.FaceTracker` gives it, keeps colour and number from picture to picture; others
-            get theirs by their order.
+            get theirs by their order. ``sigma`` [L] in pixels makes it paler, from 1 % of the face's size on; ``pose``
+            [6] and ``camera`` [3, 3] give it axes.
         layout: names the contours.
         numbers: write each face's number above it.
+        pose: draw the axes of the head from the tip of the nose: blue out of the face, orange to the person's left,
+            green down.
 
     Returns:
         A new picture of the same size.
@@ -76,38 +90,101 @@ def draw_overlay(image: Image.Image, faces: Sequence[FaceData], layout: Layout, 
         number = int(face.identity) if "identity" in face else order
         size = float(max(np.ptp(points, axis=0).max(), 1))
         colour = PALETTE[(number - 1) % len(PALETTE)]
-        _draw_face(drawn, points, layout, colour, _Strokes.of(size))
+        strokes = _Strokes.of(size)
+        _draw_face(drawn, points, layout, colour, strokes, _certainty(face, size))
+        if pose and layout.shape3d is not None and "pose" in face and "camera" in face:
+            _draw_axes(drawn, face, layout, strokes)
         if numbers:
             _draw_number(drawn, points, number, colour, size)
     return drawn
 
 
-def _draw_face(image: Image.Image, points: NDArray[np.float64], layout: Layout, colour: str, strokes: _Strokes) -> None:
+def _certainty(face: FaceData, size: float) -> NDArray[np.float64]:
+    """How boldly each landmark is drawn [L]: 1, and less where it is expected to be off by over 1 % of the face."""
+    if "sigma" not in face:
+        return np.ones(len(face.pos))
+    return np.clip(1 - (face.sigma.double().numpy() / size - _SURE) / _FADE, _FAINTEST, 1)
+
+
+def _draw_face(
+    image: Image.Image,
+    points: NDArray[np.float64],
+    layout: Layout,
+    colour: str,
+    strokes: _Strokes,
+    certainty: NDArray[np.float64],
+) -> None:
     """Lay a dark rim, then lines, then landmarks over a picture, each through a mask."""
-    margin = math.ceil(strokes.line + strokes.dot + strokes.rim) + 1
-    low = np.floor(points.min(axis=0)).astype(int) - margin
-    high = np.ceil(points.max(axis=0)).astype(int) + margin
-    low, high = np.maximum(low, 0), np.minimum(high, np.array(image.size) - 1)
-    if (high < low).any():
-        return  # outside of the picture
-    size = tuple((high - low + 1).tolist())
-    # Pixel indices are those of the centres: a pixel's corner is half a pixel before.
-    places = strokes.fine * (points - low + 0.5)
-    lines = [[tuple(place) for place in places[list(members)].tolist()] for members in layout.contours.values()]
-    single = places[layout.boundary_matrix[:, -1] > 0]
+    lines = [members for members in layout.contours.values() if len(members) > 1]
+    single = layout.boundary_matrix[:, -1] > 0
     layers = (
-        ("black", 0.5, strokes.line + 2 * strokes.rim, places, strokes.dot + strokes.rim if strokes.dot else 0),
-        (colour, 1, strokes.line, single, strokes.line),
-        ("white", 1, 0, places, strokes.dot),
+        ("black", 0.5, strokes.line + 2 * strokes.rim, strokes.dot + strokes.rim if strokes.dot else 0, slice(None)),
+        (colour, 1, strokes.line, strokes.line, single),
+        ("white", 1, 0, strokes.dot, slice(None)),
     )
-    for paint, opacity, width, dots, radius in layers:
-        mask = Image.new("L", (size[0] * strokes.fine, size[1] * strokes.fine))
-        draw = ImageDraw.Draw(mask)
-        for line in lines if width else ():
-            draw.line(line, round(255 * opacity), math.ceil(strokes.fine * width), joint="curve")
-        for x, y in dots.tolist() if radius else ():
-            draw.circle((x, y), strokes.fine * radius, round(255 * opacity))
-        image.paste(Image.new("RGB", size, paint), tuple(low.tolist()), mask.reduce(strokes.fine))
+    for paint, opacity, width, radius, dotted in layers:
+        with _Layer(image, points, paint, strokes) as layer:
+            for members in lines if width else ():
+                for one, other in pairwise(members):
+                    layer.line(points[[one, other]], width, opacity * certainty[[one, other]].mean())
+            for point, sure in zip(points[dotted], certainty[dotted], strict=True) if radius else ():
+                layer.dot(point, radius, opacity * sure)
+
+
+def _draw_axes(image: Image.Image, face: FaceData, layout: Layout, strokes: _Strokes) -> None:
+    """The axes of the head, half a face long, over a dark rim."""
+    shape3d = torch.tensor(layout.shape3d)
+    tip = shape3d[shape3d[:, 0].argmax()]
+    length = (shape3d.amax(dim=0) - shape3d.amin(dim=0)).max() / 2
+    ends = torch.stack([tip, *(tip + length * tip.new_tensor(direction) for direction, _ in _AXES)])
+    start, *heads = project(ends, face.pose.to(tip), face.camera.to(tip)).numpy()
+    for head, (_, colour) in zip(heads, _AXES, strict=True):
+        ends_of_axis = np.stack([start, head])
+        for paint, opacity, width in (
+            ("black", 0.5, 2 * strokes.line + 2 * strokes.rim),
+            (colour, 1, 2 * strokes.line),
+        ):
+            with _Layer(image, ends_of_axis, paint, strokes) as layer:
+                layer.line(ends_of_axis, width, opacity)
+
+
+class _Layer:
+    """Strokes of one colour near some points [N, 2] of a picture, laid over it when the block ends."""
+
+    def __init__(self, image: Image.Image, points: NDArray[np.float64], paint: str, strokes: _Strokes) -> None:
+        margin = math.ceil(2 * strokes.line + strokes.dot + strokes.rim) + 1
+        low = np.floor(points.min(axis=0)).astype(int) - margin
+        high = np.ceil(points.max(axis=0)).astype(int) + margin
+        self.low, high = np.maximum(low, 0), np.minimum(high, np.array(image.size) - 1)
+        self.size = tuple(np.maximum(high - self.low + 1, 1).tolist())  # a pixel of what is outside of the picture
+        self.image, self.paint, self.fine = image, paint, strokes.fine
+        self.mask = Image.new("L", (self.size[0] * self.fine, self.size[1] * self.fine))
+        self.draw = ImageDraw.Draw(self.mask)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            colour = Image.new("RGB", self.size, self.paint)
+            self.image.paste(colour, tuple(self.low.tolist()), self.mask.reduce(self.fine))
+
+    def line(self, ends: NDArray[np.float64], width: float, opacity: float) -> None:
+        """A line between two points, with round ends."""
+        places = self._places(ends)
+        self.draw.line([tuple(place) for place in places], round(255 * opacity), math.ceil(self.fine * width))
+        for point in ends:
+            self.dot(point, width / 2, opacity)
+
+    def dot(self, point: NDArray[np.float64], radius: float, opacity: float) -> None:
+        """A disc around a point."""
+        (place,) = self._places(point[None])
+        self.draw.circle(tuple(place), self.fine * radius, round(255 * opacity))
+
+    def _places(self, points: NDArray[np.float64]) -> list[list[float]]:
+        # Pixel indices are those of the centres: a pixel's corner is half a pixel before.
+        places: list[list[float]] = (self.fine * (points - self.low + 0.5)).tolist()
+        return places
 
 
 def _draw_number(image: Image.Image, points: NDArray[np.float64], number: int, colour: str, size: float) -> None:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.faces import (
@@ -17,27 +20,69 @@ from pyspiga_geo.visualization.faces import (
     show_photo,
     zoom_to_face,
 )
-from pyspiga_geo.visualization.sheets import save_figure
+from pyspiga_geo.visualization.overlay import draw_overlay
+from pyspiga_geo.visualization.sheets import SOFTWARE, save_figure
 
 _LONGER_SIDE = 1200
 """Least pixels along the longer side of a picture of faces."""
 
+_LARGE = 4_000_000
+"""Pixels from which a picture is large."""
 
-def save_faces(path: str | os.PathLike[str], image: Tensor, faces: Sequence[FaceData], layout: Layout) -> None:
-    """Write a photo [3, H, W] with the landmarks and the pose axes of its faces as PNG."""
-    height, width = image.shape[1:]
-    scale = max(1.0, _LONGER_SIDE / max(height, width))
-    figure = Figure(figsize=(scale * width / 100, scale * height / 100), dpi=100)
-    ax = figure.add_axes((0, 0, 1, 1))
-    show_photo(ax, image)
-    ax.set_xlim(-0.5, width - 0.5)
-    ax.set_ylim(height - 0.5, -0.5)
-    for face in faces:
-        size = _size(face)
-        draw_landmarks(ax, face.pos, layout, size)
-        if layout.shape3d is not None and "pose" in face:
-            draw_pose(ax, face, torch.tensor(layout.shape3d), size)
-    save_figure(path, figure)
+
+def save_faces(
+    path: str | os.PathLike[str],
+    image: Tensor | Image.Image,
+    faces: Sequence[FaceData],
+    layout: Layout,
+    longest: int | None = None,
+) -> None:
+    """Write a photo with the landmarks and the pose axes of its faces as PNG, at its own resolution.
+
+    A photo whose longer side is shorter than 1,200 pixels is enlarged to that, so that small faces can be seen.
+
+    Args:
+        path: the file.
+        image: [3, H, W], float RGB in 0..1, or a Pillow image that stands upright.
+        faces: in pixels of the photo; see :func:`draw_overlay` for what is drawn of them.
+        layout: names the contours.
+        longest: most pixels along the longer side; larger photos are made smaller.
+    """
+    photo = image.convert("RGB") if isinstance(image, Image.Image) else _to_pillow(image)
+    factor = max(_LONGER_SIDE / max(photo.size), 1.0)
+    if longest is not None:
+        factor = min(factor, longest / max(photo.size))
+    if factor != 1:
+        width, height = (max(round(factor * side), 1) for side in photo.size)
+        photo = photo.resize((width, height), Image.Resampling.LANCZOS)
+        faces = [_scaled(face, factor) for face in faces]
+    save_picture(path, draw_overlay(photo, faces, layout, numbers=False, pose=True))
+
+
+def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
+    """Write a picture as PNG that is known as this program's; it appears whole or not at all."""
+    metadata = PngInfo()
+    metadata.add_text("Software", SOFTWARE)
+    quick = 1 if picture.width * picture.height > _LARGE else 6  # the size hardly differs, the time does
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=metadata, compress_level=quick)
+
+
+def _to_pillow(image: Tensor) -> Image.Image:
+    """A photo [3, H, W], RGB in 0..1, for Pillow."""
+    return Image.fromarray((255 * image).round_().clamp_(0, 255).byte().permute(1, 2, 0).numpy())
+
+
+def _scaled(face: FaceData, factor: float) -> FaceData:
+    """What is drawn of a face, in a photo that is made larger by a factor."""
+    shift = (factor - 1) / 2  # pixel indices are those of the centres
+    scaled = FaceData(pos=factor * face.pos + shift)
+    if "sigma" in face:
+        scaled.sigma = factor * face.sigma
+    if "pose" in face and "camera" in face:
+        enlarge = face.camera.new_tensor([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
+        scaled.pose, scaled.camera = face.pose, enlarge @ face.camera
+    return scaled
 
 
 def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layout: Layout) -> None:
