@@ -104,6 +104,7 @@ def parser() -> ArgumentParser:
     predict.add_argument("--num-nodes", type=PositiveInt, default=1, help="machines, under torchrun or SLURM")
     predict.add_argument("--out", type=Path, help="folder of the pictures; without it none are drawn")
     predict.add_argument("--picture-size", type=PositiveInt, metavar="PIXELS", help="longest side of the pictures")
+    predict.add_argument("--sheet", type=Path, metavar="PNG", help="draw all faces side by side into one picture")
     predict.add_argument(
         "--json",
         type=Path,

@@ -25,8 +25,11 @@ Job = tuple[Named, Path | None]
 def predict(args: Namespace) -> None:
     """Find the landmarks of the faces in photos."""
     photos = find_photos(args.images)
-    if args.out is None and args.json is None:
-        raise ValueError("predict needs --out, a folder for pictures, or --json, a file for the landmarks")
+    if args.out is args.json is args.sheet is None:
+        raise ValueError("predict needs --out, a folder for pictures, --json, a file for the landmarks, or --sheet")
+    alone = args.devices * args.num_nodes == 1
+    if args.sheet is not None and not alone:
+        raise ValueError("--sheet is drawn by one process")
     if args.bbox is not None and len(photos) > 1:
         raise ValueError("--bbox goes with one image: it says where its faces are")
     pictures: Sequence[Path | None] = [None] * len(photos)
@@ -34,12 +37,13 @@ def predict(args: Namespace) -> None:
     if args.out is not None:
         pictures = picture_paths(photos, args.out)
         check_outputs([path for path in pictures if path is not None], inputs, args.overwrite)
+    if args.sheet is not None:
+        check_outputs([args.sheet], inputs, args.overwrite)
     journal = None if args.json is None else _journal(args, inputs)
     jobs = [job for job in zip(photos, pictures, strict=True) if journal is None or job[0].path not in journal.done]
     if journal is not None and journal.done:
         print(f"{len(photos) - len(jobs)} of {len(photos)} photos were done before; going on with {args.json}")
     aligner = cache(lambda: FaceAligner(args.model, device=args.device))  # each process makes it on its own device
-    alone = args.devices * args.num_nodes == 1
     if alone:
         aligner()  # what is wrong with it is told before anything is written
     if journal is not None:
@@ -74,7 +78,9 @@ def _journal(args: Namespace, inputs: Sequence[str]) -> Journal:
 
 def _work(aligner: FaceAligner, args: Namespace, jobs: Sequence[Job], journal: Journal | None, process: int = 0) -> int:
     """Find, write and draw the faces of each photo; the number of photos of which something failed."""
-    failed = 0
+    from pyspiga_geo.visualization import ContactSheet, save_picture
+
+    failed, sheet = 0, ContactSheet(aligner.layout)
     found = aligner.stream(
         [photo.path for photo, _ in jobs],
         None if args.bbox is None else [args.bbox],
@@ -95,11 +101,18 @@ def _work(aligner: FaceAligner, args: Namespace, jobs: Sequence[Job], journal: J
             if picture is not None:
                 _draw(picture, photo.path, faces, aligner.layout, args.picture_size)
                 said += f", drawn in {picture}"
+            if args.sheet is not None and faces:
+                pixels = read_pillow(photo.path)
+                for face in faces:
+                    sheet.add(pixels, face)
             tqdm.write(f"{photo.path}: {said}", file=sys.stdout)
         except (ValueError, OSError) as error:
             failed += 1
             reason = describe(error)
             complain(reason if photo.path in reason else f"{photo.path}: {reason}")
+    if args.sheet is not None:
+        save_picture(args.sheet, sheet.picture())
+        print(f"All faces side by side: {args.sheet}")
     return failed
 
 

@@ -1,5 +1,6 @@
 """Pictures of faces: landmarks, pose axes, attention graphs; and of the errors that methods make on them."""
 
+from pyspiga_geo.visualization.contact_sheet import ContactSheet
 from pyspiga_geo.visualization.error_curves import contour_bars, cumulative_curve, error_against_yaw
 from pyspiga_geo.visualization.error_map import error_map, mean_face
 from pyspiga_geo.visualization.evaluation_report import write_evaluation_report
@@ -12,10 +13,11 @@ from pyspiga_geo.visualization.faces import (
     zoom_to_face,
 )
 from pyspiga_geo.visualization.overlay import PALETTE, draw_overlay
-from pyspiga_geo.visualization.pictures import save_demo, save_faces
+from pyspiga_geo.visualization.pictures import save_demo, save_faces, save_picture
 from pyspiga_geo.visualization.sheets import face_sheet, save_figure
 
 __all__ = [
+    "ContactSheet",
     "PALETTE",
     "contour_bars",
     "cumulative_curve",
@@ -31,6 +33,7 @@ __all__ = [
     "save_demo",
     "save_faces",
     "save_figure",
+    "save_picture",
     "show_photo",
     "write_evaluation_report",
     "zoom_to_face",

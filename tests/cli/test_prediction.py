@@ -165,6 +165,18 @@ def test_a_folder_is_all_its_photos(run, weights, album):
     assert len(list(out.rglob("*.png"))) == 3
 
 
+def test_all_faces_on_one_sheet(run, tmp_path, weights, photo):
+    sheet = tmp_path / "sheet.png"
+    command = ("predict", photo, *BOX, *BOX, "--model", weights, "--sheet")
+    code, said, _ = run(*command, sheet)
+    assert code == 0
+    assert str(sheet) in said
+    assert Image.open(sheet).size == (2 * 192, 192)
+    assert run(*command, photo)[0] == 1
+    code, _, err = run(*command, sheet, "--devices", "2")
+    assert (code, "drawn by one process" in err) == (1, True)
+
+
 def test_patterns_and_photos_named_twice(run, weights, album):
     pattern = str(album / "*.png")
     code, said, _ = run("predict", pattern, album / "a.png", pattern, "--model", weights, "--json", album / "f.jsonl")

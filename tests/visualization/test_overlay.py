@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from pyspiga_geo import FaceData
+from pyspiga_geo.geometry import project
 from pyspiga_geo.layouts import IBUG68, Layout
 from pyspiga_geo.visualization import PALETTE, draw_overlay
 
@@ -69,3 +70,31 @@ def test_one_landmark_without_contours_is_drawn():
         draw_overlay(Image.new("RGB", (40, 20), GREY), [point], Layout("point", ids=(201,)), numbers=False)
     )
     assert (drawn[10, 20] != GREY).any()
+
+
+def test_landmarks_of_which_the_model_is_not_sure_are_paler():
+    picture = Image.new("RGB", (400, 200), GREY)
+    sure, unsure = face(120.0, [100.0, 100]), face(120.0, [300.0, 100])
+    sure.sigma, unsure.sigma = torch.full((68,), 0.5), torch.full((68,), 6.0)
+    drawn = np.asarray(draw_overlay(picture, [sure, unsure], IBUG68, numbers=False)).astype(int)
+    left, right = (np.abs(half - GREY).max() for half in (drawn[:, :200], drawn[:, 200:]))
+    assert left > 150
+    assert 20 < right < 100
+
+
+def test_axes_of_the_head_stand_on_the_tip_of_the_nose():
+    camera = torch.tensor([[300.0, 0, 100], [0, 300, 100], [0, 0, 1]])
+    shape3d = torch.tensor(IBUG68.shape3d, dtype=torch.float32)
+    pose = torch.tensor([0.0, 0, 0, 0, 0, 4])
+    posed = FaceData(pos=project(shape3d, pose, camera), pose=pose, camera=camera)
+    picture = Image.new("RGB", (200, 200), GREY)
+    plain, with_axes = (
+        np.asarray(draw_overlay(picture, [posed], IBUG68, numbers=False, pose=pose)).astype(int)
+        for pose in (False, True)
+    )
+    x, y = posed.pos[30].round().long().tolist()
+    changed = np.argwhere(np.abs(plain - with_axes).max(axis=2) > 30)
+    # One axis goes to the right of the picture, the person's left, the other down.
+    assert (changed >= (y - 4, x - 4)).all()
+    assert changed.max(axis=0).min() > 20 + min(x, y)
+    assert len(draw_overlay(picture, [FaceData(pos=posed.pos)], IBUG68, pose=True).getcolors(10**6)) > 1

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pyspiga_geo import FaceAligner, Layout, get_layout
-from pyspiga_geo.visualization import face_sheet, save_demo, save_faces
+from pyspiga_geo.visualization import ContactSheet, face_sheet, save_demo, save_faces
 from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks
 
 
@@ -25,6 +25,27 @@ def test_the_picture_has_the_shape_of_the_photo_and_shows_the_face(tmp_path, tin
     assert drawn[int(low[1]) : int(high[1]), int(low[0]) : int(high[0])].mean() > 0.02
     assert columns.min() > low[0] - 150  # nothing far from the face
     assert rows.max() < high[1] + 150
+
+
+@pytest.mark.parametrize(("longest", "size"), [(100, (100, 60)), (600, (600, 360)), (5000, (1200, 720))])
+def test_pictures_may_be_smaller(tmp_path, tiny_model, longest, size):
+    photo, faces, layout = aligned(tiny_model, attention=False)
+    faces[0].sigma = torch.ones(68)
+    save_faces(tmp_path / "a.png", photo, faces, layout, longest)
+    assert Image.open(tmp_path / "a.png").size == size
+
+
+def test_a_sheet_shows_each_face(tiny_model):
+    photo, faces, layout = aligned(tiny_model, attention=False)
+    picture = Image.fromarray((255 * photo).byte().permute(1, 2, 0).numpy())
+    sheet = ContactSheet(layout, size=64)
+    assert sheet.picture().size == (64, 64)
+    for _ in range(5):
+        sheet.add(picture, faces[0])
+    pixels = np.asarray(sheet.picture())
+    assert pixels.shape == (2 * 64, 3 * 64, 3)
+    assert np.array_equal(pixels[:64, :64], pixels[64:, :64])
+    assert pixels[64:, 128:].max() == 0
 
 
 def test_the_demo_draws_two_panels(tmp_path, tiny_model):

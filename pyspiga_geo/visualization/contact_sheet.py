@@ -1,0 +1,64 @@
+"""All faces of a folder on one sheet."""
+
+import math
+
+from PIL import Image
+
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.visualization.overlay import draw_overlay
+
+_COLUMNS = 12
+
+
+class ContactSheet:
+    """Faces cut out of their photos, each with its landmarks, in rows.
+
+    Args:
+        layout: names the contours.
+        size: side of a face's picture in pixels.
+        margin: what is shown around a face, in parts of its larger side.
+
+    Example:
+        >>> import torch
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> sheet = ContactSheet(IBUG68, size=100)
+        >>> face = FaceData(pos=torch.tensor(60 * IBUG68.shape3d[:, 1:] + 100))
+        >>> for _ in range(3):
+        ...     sheet.add(Image.new("RGB", (200, 200)), face)
+        >>> sheet.picture().size
+        (200, 200)
+    """
+
+    def __init__(self, layout: Layout, size: int = 192, margin: float = 0.3) -> None:
+        self.layout = layout
+        self.size = size
+        self.margin = margin
+        self.faces: list[Image.Image] = []
+
+    def add(self, photo: Image.Image, face: FaceData) -> None:
+        """Take a face from its photo; black is what lies beyond its edge."""
+        low, high = face.pos.amin(dim=0), face.pos.amax(dim=0)
+        side = float((high - low).max()) * (1 + 2 * self.margin)
+        left, top = ((low + high - side) / 2).tolist()
+        zoom = self.size / max(side, 1e-3)
+        # Pillow counts from a pixel's corner, positions from its centre.
+        cut = photo.transform(
+            (self.size, self.size),
+            Image.Transform.EXTENT,
+            (left + 0.5, top + 0.5, left + side + 0.5, top + side + 0.5),
+            Image.Resampling.BICUBIC,
+        )
+        shown = FaceData(pos=zoom * (face.pos - face.pos.new_tensor([left, top])) - 0.5)
+        if "sigma" in face:
+            shown.sigma = zoom * face.sigma
+        self.faces.append(draw_overlay(cut, [shown], self.layout, numbers=False))
+
+    def picture(self) -> Image.Image:
+        """The sheet, in the order in which the faces were taken."""
+        columns = min(_COLUMNS, max(math.isqrt(max(len(self.faces) - 1, 0)) + 1, 1))
+        rows = max(-(-len(self.faces) // columns), 1)
+        sheet = Image.new("RGB", (columns * self.size, rows * self.size))
+        for index, face in enumerate(self.faces):
+            sheet.paste(face, (index % columns * self.size, index // columns * self.size))
+        return sheet
