@@ -5,7 +5,14 @@ import os
 import torch
 from torch import Tensor
 
-from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
+from pyspiga_geo.geometry import (
+    invert_transform,
+    rms_deviation,
+    square_crop,
+    transform_covariance,
+    transform_points,
+    warp_image,
+)
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.detector import Detector, detect_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
@@ -59,7 +66,8 @@ class FaceAligner:
 
         Returns:
             One graph a face, empty when there is none. In pixels of the photo: ``pos`` [L, 2], ``initial`` [L, 2],
-            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also ``crop`` [3, 3] (photo pixels to crop
+            ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped), and of a model that says how sure it is
+            ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`). Also ``crop`` [3, 3] (photo pixels to crop
             pixels), ``edge_index``, on request ``edge_weight``, and where the model estimates them ``pose`` [6] (yaw,
             pitch, roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
 
@@ -86,6 +94,9 @@ class FaceAligner:
                 face[key] = transform_points(size * face[key].to(crop), to_photo)
             steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
             face.steps = steps.view_as(face.steps)
+            if "covariance" in face:
+                face.covariance = transform_covariance(size**2 * face.covariance.to(crop), to_photo)
+                face.sigma = rms_deviation(face.covariance)
             if isinstance(start, PosedShape):
                 enlarge = torch.diag(crop.new_tensor([size / start.map_size, size / start.map_size, 1]))
                 face.camera = to_photo @ enlarge @ start.camera.to(crop)

@@ -12,13 +12,16 @@ from pyspiga_geo.layouts import Layout
 
 
 def to_record(face: FaceData, imgpath: str, layout: Layout) -> FaceRecord:
-    """An aligned face as a record: landmarks and box in photo pixels, head pose, all landmarks visible."""
+    """An aligned face as a record: landmarks and box in photo pixels, head pose, how likely each can be seen.
+
+    Of a model that does not tell, all landmarks count as visible.
+    """
     return FaceRecord(
         imgpath=imgpath,
         bbox=tuple(face.bbox.tolist()),
         ids=tuple(layout.ids),
         landmarks=face.pos.double().numpy(),
-        visible=np.ones(len(layout)),
+        visible=face.visible.double().numpy() if "visible" in face else np.ones(len(layout)),
         headpose=tuple(face.pose.tolist()) if "pose" in face else None,
     )
 

@@ -1,0 +1,68 @@
+"""The last stage: how sure the finished model is of each landmark, learnt from painted occluders."""
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
+from pyspiga_geo.training.losses import likelihood_loss, visibility_loss
+from pyspiga_geo.training.stages import CascadeStage
+
+
+def occluded(config: TrainConfig) -> TrainConfig:
+    """The run with the crops of this stage: whoever paints all that hides a landmark knows what is hidden."""
+    stage, own = config.uncertainty, config.augmentation
+    painted: AugmentationConfig = replace(
+        own, occlusion=stage.occlusion, occlusion_size=stage.occlusion_size, occluders=OCCLUDERS
+    )
+    return replace(config, augmentation=painted)
+
+
+class UncertaintyStage(CascadeStage):
+    """Stage 5: the head for uncertainty learns on the frozen model; no landmark moves.
+
+    L = -ln p(true position) + lambda_v BCE(visible), where p is the Student t distribution about the landmark and
+    lambda_v is ``uncertainty.visible``. A model without the head gets one.
+    """
+
+    def __init__(self, model: SPIGA, config: TrainConfig) -> None:
+        super().__init__(model.with_uncertainty(), occluded(config), config.uncertainty)
+        self.model.requires_grad_(False)
+        self.model.uncertainty.requires_grad_(True)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; all but the head keeps its batch statistics."""
+        super().train(mode)
+        self.model.eval()
+        self.model.uncertainty.train(mode)
+        return self
+
+    def known(self, batch: Batch) -> dict[str, Tensor]:
+        """The visibility [B, L] of the landmarks."""
+        return {"visible": batch.visible.to(self.dtype).view(len(batch.image), -1)}
+
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
+        """Likelihood of the true positions, and visibility."""
+        with torch.no_grad(), self._in_full_precision():
+            seen = self._look(images)
+            _, out = self.model.refine(seen)
+        with self._in_full_precision():
+            covariance, visible = self.model.uncertainty(out.x)
+            return {
+                "likelihood": likelihood_loss(out.pos, covariance, pos, mask),
+                "visible": self.config.uncertainty.visible * visibility_loss(visible, known["visible"], mask),
+            }
+
+    def validation_step(self, batch: Batch) -> None:
+        """Log the losses of plain crops."""
+        parts = self.loss(*self.unpack(batch), **self.known(batch))
+        names = {f"val/{name}": value for name, value in parts.items()}
+        self.log_dict(names, prog_bar=True, sync_dist=True, batch_size=len(batch.image))
+
+    def on_validation_epoch_end(self) -> None:
+        """Nothing more: where the landmarks are has been measured before."""
