@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-DEGREES_OF_FREEDOM = 5.0
+DEGREES_OF_FREEDOM = 6.0
 """nu of the t distribution. Infinity would be a Gaussian; from 2 down there is no covariance."""
 
 
@@ -25,7 +25,7 @@ def ellipse_radius(probability: float) -> float:
 
     Example:
         >>> [round(ellipse_radius(p), 2) for p in (0.5, 0.8, 0.95)]
-        [0.98, 1.65, 2.63]
+        [1.02, 1.69, 2.62]
     """
     if not 0 <= probability < 1:
         raise ValueError(f"probability must be within 0..1, 1 left out, got {probability}")

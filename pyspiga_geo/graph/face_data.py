@@ -18,8 +18,9 @@ class FaceData(Data):
     the probability of that; ``mask`` [L] bool, False where it is not annotated. Where a model says how sure it is:
     ``covariance`` [L, 2, 2] of the true position about ``pos``, that of a Student t distribution
     (:func:`pyspiga_geo.geometry.ellipse_radius` gives the ellipses), in the square of the units of ``pos``; and
-    ``sigma`` [L], its standard deviation per axis, the root of half of the trace. All positions of a face are (x, y) in the same frame: pixels of the photo, or
-    normalised crop coordinates (pixel index / resolution). Whoever returns the graph says which.
+    ``sigma`` [L], its standard deviation per axis, the root of half of the trace. All positions of a face are (x, y) in
+    the same frame: pixels of the photo, or normalised crop coordinates (pixel index / resolution). Whoever returns the
+    graph says which.
 
     Edge fields: ``edge_index`` [2, E] and ``edge_weight`` [E], attention from source to target.
 

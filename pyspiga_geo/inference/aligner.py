@@ -67,9 +67,10 @@ class FaceAligner:
         Returns:
             One graph a face, empty when there is none. In pixels of the photo: ``pos`` [L, 2], ``initial`` [L, 2],
             ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped), and of a model that says how sure it is
-            ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`). Also ``crop`` [3, 3] (photo pixels to crop
-            pixels), ``edge_index``, on request ``edge_weight``, and where the model estimates them ``pose`` [6] (yaw,
-            pitch, roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
+            ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`).
+            Also ``crop`` [3, 3] (photo pixels to crop pixels), ``edge_index``, on request ``edge_weight``, and where
+            the model estimates them ``pose`` [6] (yaw, pitch, roll in degrees, translation in units of the rigid shape)
+            and ``camera`` [3, 3] in photo pixels.
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.

@@ -37,16 +37,17 @@ def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Modu
     return backbone, start, cascade
 
 
-def build_uncertainty(config: SPIGAConfig, layout: Layout) -> UncertaintyHead:
-    """The head on the cascade's node features that says how sure it is of each landmark.
+def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) -> UncertaintyHead:
+    """The head that says how sure the cascade is of each landmark.
 
     Raises:
         ValueError: when there are no steps whose features it could read, or heads do not divide them.
     """
     if not config.num_steps:
         raise ValueError("uncertainty needs a cascade of one step or more (num_steps), whose node features it reads")
+    *_, finest = backbone.channels  # type: ignore[misc]  # Backbone's attribute
     channels = config.hidden_channels if config.num_layers else config.node_channels
-    return UncertaintyHead(len(layout), channels, config.heads)
+    return UncertaintyHead(len(layout), channels, finest, config.heads)
 
 
 def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:

@@ -35,8 +35,8 @@ class SPIGA(nn.Module):
         layout: landmark set, by name or as an object.
         config: what the parts were built from, if they were: only such a model can be saved. Also the size and scale of
             the crops; by default those of ``SPIGAConfig()`` with the backbone's ``image_size``.
-        uncertainty: node features [B, L, C] of the last step -> covariances and visibility of the landmarks
-            (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: the output has neither.
+        uncertainty: says how sure the cascade is of each landmark, from the node features of its last step, the finest
+            map and the landmarks (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: the output does not say.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1, square crops around faces
@@ -55,6 +55,7 @@ class SPIGA(nn.Module):
 
     backbone: Any  # a Backbone and a Start, and modules: there is no type for both
     start: Any
+    uncertainty: Any  # None where the model does not say how sure it is
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class SPIGA(nn.Module):
         images = self.to_network_channels(images)
         seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
-        covariance, visible = self.how_sure(out.x, edge_index)
+        covariance, visible = self.how_sure(seen, out, edge_index)
         return SPIGAOutput(
             out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x, covariance, visible
         )
@@ -108,11 +109,13 @@ class SPIGA(nn.Module):
         heatmaps = seen.heatmaps if self.cascade.heatmap_windows else None
         return pos, self.cascade(pos, maps, edge_index, heatmaps=heatmaps, **options)  # x_1 ... x_K
 
-    def how_sure(self, x: Tensor | None, edge_index: Tensor | None = None) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Covariances [B, L, 2, 2] and probabilities [B, L] of being seen, of the cascade's last node features."""
+    def how_sure(
+        self, seen: BackboneOutput | StackOutput, out: CascadeOutput, edge_index: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Covariances [B, L, 2, 2] of the landmarks and probabilities [B, L] that they can be seen."""
         if self.uncertainty is None:
             return None, None
-        covariance, visible = self.uncertainty(x, edge_index)
+        covariance, visible = self.uncertainty(out.x, seen.maps[-1], out.pos, edge_index)
         return covariance, visible.sigmoid()
 
     def to_network_channels(self, images: Tensor) -> Tensor:
@@ -136,8 +139,8 @@ class SPIGA(nn.Module):
         """
         layout = get_layout(layout)
         parts = build_parts(config, layout)
-        uncertainty = build_uncertainty(config, layout) if config.uncertainty else None
-        return cls(*parts, layout, config=config, uncertainty=uncertainty)
+        head = build_uncertainty(config, layout, parts[0]) if config.uncertainty else None
+        return cls(*parts, layout, config=config, uncertainty=head)
 
     def with_uncertainty(self) -> Self:
         """This model where it has a head for uncertainty, else one of the same parts with an untrained head.
@@ -150,7 +153,7 @@ class SPIGA(nn.Module):
         if not self.built:
             raise ValueError("a model put together by hand takes its head as SPIGA(..., uncertainty=...)")
         config = replace(self.config, uncertainty=True)
-        head = build_uncertainty(config, self.layout)
+        head = build_uncertainty(config, self.layout, self.backbone)
         return type(self)(self.backbone, self.start, self.cascade, self.layout, config=config, uncertainty=head)
 
     @classmethod

@@ -10,6 +10,7 @@ from pyspiga_geo.nn.checks import check_shape
 from pyspiga_geo.nn.convs import make_conv
 from pyspiga_geo.nn.graph_block import GraphBlock
 from pyspiga_geo.nn.mlp import NodeMLP
+from pyspiga_geo.nn.visual_window import VisualWindow
 
 SMALLEST, LARGEST = 1e-4, 1.0
 """Between which the standard deviation along x and y lies, as a share of the map."""
@@ -28,9 +29,12 @@ class UncertaintyOutput(NamedTuple):
 
 
 class UncertaintyHead(nn.Module):
-    r"""Covariance and visibility of landmarks from their node features after a cascade.
+    r"""Covariance and visibility of landmarks from their node features after a cascade, and one more look at the map.
 
-    One more graph layer, then per landmark the logarithms of two standard deviations, a correlation and a logit,
+    The features are those that say where to move; what hides a landmark shows better in the map itself. So f = x + v,
+    with v from a window of the map around each landmark (:class:`VisualWindow`); then one more graph layer, for what
+    hides a landmark is near its neighbours; then per landmark the logarithms of two standard deviations, a correlation
+    and a logit,
 
     .. math::
         \Sigma = \begin{pmatrix} \sigma_x^2 & \rho \sigma_x \sigma_y \\ \rho \sigma_x \sigma_y & \sigma_y^2
@@ -42,31 +46,52 @@ class UncertaintyHead(nn.Module):
     Args:
         num_landmarks: L.
         channels: size of the node features, ``hidden_channels`` of :class:`SPIGACascade`.
+        feature_channels: channels of the map.
         heads: attention heads of the graph layer.
+        window: side of the window as a fraction of the map.
+        samples: points along each side of the window.
 
     Raises:
         ValueError: when ``heads`` does not divide ``channels``, or for features of another shape.
 
     Example:
-        >>> head = UncertaintyHead(68, 64)
-        >>> said = head(torch.rand(2, 68, 64))
+        >>> head = UncertaintyHead(68, 64, feature_channels=8)
+        >>> said = head(torch.rand(2, 68, 64), torch.rand(2, 8, 16, 16), torch.rand(2, 68, 2))
         >>> said.covariance.shape, said.visible.shape
         (torch.Size([2, 68, 2, 2]), torch.Size([2, 68]))
     """
 
-    def __init__(self, num_landmarks: int, channels: int, heads: int = 4) -> None:
+    def __init__(
+        self,
+        num_landmarks: int,
+        channels: int,
+        feature_channels: int,
+        heads: int = 4,
+        *,
+        window: float = 0.16,
+        samples: int = 3,
+    ) -> None:
         super().__init__()
         self.num_landmarks = num_landmarks
         self.channels = channels
+        self.window = window
+        self.visual = VisualWindow(feature_channels, channels, samples)
         self.norm = nn.LayerNorm(channels)
         self.block = GraphBlock(channels, channels, make_conv(heads=heads, scale=True), norm="none")
         self.decoder = NodeMLP([channels, channels, 4], norm="none")
         self.bias = nn.Parameter(torch.zeros(num_landmarks, 4))
 
-    def forward(self, x: Tensor, edge_index: Tensor | None = None) -> UncertaintyOutput:
-        """Read node features [B, L, channels]; the result is in single precision or better."""
+    def forward(
+        self, x: Tensor, feature_map: Tensor, pos: Tensor, edge_index: Tensor | None = None
+    ) -> UncertaintyOutput:
+        """Read node features [B, L, channels] and a map [B, feature_channels, h, w] around positions [B, L, 2].
+
+        The result is in single precision or better, whatever that of the layers.
+        """
         check_shape("x", x, ["B", self.num_landmarks, self.channels])
-        said = self.decoder(self.block(self.norm(x.to(self.bias.dtype)), edge_index)) + self.bias
+        check_shape("pos", pos, [len(x), self.num_landmarks, 2])
+        f = self.norm(x.to(self.bias.dtype) + self.visual(feature_map, pos, self.window))
+        said = self.decoder(self.block(f, edge_index)) + self.bias
         said = said.to(torch.promote_types(said.dtype, torch.float32))
         middle, reach = math.log(SMALLEST * LARGEST) / 2, math.log(LARGEST / SMALLEST) / 2
         sigma = torch.exp(middle + reach * torch.tanh(said[..., :2] / reach))

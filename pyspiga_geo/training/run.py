@@ -20,7 +20,7 @@ from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
-from pyspiga_geo.training.uncertainty import UncertaintyStage, occluded
+from pyspiga_geo.training.uncertainty import UncertaintyStage
 
 RESULT = "model.safetensors"
 

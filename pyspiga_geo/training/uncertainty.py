@@ -52,7 +52,7 @@ class UncertaintyStage(CascadeStage):
             seen = self._look(images)
             _, out = self.model.refine(seen)
         with self._in_full_precision():
-            covariance, visible = self.model.uncertainty(out.x)
+            covariance, visible = self.model.uncertainty(out.x, seen.maps[-1].to(self.dtype), out.pos)
             return {
                 "likelihood": likelihood_loss(out.pos, covariance, pos, mask),
                 "visible": self.config.uncertainty.visible * visibility_loss(visible, known["visible"], mask),

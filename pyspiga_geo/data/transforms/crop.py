@@ -146,7 +146,7 @@ class Resample(BaseTransform):
     """Cut the crop out: ``image`` becomes [3, r, r], and positions normalised crop coordinates (pixel index / r).
 
     Positions are ``pos`` and, where there are, ``initial`` and ``steps``; ``covariance`` and ``sigma`` go with them.
-    Landmarks whose ``pos`` is outside of the crop are masked. ``bbox``, ``pose`` and ``camera`` stay those of the photo.
+    Landmarks whose ``pos`` is outside of the crop are masked. ``bbox``, ``pose`` and ``camera`` stay as in the photo.
 
     Args:
         resolution: r, side of the crop in pixels.
