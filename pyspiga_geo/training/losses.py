@@ -100,7 +100,8 @@ def likelihood_loss(
     r"""Negative log-likelihood of positions [B, L, 2] under a bivariate Student t, mean over unmasked landmarks [B, L].
 
     .. math::
-        \ln(2 \pi) + \tfrac{1}{2} \ln |\Sigma| + \tfrac{\nu + 2}{2} \ln\left(1 + \frac{d^2}{\nu - 2}\right),
+        \ln \frac{2 \pi (\nu - 2)}{\nu} + \tfrac{1}{2} \ln |\Sigma|
+        + \tfrac{\nu + 2}{2} \ln\left(1 + \frac{d^2}{\nu - 2}\right),
         \qquad d^2 = (y - \hat y)^T \Sigma^{-1} (y - \hat y)
 
     with the covariance Sigma [B, L, 2, 2], not the scale matrix, which is smaller by (nu - 2) / nu.
@@ -110,7 +111,8 @@ def likelihood_loss(
     determinant = xx * yy - xy.square()
     squared = (yy * x.square() - 2 * xy * x * y + xx * y.square()) / determinant
     tail = (dof / 2 + 1) * torch.log1p(squared / (dof - 2))
-    return masked_mean(math.log(2 * math.pi) + determinant.log() / 2 + tail, mask)
+    constant = math.log(2 * math.pi * (dof - 2) / dof)
+    return masked_mean(constant + determinant.log() / 2 + tail, mask)
 
 
 def visibility_loss(logit: Tensor, visible: Tensor, mask: Tensor) -> Tensor:
