@@ -16,7 +16,6 @@ from pyspiga_geo import SPIGA
 from pyspiga_geo.data import AnnotatedFaces, read_records, split_groups
 from pyspiga_geo.data.transforms import Resample, SquareCrop
 from pyspiga_geo.evaluation import normaliser
-from pyspiga_geo.models import SPIGAOutput
 
 BATCH = 32
 
@@ -44,25 +43,23 @@ def load(args: argparse.Namespace) -> tuple[SPIGA, AnnotatedFaces]:
     return model, AnnotatedFaces(records[: args.faces], root, model.layout)
 
 
-@torch.no_grad()
-def look(
+def crops(
     model: SPIGA,
     faces: AnnotatedFaces,
     *,
     aim: BaseTransform | None = None,
     after: BaseTransform | None = None,
     seed: int = 0,
-) -> Iterator[tuple[Batch, SPIGAOutput]]:
-    """Batches of crops and what the model says of them.
+) -> Iterator[Batch]:
+    """Batches of crops as the model wants them.
 
     ``aim`` changes the map to the crop, and with it the picture and its landmarks; ``after`` changes the crop itself.
     """
     config = model.config
-    crop = [SquareCrop(config.image_size, config.crop_scale), aim, Resample(config.image_size), after]
+    steps = [SquareCrop(config.image_size, config.crop_scale), aim, Resample(config.image_size), after]
     torch.manual_seed(seed)
-    varied = AnnotatedFaces(faces.records, faces.root, faces.layout, Compose([each for each in crop if each]))
-    for batch in DataLoader(varied, batch_size=BATCH):
-        yield batch, model(batch.image)
+    varied = AnnotatedFaces(faces.records, faces.root, faces.layout, Compose([step for step in steps if step]))
+    return iter(DataLoader(varied, batch_size=BATCH))
 
 
 def true_positions(batch: Batch) -> np.ndarray:

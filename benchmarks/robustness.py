@@ -13,7 +13,7 @@ import argparse
 
 import numpy as np
 import torch
-from faces import add_face_arguments, load, look, norm_of, true_positions, write_json
+from faces import add_face_arguments, crops, load, norm_of, true_positions, write_json
 from torch_geometric.transforms import BaseTransform
 
 from pyspiga_geo import SPIGA
@@ -29,7 +29,9 @@ def found_and_true(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks that the model finds, and the true ones, both [F, L, 2] in photo pixels."""
     found, true = [], []
-    for batch, out in look(model, faces, aim=aim, seed=seed):
+    for batch in crops(model, faces, aim=aim, seed=seed):
+        with torch.no_grad():
+            out = model(batch.image)
         to_photo = invert_transform(batch.crop.double())
         found.append(transform_points(model.config.image_size * out.landmarks.double(), to_photo))
         true.append(transform_points(model.config.image_size * torch.from_numpy(true_positions(batch)), to_photo))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from faces import add_face_arguments, load, look, norm_of, true_positions, write_json
+from faces import add_face_arguments, crops, load, norm_of, true_positions, write_json
 
 from pyspiga_geo import SPIGA
 from pyspiga_geo.data import AnnotatedFaces
@@ -39,12 +39,14 @@ def predict(model: SPIGA, faces: AnnotatedFaces, kind: str | None, seed: int) ->
     """True and found positions [F, L, 2], what is hidden [F, L], covariances and probabilities of being seen."""
     occluder = None if kind is None else RandomOcclusion(model.config.image_size, SIZE, kinds=(kind,))
     parts: dict[str, list[np.ndarray]] = defaultdict(list)
-    for batch, out in look(model, faces, after=occluder, seed=seed):
+    for batch in crops(model, faces, after=occluder, seed=seed):
         with torch.no_grad():
-            stacks = model.backbone.forward_stacks(model.to_network_channels(batch.image))
-        found = {"heatmaps": stacks[-1].landmarks}
+            look = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1]
+            _, out = model.refine(look)
+            covariance, visible = model.how_sure(look, out)
+        found = {"heatmaps": look.landmarks}
         found |= {f"step {number}": pos for number, pos in enumerate(out.steps, start=1)}
-        found |= {"covariance": out.covariance, "visible": out.visible} if out.covariance is not None else {}
+        found |= {"covariance": covariance, "visible": visible} if covariance is not None else {}
         for name, value in found.items():
             parts[name].append(value.double().numpy())
         parts["truth"].append(true_positions(batch))

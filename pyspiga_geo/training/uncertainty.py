@@ -9,6 +9,7 @@ from torch_geometric.data import Batch
 
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
+from pyspiga_geo.training.distributed import gather_rows
 from pyspiga_geo.training.losses import likelihood_loss, visibility_loss
 from pyspiga_geo.training.stages import CascadeStage
 
@@ -48,21 +49,34 @@ class UncertaintyStage(CascadeStage):
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
         """Likelihood of the true positions, and visibility."""
+        return self.parts(self.how_sure(images) | {"truth": pos, "mask": mask, "seen": known["visible"]})
+
+    def how_sure(self, images: Tensor) -> dict[str, Tensor]:
+        """Landmarks, covariances, and logits of being visible; only the head gets a gradient."""
         with torch.no_grad(), self._in_full_precision():
             seen = self._look(images)
             _, out = self.model.refine(seen)
         with self._in_full_precision():
             covariance, visible = self.model.uncertainty(out.x, seen.maps[-1].to(self.dtype), out.pos)
-            return {
-                "likelihood": likelihood_loss(out.pos, covariance, pos, mask),
-                "visible": self.config.uncertainty.visible * visibility_loss(visible, known["visible"], mask),
-            }
+        return {"pos": out.pos, "covariance": covariance, "visible": visible}
+
+    def parts(self, said: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted losses."""
+        truth, mask = said["truth"], said["mask"]
+        return {
+            "likelihood": likelihood_loss(said["pos"], said["covariance"], truth, mask),
+            "visible": self.config.uncertainty.visible * visibility_loss(said["visible"], said["seen"], mask),
+        }
 
     def validation_step(self, batch: Batch) -> None:
-        """Log the losses of plain crops."""
-        parts = self.loss(*self.unpack(batch), **self.known(batch))
-        names = {f"val/{name}": value for name, value in parts.items()}
-        self.log_dict(names, prog_bar=True, sync_dist=True, batch_size=len(batch.image))
+        """Collect what is said of one batch."""
+        images, truth, mask = self.unpack(batch)
+        seen = self.known(batch)["visible"]
+        self._seen.append(self.how_sure(images) | {"truth": truth, "mask": mask, "seen": seen})
 
     def on_validation_epoch_end(self) -> None:
-        """Nothing more: where the landmarks are has been measured before."""
+        """Log the losses of plain crops; where the landmarks are has been measured before."""
+        said = gather_rows({key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]})
+        self._seen.clear()
+        for name, value in self.parts({key: each.to(self.device) for key, each in said.items()}).items():
+            self.log(f"val/{name}", value, prog_bar=True)
