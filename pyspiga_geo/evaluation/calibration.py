@@ -13,11 +13,19 @@ FloatArray = npt.NDArray[np.float64]
 def mahalanobis(errors: npt.ArrayLike, covariance: npt.ArrayLike) -> FloatArray:
     """Mahalanobis distances [...] of errors [..., 2], true less predicted position, by covariances [..., 2, 2].
 
+    Raises:
+        ValueError: The shapes do not match, or a covariance has no inverse.
+
     >>> mahalanobis([[3.0, 8.0]], [[[9.0, 0.0], [0.0, 16.0]]]).round(6).tolist()
     [2.236068]
     """
     error, matrix = np.asarray(errors, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
-    solved = np.linalg.solve(matrix, error[..., None])[..., 0]
+    if error.shape[-1:] != (2,) or matrix.shape != (*error.shape, 2):
+        raise ValueError(f"needs errors [..., 2] and covariance [..., 2, 2], not {error.shape} and {matrix.shape}")
+    try:
+        solved = np.linalg.solve(matrix, error[..., None])[..., 0]
+    except np.linalg.LinAlgError as singular:
+        raise ValueError("covariance must hold matrices that have an inverse") from singular
     return np.sqrt((error * solved).sum(axis=-1))
 
 
@@ -34,11 +42,14 @@ def ellipse_coverage(
     Returns:
         Percent by probability: 50 for 0.5 and so on where the covariances are right. NaN without landmarks.
 
+    Raises:
+        ValueError: As :func:`mahalanobis`, or a probability is not within 0..1, 1 left out.
+
     >>> ellipse_coverage([[0.9, 0.0], [0.0, 1.5], [np.nan, np.nan]], [np.eye(2)] * 3)
     {0.5: 50.0, 0.8: 100.0, 0.95: 100.0}
     """
-    distance = mahalanobis(errors, covariance)
-    distance = distance[np.isfinite(distance)]
+    known = np.isfinite(np.asarray(errors, dtype=np.float64)).all(axis=-1)
+    distance = mahalanobis(errors, covariance)[known]
     if not distance.size:
         return dict.fromkeys(probabilities, np.nan)
     return {p: float(100 * np.mean(distance <= ellipse_radius(p))) for p in probabilities}

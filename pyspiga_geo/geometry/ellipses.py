@@ -11,7 +11,11 @@ import torch
 from torch import Tensor
 
 DEGREES_OF_FREEDOM = 6.0
-"""nu of the t distribution. Infinity would be a Gaussian; from 2 down there is no covariance."""
+"""nu of the t distribution. Infinity would be a Gaussian; from 2 down there is no covariance.
+
+As a parameter, learnt together with the head of the compact model, it came to 6.3. With 5 the ellipses of 50 % held too
+few landmarks of faces kept out of training, 46 to 48 %, and those of 95 % too many.
+"""
 
 
 def ellipse_radius(probability: float) -> float:

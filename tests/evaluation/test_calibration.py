@@ -53,3 +53,11 @@ def test_the_surest_half() -> None:
     assert math.isnan(surest_half_ratio([1.0, np.nan], [1.0, 1.0]))
     with pytest.raises(ValueError, match="must have the same shape"):
         surest_half_ratio([1.0], [1.0, 2.0])
+
+
+def test_covariances_that_are_none() -> None:
+    with pytest.raises(ValueError, match=r"not \(3, 2\) and \(2, 2\)"):
+        mahalanobis(np.zeros((3, 2)), np.eye(2))
+    with pytest.raises(ValueError, match="must hold matrices that have an inverse"):
+        mahalanobis(np.zeros((1, 2)), np.ones((1, 2, 2)))
+    assert ellipse_coverage([[0.0, 0.0]], [[[np.nan, 0], [0, 1]]], [0.8]) == {0.8: 0.0}  # a fault does not flatter
