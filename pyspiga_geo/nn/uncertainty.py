@@ -13,7 +13,7 @@ from pyspiga_geo.nn.mlp import NodeMLP
 from pyspiga_geo.nn.visual_window import VisualWindow
 
 SMALLEST, LARGEST = 1e-4, 1.0
-"""Between which the standard deviation along x and y lies, as a share of the map."""
+"""Between which the standard deviation along x and y lies before it is calibrated, as a share of the map."""
 
 STRONGEST = 0.99
 """Largest correlation of x and y either way."""
@@ -40,8 +40,10 @@ class UncertaintyHead(nn.Module):
         \Sigma = \begin{pmatrix} \sigma_x^2 & \rho \sigma_x \sigma_y \\ \rho \sigma_x \sigma_y & \sigma_y^2
         \end{pmatrix}, \qquad 10^{-4} < \sigma < 1, \quad |\rho| < 0.99 .
 
-    The bounds are smooth, so that every finite feature gives a matrix that can be inverted. Each landmark has a bias of
-    its own: annotators agree on the corner of an eye, and not on where a point of the jaw is along it.
+    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated: errors on faces
+    that nobody has trained on may be larger or smaller. The bounds are smooth, so that every finite feature gives a
+    matrix that can be inverted. Each landmark has a bias of its own: annotators agree on the corner of an eye, and not
+    on where a point of the jaw is along it.
 
     Args:
         num_landmarks: L.
@@ -60,6 +62,8 @@ class UncertaintyHead(nn.Module):
         >>> said.covariance.shape, said.visible.shape
         (torch.Size([2, 68, 2, 2]), torch.Size([2, 68]))
     """
+
+    spread: Tensor
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class UncertaintyHead(nn.Module):
         self.block = GraphBlock(channels, channels, make_conv(heads=heads, scale=True), norm="none")
         self.decoder = NodeMLP([channels, channels, 4], norm="none")
         self.bias = nn.Parameter(torch.zeros(num_landmarks, 4))
+        self.register_buffer("spread", torch.ones(()))
 
     def forward(
         self, x: Tensor, feature_map: Tensor, pos: Tensor, edge_index: Tensor | None = None
@@ -94,7 +99,7 @@ class UncertaintyHead(nn.Module):
         said = self.decoder(self.block(f, edge_index)) + self.bias
         said = said.to(torch.promote_types(said.dtype, torch.float32))
         middle, reach = math.log(SMALLEST * LARGEST) / 2, math.log(LARGEST / SMALLEST) / 2
-        sigma = torch.exp(middle + reach * torch.tanh(said[..., :2] / reach))
+        sigma = self.spread * torch.exp(middle + reach * torch.tanh(said[..., :2] / reach))
         rho = STRONGEST * torch.tanh(said[..., 2])
         both = rho * sigma[..., 0] * sigma[..., 1]
         across = torch.stack([both, both], dim=-1)

@@ -106,13 +106,33 @@ def likelihood_loss(
 
     with the covariance Sigma [B, L, 2, 2], not the scale matrix, which is smaller by (nu - 2) / nu.
     """
-    x, y = torch.where(mask[..., None], target - predicted, 0).unbind(dim=-1)
-    xx, xy, yy = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
-    determinant = xx * yy - xy.square()
-    squared = (yy * x.square() - 2 * xy * x * y + xx * y.square()) / determinant
+    squared, determinant = squared_mahalanobis(torch.where(mask[..., None], target - predicted, 0), covariance)
     tail = (dof / 2 + 1) * torch.log1p(squared / (dof - 2))
     constant = math.log(2 * math.pi * (dof - 2) / dof)
     return masked_mean(constant + determinant.log() / 2 + tail, mask)
+
+
+def squared_mahalanobis(error: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared Mahalanobis distances [...] of errors [..., 2] by covariances [..., 2, 2], and their determinants."""
+    x, y = error.unbind(dim=-1)
+    xx, xy, yy = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
+    determinant = xx * yy - xy.square()
+    return (yy * x.square() - 2 * xy * x * y + xx * y.square()) / determinant, determinant
+
+
+def likeliest_spread(squared: Tensor, dof: float = DEGREES_OF_FREEDOM) -> Tensor:
+    """By what all standard deviations must be multiplied for squared Mahalanobis distances [N] to be most likely.
+
+    They are those of a bivariate Student t; found by expectation and maximisation. 1 where there are no distances.
+
+    Example:
+        >>> likeliest_spread(torch.full((5,), 2.0)).item()  # a Gaussian's would be 1
+        1.1547005...
+    """
+    variance = squared.new_ones(())
+    for _ in range(200 if len(squared) else 0):
+        variance = ((dof + 2) * squared / (dof - 2 + squared / variance)).mean() / 2
+    return variance.sqrt()
 
 
 def visibility_loss(logit: Tensor, visible: Tensor, mask: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
-from pyspiga_geo.training.uncertainty import UncertaintyStage
+from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
 
 RESULT = "model.safetensors"
 
@@ -61,6 +61,8 @@ def run_training(config: TrainConfig) -> Path:
         if stage.stage.epochs:
             crops = data if stage.config is config else FaceDataModule(stage.config, model.config)
             _fit(stage, crops, config, config.out / name)
+        if name == "uncertainty":
+            calibrate(model.eval(), data.whole_validation())
         rank_zero_only(model.save)(result)
     rank_zero_only(model.save)(config.out / RESULT, half=True)
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())

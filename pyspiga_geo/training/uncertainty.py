@@ -6,11 +6,12 @@ from typing import Self
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
+from torch_geometric.loader import DataLoader
 
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
 from pyspiga_geo.training.distributed import gather_rows
-from pyspiga_geo.training.losses import likelihood_loss, visibility_loss
+from pyspiga_geo.training.losses import likeliest_spread, likelihood_loss, squared_mahalanobis, visibility_loss
 from pyspiga_geo.training.stages import CascadeStage
 
 
@@ -21,6 +22,18 @@ def occluded(config: TrainConfig) -> TrainConfig:
         own, occlusion=stage.occlusion, occlusion_size=stage.occlusion_size, occluders=OCCLUDERS
     )
     return replace(config, augmentation=painted)
+
+
+@torch.no_grad()
+def calibrate(model: SPIGA, validation: DataLoader) -> None:
+    """Set the head's ``spread`` so that the true landmarks of plain crops, kept out of training, are likeliest."""
+    model.uncertainty.spread.fill_(1)
+    squared = [model.uncertainty.bias.new_zeros(0)]
+    for batch in validation:
+        out = model(batch.image.to(squared[0]))
+        error = batch.pos.to(out.landmarks).view_as(out.landmarks) - out.landmarks
+        squared.append(squared_mahalanobis(error, out.covariance)[0].flatten()[batch.mask.to(error.device)])
+    model.uncertainty.spread.copy_(likeliest_spread(torch.cat(squared)))
 
 
 class UncertaintyStage(CascadeStage):

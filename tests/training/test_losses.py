@@ -6,13 +6,16 @@ import pytest
 import torch
 from scipy import stats
 
+from pyspiga_geo.geometry import DEGREES_OF_FREEDOM
 from pyspiga_geo.training.losses import (
     adaptive_wing_loss,
     cascade_loss,
     coordinate_loss,
     heatmap_loss,
+    likeliest_spread,
     likelihood_loss,
     pose_loss,
+    squared_mahalanobis,
     visibility_loss,
 )
 
@@ -117,7 +120,7 @@ def scattered() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 def test_the_likelihood_is_that_of_the_t_distribution():
     pos, covariance, target, mask = scattered()
-    nu = 6.0
+    nu = DEGREES_OF_FREEDOM
     expected = [
         -stats.multivariate_t(mean, matrix * (nu - 2) / nu, nu).logpdf(true)
         for mean, matrix, true in zip(pos[mask].numpy(), covariance[mask].numpy(), target[mask].numpy(), strict=True)
@@ -149,3 +152,19 @@ def test_visibility_is_a_cross_entropy_over_the_unmasked():
     mask = torch.rand(3, 5) < 0.6
     each = -(visible * logit.sigmoid().log() + (1 - visible) * (-logit).sigmoid().log())
     torch.testing.assert_close(visibility_loss(logit, visible, mask), each[mask].mean())
+
+
+def test_the_likeliest_spread_is_that_of_the_drawn_errors():
+    nu, covariance = DEGREES_OF_FREEDOM, torch.tensor([[2.0, 0.7], [0.7, 0.5]], dtype=torch.float64)
+    drawn = stats.multivariate_t(shape=1.3**2 * covariance.numpy() * (nu - 2) / nu, df=nu, seed=0).rvs(20_000)
+    error = torch.from_numpy(drawn)
+    squared, _ = squared_mahalanobis(error, covariance.expand(len(error), 2, 2))
+    spread = likeliest_spread(squared)
+    assert spread.item() == pytest.approx(1.3, abs=0.01)
+    zero, mask = torch.zeros_like(error), torch.ones(len(error), dtype=torch.bool)
+    best, *others = (
+        likelihood_loss(zero, (spread * factor) ** 2 * covariance.expand(len(error), 2, 2), error, mask)
+        for factor in (1, 0.99, 1.01)
+    )
+    assert best < min(others)
+    assert likeliest_spread(squared[:0]) == 1

@@ -11,8 +11,9 @@ from pyspiga_geo.training import AugmentationConfig, StageConfig, TrainConfig, U
 
 pytest.importorskip("lightning")
 from pyspiga_geo.training.config import OCCLUDERS
+from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.run import run_training
-from pyspiga_geo.training.uncertainty import UncertaintyStage, occluded
+from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate, occluded
 
 OFF = StageConfig(epochs=0, lr=1e-3)
 
@@ -61,6 +62,13 @@ def test_the_head_learns_and_no_landmark_moves(trained: Path, weights: Path) -> 
     assert after.covariance is not None
     assert after.covariance.shape == (2, 68, 2, 2)
     assert (model.uncertainty.bias != 0).all()
+    assert model.uncertainty.spread != 1
+    validation = FaceDataModule(run_of(trained.parent, weights, 2), model.config).whole_validation()
+    spread = model.uncertainty.spread.clone()
+    calibrate(model, validation)
+    torch.testing.assert_close(model.uncertainty.spread, spread, rtol=1e-3, atol=0)  # weights were stored as float16
+    calibrate(model, [])
+    assert model.uncertainty.spread == 1
     log = (trained.parent / "uncertainty" / "csv" / "version_0" / "metrics.csv").read_text()
     for name in ("loss/likelihood", "loss/visible", "val/likelihood", "val/visible"):
         assert name in log.splitlines()[0]
