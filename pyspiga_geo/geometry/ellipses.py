@@ -29,7 +29,7 @@ def ellipse_radius(probability: float) -> float:
 
     Example:
         >>> [round(ellipse_radius(p), 2) for p in (0.5, 0.8, 0.95)]
-        [1.06, 1.72, 2.59]
+        [1.07, 1.72, 2.59]
     """
     if not 0 <= probability < 1:
         raise ValueError(f"probability must be within 0..1, 1 left out, got {probability}")

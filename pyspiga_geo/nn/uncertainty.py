@@ -40,10 +40,10 @@ class UncertaintyHead(nn.Module):
         \Sigma = \begin{pmatrix} \sigma_x^2 & \rho \sigma_x \sigma_y \\ \rho \sigma_x \sigma_y & \sigma_y^2
         \end{pmatrix}, \qquad 10^{-4} < \sigma < 1, \quad |\rho| < 0.99 .
 
-    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated: errors on faces
-    that nobody has trained on may be larger or smaller. The bounds are smooth, so that every finite feature gives a
-    matrix that can be inverted. Each landmark has a bias of its own: annotators agree on the corner of an eye, and not
-    on where a point of the jaw is along it.
+    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated: errors on
+    faces that nobody has trained on may be larger or smaller. The bounds are smooth, so that every finite feature gives
+    a matrix that can be inverted. Each landmark has a bias of its own: annotators agree on the corner of an eye, and
+    not on where a point of the jaw is along it.
 
     Args:
         num_landmarks: L.
@@ -94,7 +94,7 @@ class UncertaintyHead(nn.Module):
         The result is in single precision or better, whatever that of the layers.
         """
         check_shape("x", x, ["B", self.num_landmarks, self.channels])
-        check_shape("pos", pos, [len(x), self.num_landmarks, 2])
+        check_shape("pos", pos, [x.size(0), self.num_landmarks, 2])
         f = self.norm(x.to(self.bias.dtype) + self.visual(feature_map, pos, self.window))
         said = self.decoder(self.block(f, edge_index)) + self.bias
         said = said.to(torch.promote_types(said.dtype, torch.float32))
