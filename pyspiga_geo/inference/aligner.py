@@ -86,7 +86,9 @@ class FaceAligner:
             ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also
             ``crop`` [3, 3] (photo pixels to crop pixels), ``edge_index``, on request ``edge_weight``, ``score`` (how
             sure the detector is, 0..1) where it says so, and where the model estimates them ``pose`` [6] (yaw, pitch,
-            roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels.
+            roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels. Of a model
+            that says how sure it is ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L]
+            (:class:`~pyspiga_geo.graph.FaceData`).
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.

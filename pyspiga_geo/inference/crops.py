@@ -9,8 +9,10 @@ from torch import Tensor
 from pyspiga_geo.geometry import (
     euler_to_rotation,
     invert_transform,
+    rms_deviation,
     rotation_to_euler,
     square_crop,
+    transform_covariance,
     transform_points,
     warp_image,
 )
@@ -64,6 +66,9 @@ def _in_photo(face: FaceData, model: SPIGA, crop: Tensor, found: FaceBoxes) -> F
         face[key] = transform_points(size * face[key].to(crop), to_photo)
     steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
     face.steps = steps.view_as(face.steps)
+    if "covariance" in face:
+        face.covariance = transform_covariance(size**2 * face.covariance.to(crop), to_photo)
+        face.sigma = rms_deviation(face.covariance)
     if isinstance(start, PosedShape):
         # The camera is not turned with the crop: the turn is part of the head's pose.
         upright = invert_transform(square_crop(found.box, size, scale))

@@ -1,6 +1,7 @@
 """SPIGA: image, pose, shape, steps, landmarks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.builder import build_parts, coarse_to_fine
+from pyspiga_geo.models.builder import build_parts, build_uncertainty, coarse_to_fine
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput
 from pyspiga_geo.nn import CascadeOutput, SPIGACascade
@@ -34,6 +35,8 @@ class SPIGA(nn.Module):
         layout: landmark set, by name or as an object.
         config: what the parts were built from, if they were: only such a model can be saved. Also the size and scale of
             the crops; by default those of ``SPIGAConfig()`` with the backbone's ``image_size``.
+        uncertainty: says how sure the cascade is of each landmark, from the node features of its last step, the finest
+            map and the landmarks (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: the output does not say.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1, square crops around faces
@@ -52,6 +55,7 @@ class SPIGA(nn.Module):
 
     backbone: Any  # a Backbone and a Start, and modules: there is no type for both
     start: Any
+    uncertainty: Any  # None where the model does not say how sure it is
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class SPIGA(nn.Module):
         layout: str | Layout,
         *,
         config: SPIGAConfig | None = None,
+        uncertainty: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.layout = get_layout(layout)
@@ -74,6 +79,7 @@ class SPIGA(nn.Module):
         self.backbone = backbone
         self.start = start
         self.cascade = cascade
+        self.uncertainty = uncertainty
         self.register_state_dict_post_hook(_shorten)
         self.register_load_state_dict_pre_hook(_lengthen)
 
@@ -86,7 +92,10 @@ class SPIGA(nn.Module):
         images = self.to_network_channels(images)
         seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
-        return SPIGAOutput(out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x)
+        covariance, visible = self.how_sure(seen, out, edge_index)
+        return SPIGAOutput(
+            out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x, covariance, visible
+        )
 
     def refine(
         self, seen: BackboneOutput | StackOutput, edge_index: Tensor | None = None, **options: Any
@@ -99,6 +108,15 @@ class SPIGA(nn.Module):
         maps = coarse_to_fine(seen.maps, self.cascade.num_steps)
         heatmaps = seen.heatmaps if self.cascade.heatmap_windows else None
         return pos, self.cascade(pos, maps, edge_index, heatmaps=heatmaps, **options)  # x_1 ... x_K
+
+    def how_sure(
+        self, seen: BackboneOutput | StackOutput, out: CascadeOutput, edge_index: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Covariances [B, L, 2, 2] of the landmarks and probabilities [B, L] that they can be seen."""
+        if self.uncertainty is None:
+            return None, None
+        covariance, visible = self.uncertainty(out.x, seen.maps[-1], out.pos, edge_index)
+        return covariance, visible.sigmoid()
 
     def to_network_channels(self, images: Tensor) -> Tensor:
         """Check RGB crops [B, 3, S, S] and bring them into the network's channel order and precision."""
@@ -120,7 +138,23 @@ class SPIGA(nn.Module):
             ValueError: for settings that do not fit each other or the layout.
         """
         layout = get_layout(layout)
-        return cls(*build_parts(config, layout), layout, config=config)
+        parts = build_parts(config, layout)
+        head = build_uncertainty(config, layout, parts[0]) if config.uncertainty else None
+        return cls(*parts, layout, config=config, uncertainty=head)
+
+    def with_uncertainty(self) -> Self:
+        """This model where it has a head for uncertainty, else one of the same parts with an untrained head.
+
+        Raises:
+            ValueError: when the parts were not built from a configuration, or the cascade has no steps.
+        """
+        if self.uncertainty is not None:
+            return self
+        if not self.built:
+            raise ValueError("a model put together by hand takes its head as SPIGA(..., uncertainty=...)")
+        config = replace(self.config, uncertainty=True)
+        head = build_uncertainty(config, self.layout, self.backbone)
+        return type(self)(self.backbone, self.start, self.cascade, self.layout, config=config, uncertainty=head)
 
     @classmethod
     def from_preset(cls, preset: str, layout: str | Layout = "ibug68", **overrides: Any) -> Self:

@@ -9,6 +9,7 @@ from pyspiga_geo.visualization.faces import (
     draw_initial_shape,
     draw_landmarks,
     draw_pose,
+    draw_uncertainty,
     show_photo,
     zoom_to_face,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "draw_landmarks",
     "draw_overlay",
     "draw_pose",
+    "draw_uncertainty",
     "error_against_yaw",
     "error_map",
     "face_sheet",
