@@ -7,6 +7,7 @@ import torch
 from jsonargparse import Namespace
 
 from pyspiga_geo.cli.evaluation import evaluate
+from pyspiga_geo.cli.export import export
 from pyspiga_geo.cli.messages import complain, describe
 from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.data import FaceRecord, read_image, write_records
@@ -103,4 +104,5 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "train": train,
     "evaluate": evaluate,
     "convert": convert,
+    "export": export,
 }

@@ -3,12 +3,13 @@
 import os
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.detector import Detector, detect_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
+from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA, PosedShape
 
@@ -17,7 +18,8 @@ class FaceAligner:
     """Find landmarks and head pose of the faces in a photo.
 
     Args:
-        model: ``"compact"``, which the package ships, a weights file, or a :class:`SPIGA`.
+        model: ``"compact"``, which the package ships, a weights file, a :class:`SPIGA`, or the ``.onnx`` file of
+            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty.
         detector: finds the faces when no boxes are given (:data:`Detector`).
         device: where the model runs.
 
@@ -34,8 +36,8 @@ class FaceAligner:
         detector: Detector = detect_faces,
         device: str | torch.device = "cpu",
     ) -> None:
-        loaded = model if isinstance(model, SPIGA) else SPIGA.from_pretrained(os.fspath(model))
         self.device = torch.device(device)
+        loaded = model if isinstance(model, nn.Module) else load_model(model, self.device)
         self.model = loaded.to(self.device).eval()
         self.detector = detector
 
@@ -91,3 +93,11 @@ class FaceAligner:
                 face.camera = to_photo @ enlarge @ start.camera.to(crop)
             face.crop, face.bbox = crop, box
         return [face.cpu() for face in faces]
+
+
+def load_model(model: str | os.PathLike[str], device: torch.device) -> SPIGA | OnnxModel:
+    """A shipped model, one of a weights file, or one of an ``.onnx`` file."""
+    path = os.fspath(model)
+    if path.endswith(".onnx"):
+        return OnnxModel(path, device)
+    return SPIGA.from_pretrained(path)
