@@ -96,8 +96,8 @@ class FaceAligner:
 
 
 def load_model(model: str | os.PathLike[str], device: torch.device) -> SPIGA | OnnxModel:
-    """A shipped model, one of a weights file, or one of an ``.onnx`` file."""
+    """A shipped model, one of a weights file, both optimized without compiling; or one of an ``.onnx`` file."""
     path = os.fspath(model)
     if path.endswith(".onnx"):
         return OnnxModel(path, device)
-    return SPIGA.from_pretrained(path)
+    return SPIGA.from_pretrained(path).optimize()

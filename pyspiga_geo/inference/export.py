@@ -68,9 +68,7 @@ def export_model(model: SPIGA, path: str | os.PathLike[str], format: Format = "o
         level = exporter.level
         exporter.setLevel(logging.ERROR)  # it tells of packages that it would have liked
         try:
-            onnx = torch.onnx.export(
-                program, dynamo=True, verbose=False, input_names=["images"], output_names=names
-            )
+            onnx = torch.onnx.export(program, dynamo=True, verbose=False, input_names=["images"], output_names=names)
         finally:
             exporter.setLevel(level)
     assert onnx is not None  # as with dynamo=True

@@ -15,9 +15,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 M = Any  # SPIGA, which imports this file
 
 
-def optimized(
-    model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dtype: torch.dtype, compile: bool
-) -> M:
+def optimized(model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dtype: torch.dtype, compile: bool) -> M:
     """What :meth:`SPIGA.optimize` returns; the arguments are explained there."""
     if dtype not in DTYPES:
         known = ", ".join(str(each).removeprefix("torch.") for each in DTYPES)
@@ -42,9 +40,10 @@ def _drop_heads(model: M) -> None:
         return
     *others, last = model.backbone.stacks
     for stack in others:
-        stack.core, stack.pose = nn.Sequential(), nn.Identity()
+        stack.core = nn.Sequential()
+        stack.add_module("pose", nn.Identity())
     if not model.cascade.heatmap_windows:
-        last.landmarks = nn.Identity()
+        last.add_module("landmarks", nn.Identity())
 
 
 def _compile(model: M) -> None:

@@ -183,7 +183,7 @@ class SPIGA(nn.Module):
             tensor(True)
         """
         switches = {"fold": fold, "drop_heads": drop_heads, "channels_last": channels_last}
-        return optimized(self, **switches, dtype=dtype, compile=compile)  # type: ignore[no-any-return]
+        return optimized(self, **switches, dtype=dtype, compile=compile)
 
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write weights, configuration and layout as safetensors, under a temporary name first.

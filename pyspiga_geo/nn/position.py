@@ -76,7 +76,9 @@ def _without_diagonal(pairs: Tensor) -> Tensor:
     In a row of all pairs but the first, every (L + 1)-th is one of a landmark with itself.
     """
     size = pairs.size(1)
-    return pairs.flatten(1, 2)[:, 1:].unflatten(1, (size - 1, size + 1))[:, :, :-1].flatten(1, 2).unflatten(1, (size, -1))
+    return (
+        pairs.flatten(1, 2)[:, 1:].unflatten(1, (size - 1, size + 1))[:, :, :-1].flatten(1, 2).unflatten(1, (size, -1))
+    )
 
 
 class LearnedPosition(nn.Module):

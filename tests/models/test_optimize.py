@@ -11,7 +11,13 @@ from pyspiga_geo import SPIGA, FaceAligner
 SMALL = {"num_steps": 2, "num_layers": 1, "node_channels": 16, "hidden_channels": 16, "channels": 16}
 KINDS = {
     "hourglass": {"image_size": 64, "num_stacks": 2, "depth": 2},
-    "bgr, no heatmaps": {"image_size": 64, "num_stacks": 2, "depth": 2, "channel_order": "bgr", "heatmap_windows": False},
+    "bgr, no heatmaps": {
+        "image_size": 64,
+        "num_stacks": 2,
+        "depth": 2,
+        "channel_order": "bgr",
+        "heatmap_windows": False,
+    },
     "encoder_decoder": {"image_size": 64, "backbone": "encoder_decoder"},
     "layer_norm": {"image_size": 64, "num_stacks": 1, "depth": 2, "norm": "layer_norm"},
 }
