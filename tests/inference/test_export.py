@@ -24,11 +24,25 @@ def model() -> SPIGA:
 
 
 @pytest.fixture(scope="module")
-def onnx_file(model, tmp_path_factory):
+def traced(model):
+    """torch.export.export that traces the small model once, for both formats."""
+    kept, trace = [], torch.export.export
+
+    def once(*args, **options):
+        kept.extend([] if kept else [trace(*args, **options)])
+        return kept[0]
+
+    return once
+
+
+@pytest.fixture(scope="module")
+def onnx_file(model, traced, tmp_path_factory):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
-    export_model(model, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.export, "export", traced)
+        export_model(model, path)
     assert [file.name for file in path.parent.iterdir()] == ["tiny.onnx"]  # one file, and no temporary one
     return path
 
@@ -63,7 +77,8 @@ def test_onnx_equals_torch(model, onnx_file):
     check(session_of(onnx_file), model)
 
 
-def test_torch_export_equals_torch(model, tmp_path):
+def test_torch_export_equals_torch(model, traced, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.export, "export", traced)
     path, extra = tmp_path / "tiny.pt2", {"metadata.json": ""}
     export_model(model, path, "torch-export")
     check(torch.export.load(path, extra_files=extra).module(), model)
