@@ -18,6 +18,7 @@ from pyspiga_geo.geometry import (
 )
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.inputs import FaceBoxes
+from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.models import SPIGA, PosedShape
 
 
@@ -39,7 +40,7 @@ def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float) -> FaceC
 
 
 def align_crops(
-    model: SPIGA, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
+    model: SPIGA | OnnxModel, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
 ) -> list[list[FaceData]]:
     """Run the model on the faces of several photos, and give each photo its faces, in its pixels, on the CPU."""
     images = torch.cat([each.images for each in crops])
@@ -58,7 +59,7 @@ def align_crops(
     ]
 
 
-def _in_photo(face: FaceData, model: SPIGA, crop: Tensor, found: FaceBoxes) -> FaceData:
+def _in_photo(face: FaceData, model: SPIGA | OnnxModel, crop: Tensor, found: FaceBoxes) -> FaceData:
     """Bring a face from normalised crop coordinates into pixels of its photo."""
     size, scale, start = model.config.image_size, model.config.crop_scale, model.start
     to_photo = invert_transform(crop)
