@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -38,6 +39,30 @@ def describe_run(config: TrainConfig, data: FaceDataModule) -> dict[str, Any]:
             "layout_sha256": hashlib.sha256(layout.encode()).hexdigest(),
         },
     }
+
+
+def about_weights(run: dict[str, Any]) -> dict[str, Any]:
+    """What the weights of a run say of themselves: its record, but for where things lay; and the commit of the code."""
+    settings = {name: value for name, value in run["settings"].items() if name != "out"}
+    for name in ("annotations", "weights"):
+        if settings[name] is not None:
+            settings[name] = Path(settings[name]).name
+    return {**run, "settings": settings, "commit": _commit()}
+
+
+def _commit() -> str | None:
+    """The commit of the package's own repository, with a plus where files differ from it; None without a repository."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}+" if changes else commit
 
 
 def check_run(config: TrainConfig, run: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
-from pyspiga_geo.training.record import check_run, describe_run, write_run
+from pyspiga_geo.training.record import about_weights, check_run, describe_run, write_run
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
@@ -74,7 +74,7 @@ def run_training(config: TrainConfig) -> Path:
         if name == "uncertainty":
             calibrate(model.eval(), data.whole_validation())
         rank_zero_only(model.save)(result)
-    rank_zero_only(model.save)(config.out / RESULT, half=True)
+    rank_zero_only(model.save)(config.out / RESULT, half=True, about=about_weights(run))
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())
     return config.out / RESULT
 

@@ -18,6 +18,7 @@ from PIL import Image
 from pyspiga_geo import SPIGA, get_layout
 from pyspiga_geo.data import FaceRecord, read_records, write_records
 from pyspiga_geo.geometry import camera_matrix, project
+from pyspiga_geo.models import read_about
 from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
@@ -152,6 +153,11 @@ def test_a_run_remembers_what_it_is(config, tmp_path, capsys):
     assert kept["settings"]["seed"] == 0
     assert kept["versions"]["torch"] == version("torch")
     assert kept["data"]["training"] + kept["data"]["validation"] == 20
+    about = read_about(run.out / "model.safetensors")
+    assert about["settings"]["annotations"] == config.annotations.name
+    assert "out" not in about["settings"]
+    assert about["data"] == kept["data"]
+    assert about["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", about["commit"])
     run_training(replace(run, workers=1))
     assert "the run is finished" in capsys.readouterr().out
     fewer = config.annotations.with_name("fewer.json")
