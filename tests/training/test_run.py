@@ -80,11 +80,15 @@ def test_the_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path)
         with Image.open(run.out / stage / "faces" / "epoch_0001.png") as sheet:
             assert min(sheet.size) > 300
     report = (run.out / "report.md").read_text()
-    for words in ("| initial |", "| heatmaps |", "| step 3 |", "P90", "AUC_8", "yaw"):
+    for words in ("| initial |", "| heatmaps |", "| step 3 |", "P90", "AUC_8", "(validation/report.md)"):
         assert words in report
-    pictures = re.findall(r"\((.*\.png)\)", report)
-    assert len(pictures) == 3
-    assert all((run.out / picture).is_file() for picture in pictures)
+    page = run.out / "validation" / "report.md"
+    for words in ("Methods side by side", "| heatmaps ", "Head pose", "Worst faces"):
+        assert words in page.read_text()
+    for each in (run.out / "report.md", page):
+        pictures = re.findall(r"\((.*\.png)\)", each.read_text())
+        assert pictures
+        assert all((each.parent / picture).is_file() for picture in pictures)
     # The frozen backbone of the third stage is what the second stage left, batch statistics included.
     second = SPIGA.from_pretrained(run.out / "pose" / "model.safetensors").state_dict()
     third = SPIGA.from_pretrained(run.out / "cascade" / "model.safetensors").state_dict()
