@@ -117,7 +117,8 @@ class Journal:
                 found |= {_photo_of(line, f"line {row}"): line.decode() for row, line in enumerate(rest, 2) if known}
             except (ValueError, RecursionError) as error:
                 raise ValueError(
-                    f"{file}: damaged, or of another kind ({error}); choose another name, or say --overwrite to begin anew"
+                    f"{file}: exists, and is damaged or of another kind ({error}); choose another name, or say "
+                    "--overwrite to replace it"
                 ) from error
             if not known:
                 raise ValueError(f"{file}: exists; choose another name, or say --overwrite to replace it")

@@ -16,8 +16,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 """What photos come in. Pillow's readers of other formats are seldom tried, and not safe with any bytes."""
 
 _LARGE, _DENSEST = 10_000_000, 2000
-"""Pixels from which a picture is large, and most pixels for each byte of such a file. Even of one colour, JPEG has 350, and
-grey PNG 1,032; what says more was made to fill the memory, or has a damaged size."""
+"""Pixels from which a picture is large, and most pixels for each byte of such a file. Even of one colour, JPEG has 350,
+and grey PNG 1,032; what says more was made to fill the memory, or has a damaged size."""
 
 
 class ImageError(ValueError):

@@ -135,3 +135,25 @@ def test_find_image_takes_the_end_of_a_record_path(tmp_path):
     assert find_image(tmp_path / "test", "images/test/a.jpg") == tmp_path / "test" / "a.jpg"
     with pytest.raises(ImageError, match=r"images/test/b\.jpg: no such file"):
         find_image(tmp_path, "images/test/b.jpg")
+
+
+def test_few_bytes_that_speak_of_many_pixels_are_refused(tmp_path):
+    """A damaged size: the decoder would fill the memory for seconds with what the file does not hold."""
+    path = tmp_path / "a.bmp"
+    Image.new("RGB", (6, 5)).save(path)
+    content = bytearray(path.read_bytes())
+    content[18:26] = (4000).to_bytes(4, "little") * 2
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"a\.bmp: .* bytes cannot hold a photo of 4000 x 4000 pixels"):
+        read_image(path)
+
+
+def test_large_photos_of_one_colour_are_no_damage(tmp_path):
+    Image.new("L", (4000, 3000)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").shape == (3, 3000, 4000)
+
+
+def test_pixels_that_are_no_numbers(tmp_path):
+    Image.fromarray(np.full((3, 4), np.nan, dtype=np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif: .*a pixel is not a number"):
+        read_image(tmp_path / "a.tif")

@@ -1,11 +1,10 @@
 """Give mutated inputs to the public readers: `make fuzz ARGS="--seconds 60 --only tracks"`.
 
 An input is made from a kind, the seed and its number, and is saved where it fails. A reader may refuse an input with a
-sentence (ValueError, OSError); another exception, more than 10 s, more than 2 GB and the end of the process are failures.
+sentence (ValueError, OSError); another exception, more than 10 s or 2 GB, and the end of the process are failures.
 """
 
 import argparse
-import os
 import re
 import sys
 import tempfile
@@ -13,10 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads do not survive a fork
-os.environ.setdefault("MPLBACKEND", "Agg")
-
 import torch
+
 from fuzz import faces, models, pictures, results
 from fuzz.children import make_input, read_all
 from fuzz.kind import Kind
@@ -34,7 +31,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder of the inputs that fail")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="read one of these again")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # others do not survive a fork
     if arguments.replay is not None:
         return replay(arguments.replay)
     kinds = [KINDS[name] for name in arguments.only or KINDS]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 from fuzz.kind import Kind, Prepared
 
 SECONDS, WALL_SECONDS = 10, 60
@@ -19,7 +20,7 @@ SECONDS, WALL_SECONDS = 10, 60
 MEMORY = 2 * 2**30
 """Bytes that one input may take."""
 
-_FAILED = {signal.SIGPROF: f"takes more than {SECONDS} s", signal.SIGALRM: f"takes more than {WALL_SECONDS} s"}
+_TIMERS = {signal.SIGPROF: "of processor time", signal.SIGALRM: "on the clock"}
 
 
 class Result(NamedTuple):
@@ -83,8 +84,10 @@ def read_all(
                 os.killpg(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
         if status:
-            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-            why = _FAILED.get(number, f"ends the process: {signal.Signals(number).name if number else status}")  # type: ignore[call-overload]
+            number = signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
+            why = f"ends the process: {number.name if number else status}"
+            if number in _TIMERS:
+                why = f"takes more than {SECONDS if number == signal.SIGPROF else WALL_SECONDS} s {_TIMERS[number]}"
             yield Result(start, "failed", why)
             start += 1
 
@@ -100,7 +103,7 @@ def _work(prepared: Prepared, folder: Path, contents: Callable[[int], bytes], in
         size = 2 * MEMORY + _status("VmSize")
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        for number in _FAILED:
+        for number in _TIMERS:
             signal.signal(number, signal.SIG_DFL)
         with os.fdopen(send, "w", encoding="utf-8") as results:
             for index in indexes:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import scipy.io
-from fuzz.kind import Kind, Prepared
-from fuzz.mutations import mutate_bytes, mutate_json, mutate_lines, mutate_numbers
 from PIL import Image
 
+from fuzz.kind import Kind, Prepared
+from fuzz.mutations import mutate_bytes, mutate_json, mutate_lines, mutate_numbers
 from pyspiga_geo.cli.arguments import parser
 from pyspiga_geo.cli.evaluation import evaluate
 from pyspiga_geo.data import read_dataset, read_pts, read_records, sound_faces, write_records
@@ -98,7 +98,9 @@ def _pts_text(points: list[list[float]]) -> bytes:
     return f"version: 1\nn_points:  {len(points)}\n{{\n{rows}\n}}\n".encode()
 
 
-def _published(folder: Path, name: str, split: str, file: str, picture: str, valid: Callable[[], list[bytes]]) -> Prepared:
+def _published(
+    folder: Path, name: str, split: str, file: str, picture: str, valid: Callable[[], list[bytes]]
+) -> Prepared:
     """A dataset whose one file changes."""
     draw(folder / picture)
     path = folder / file
@@ -127,7 +129,7 @@ def _wflw_list() -> list[bytes]:
 def _annotation() -> list[bytes]:
     content = {"Points": np.array(points_of(0)) + 1, "Occ": np.zeros((1, 68), dtype=np.uint8)}
     valid = []
-    for options in ({}, {"do_compression": True}, {"format": "4"}):
+    for options in ({}, {"do_compression": True}):
         stream = io.BytesIO()
         scipy.io.savemat(stream, content, **options)
         valid.append(stream.getvalue())

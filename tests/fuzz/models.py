@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+
 from fuzz.kind import Kind, Prepared
 from fuzz.mutations import mutate_bytes, mutate_json, mutate_yaml
-
 from pyspiga_geo import SPIGA
 from pyspiga_geo.cli.arguments import parser, refuse_code_in
 from pyspiga_geo.layouts import Layout, get_layout
@@ -166,7 +166,12 @@ def _configuration(folder: Path) -> Prepared:
     valid = [
         *({**yaml.safe_load(file.read_text()), **given} for file in sorted(shipped.glob("*.yaml"))),
         {**given, "model": {"channels": 16, "window": [0.5, 0.25], "conv": "gcn", "backbone_options": {"a": 1}}},
-        {**given, "augmentation": {"occlusion_size": [0.1, 0.5], "blur_sigma": [0.5, 1.5]}, "devices": "0,1", "workers": 0},
+        {
+            **given,
+            "augmentation": {"occlusion_size": [0.1, 0.5], "blur_sigma": [0.5, 1.5]},
+            "devices": "0,1",
+            "workers": 0,
+        },
         {**given, "dataset": "wflw", "split": "train", "weights": "compact", "skip_bad": True, "imagenet": True},
     ]
 

@@ -16,17 +16,76 @@ _RAW = "\ue000raw:"
 """Starts a text that stands for what JSON cannot write."""
 
 _SCALARS = [
-    *(None, True, False, 0, -1, 1, 3, 0.5, -0.5, 1.5, 1e-320, 1e308, -1e308, 1e7, 10**18, 2**31, 2**63, -(2**63), 2**64),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        3,
+        0.5,
+        -0.5,
+        1.5,
+        1e-320,
+        1e308,
+        -1e308,
+        1e7,
+        10**18,
+        2**31,
+        2**63,
+        -(2**63),
+        2**64,
+    ),
     *(float("nan"), float("inf"), -float("inf"), 10**30, 10**400, "", " ", "x", "a" * 5000, "0", "-1", "nan", "1e999"),
-    *("null", "true", "ä\u0301\u202e", "😀", "\ud800", "\x00", "line\nbreak", "../../x", "/dev/zero", "a.png", "\x7f\x1b[2J"),
+    *(
+        "null",
+        "true",
+        "ä\u0301\u202e",
+        "😀",
+        "\ud800",
+        "\x00",
+        "line\nbreak",
+        "../../x",
+        "/dev/zero",
+        "a.png",
+        "\x7f\x1b[2J",
+    ),
     *([], {}, [[]], [0], [1, 2, 3, 4], [None], {"a": 1}, {"": None}, {"class_path": "os.system"}, [float("nan")] * 4),
-    *(f"{_RAW}{text}" for text in ("1" * 5000, "1e999", "-0", "[" * 3000 + "]" * 3000, '{"a":' * 3000 + "1" + "}" * 3000)),
+    *(
+        f"{_RAW}{text}"
+        for text in ("1" * 5000, "1e999", "-0", "[" * 3000 + "]" * 3000, '{"a":' * 3000 + "1" + "}" * 3000)
+    ),
 ]
 
 _YAML = [
     *("!!python/object/apply:os.system [id]", "&a [*a]", "&a {b: *a}", "*missing", "!!binary aGk=", "2001-01-01"),
-    *("!!set {a}", "{[a]: 1}", "{? {a: 1} : 2}", "{<<: 3}", "{1: 2}", "{null: 1}", "0x1F", "1_000", "1:30", "~", "!x y", "@"),
-    *(".nan", ".inf", "-.inf", "!!int x", "!!float 1e400", "!!timestamp 2001-99-99", "!!str 3", "{a: 1, a: 2}", "|", "%"),
+    *(
+        "!!set {a}",
+        "{[a]: 1}",
+        "{? {a: 1} : 2}",
+        "{<<: 3}",
+        "{1: 2}",
+        "{null: 1}",
+        "0x1F",
+        "1_000",
+        "1:30",
+        "~",
+        "!x y",
+        "@",
+    ),
+    *(
+        ".nan",
+        ".inf",
+        "-.inf",
+        "!!int x",
+        "!!float 1e400",
+        "!!timestamp 2001-99-99",
+        "!!str 3",
+        "{a: 1, a: 2}",
+        "|",
+        "%",
+    ),
 ]
 
 
@@ -121,7 +180,9 @@ def mutate_lines(random: Random, valid: Sequence[bytes]) -> bytes:
     for _ in range(int(random.geometric(0.6))):
         place = int(random.integers(len(lines))) if lines else 0
         changed = mutate_json(random, [whole[random.integers(len(whole))]] if place >= len(whole) else [whole[place]])
-        lines[place : place + 1] = [[changed], [changed], [changed], [], lines[place : place + 1] * 2][random.integers(5)]
+        lines[place : place + 1] = [[changed], [changed], [changed], [], lines[place : place + 1] * 2][
+            random.integers(5)
+        ]
     return b"\n".join(lines) + b"\n" * int(random.random() < 0.9)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.kind import Kind, Prepared
-from fuzz.mutations import mutate_bytes
 from PIL import Image
 
+from fuzz.kind import Kind, Prepared
+from fuzz.mutations import mutate_bytes
 from pyspiga_geo.data import FORMATS, read_image, read_pillow
 
 _FORMS: dict[str, list[tuple[str, dict[str, Any]]]] = {  # mode and options of each valid picture
@@ -29,7 +29,11 @@ _FORMS: dict[str, list[tuple[str, dict[str, Any]]]] = {  # mode and options of e
     "PPM": [("RGB", {}), ("L", {}), ("1", {}), ("I;16", {})],
 }
 
-_PLAIN = [b"P3\n3 2\n255\n255 0 0 0 255 0 0 0 255\n255 255 0 255 255 255 0 0 0\n", b"P1\n4 2\n0 1 0 1\n1 0 1 0\n", b"Pf\n1 1\n-1.0\n\0\0\0\0"]
+_PLAIN = [
+    b"P3\n3 2\n255\n255 0 0 0 255 0 0 0 255\n255 255 0 255 255 255 0 0 0\n",
+    b"P1\n4 2\n0 1 0 1\n1 0 1 0\n",
+    b"Pf\n1 1\n-1.0\n\0\0\0\0",
+]
 
 
 def _valid(name: str) -> list[bytes]:

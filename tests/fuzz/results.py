@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from fuzz.faces import LINES, entry, lines_of
 from fuzz.kind import Kind, Prepared
 from fuzz.models import tiny_model
 from fuzz.mutations import mutate_json, mutate_lines
-
 from pyspiga_geo.cli.journal import Journal
 from pyspiga_geo.data import read_records
 from pyspiga_geo.inference import FaceAligner
@@ -110,7 +110,10 @@ def _aligner(folder: Path) -> Prepared:
     boxes += [box, {"is": "tensor", "of": [box, box], "dtype": "int16"}]
     valid = [{"photo": each, "boxes": given} for each in (photo, tensor) for given in boxes]
     valid += [{"photo": [photo, tensor, photo], "boxes": [[box], None, [box, box]], "box_format": "xyxy"}]
-    valid += [{"photo": photo | {"dtype": kind, "of": 1}, "boxes": [box]} for kind in ("bool", "float16", "int64", "complex64", "U3", "object")]
+    valid += [
+        {"photo": photo | {"dtype": kind, "of": 1}, "boxes": [box]}
+        for kind in ("bool", "float16", "int64", "complex64", "U3", "object")
+    ]
     return Prepared([json.dumps(each).encode() for each in valid], read, named=False)
 
 
