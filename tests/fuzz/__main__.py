@@ -69,10 +69,10 @@ def fuzz(kind: Kind, inputs: int, seconds: float, seed: int, out: Path) -> tuple
                 out.mkdir(parents=True, exist_ok=True)
                 file = out / f"{kind.name}.{seed}.{result.index}.input"
                 file.write_bytes(content(result.index))
-                file.with_suffix(".txt").write_text(result.detail, encoding="utf-8")
+                file.with_suffix(".txt").write_text(result.detail, encoding="utf-8", errors="backslashreplace")
                 said = "".join(result.detail.strip().splitlines()[-1:])[:200]
                 if told.setdefault(re.sub(r"[\d'\"]+.*", "", said.replace(name, "")), result.index) == result.index:
-                    print(f"\r{file}: {said}")  # once for each kind of failure
+                    print(f"\r{file}: {said!a}")  # once for each kind of failure
             if sys.stderr.isatty() and time.monotonic() > shown + 0.5:
                 shown = time.monotonic()
                 print(f"\r{kind.name}: {count.total()} of {inputs}", end="", file=sys.stderr, flush=True)
@@ -88,7 +88,9 @@ def replay(file: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         prepared = kind.prepare(Path(folder))
         (result,) = read_all(kind, prepared, Path(folder), lambda _: file.read_bytes(), range(1))
-    print(f"{result.outcome} after {result.seconds:.2f} s\n{result.detail}")
+    print(
+        f"{result.outcome} after {result.seconds:.2f} s\n{result.detail}".encode("ascii", "backslashreplace").decode()
+    )
     return int(result.outcome == "failed")
 
 

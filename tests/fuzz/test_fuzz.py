@@ -92,6 +92,6 @@ def test_a_run_ends_with_a_table_and_failures_can_be_read_again(
     prepared = Prepared([b"fine", b"raise"], misbehave, named=False)
     monkeypatch.setitem(KINDS, "test", Kind("test", 1, lambda folder: prepared, mutate_bytes))
     code, said = run("--inputs", "2", "--only", "test")
-    assert (code, "test.0.1.input: KeyError" in said) == (1, True)
+    assert (code, 'test.0.1.input: "KeyError' in said) == (1, True)
     code, said = run("--replay", str(tmp_path / "test.0.1.input"))
     assert (code, "Traceback" in said) == (1, True)
