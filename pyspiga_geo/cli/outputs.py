@@ -63,5 +63,5 @@ def is_own_picture(path: Path) -> bool:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return picture.info.get("Software") == SOFTWARE
-    except (OSError, ValueError, SyntaxError):  # not a picture
+    except Exception:  # not a picture, or a damaged one, for which Pillow raises nearly anything
         return False

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import zlib
 
 import pytest
 import torch
@@ -182,3 +183,14 @@ def test_a_report_that_was_begun_is_completed(run, tmp_path, weights, photo):
     (report / ".5f7a.png").write_bytes(b"not finished")
     assert run(*command)[0] == 0
     assert (report / "report.md").is_file()
+
+
+def test_a_picture_of_impossible_size_is_told_among_others(run, tmp_path, weights, photo):
+    content = bytearray(photo.read_bytes())
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (photo.parent / "large.png").write_bytes(content)
+    code, said, err = run("predict", photo.parent, "--model", weights, "--json", tmp_path / "faces.json")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "large.png: too large a picture" in err
+    assert "photo.png: no face" in said

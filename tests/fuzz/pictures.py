@@ -10,6 +10,7 @@ from PIL import Image
 
 from fuzz.kind import Kind, Prepared
 from fuzz.mutations import mutate_bytes
+from pyspiga_geo.cli.outputs import is_own_picture
 from pyspiga_geo.data import FORMATS, read_image, read_pillow
 
 _FORMS: dict[str, list[tuple[str, dict[str, Any]]]] = {  # mode and options of each valid picture
@@ -65,6 +66,7 @@ def _prepare(folder: Path, name: str) -> Prepared:
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
+        assert not is_own_picture(path)
         image = read_image(path)
         assert image.dim() == 3, image.shape
         assert image.size(0) == 3, image.shape
