@@ -5,7 +5,6 @@ import json
 import zipfile
 from collections.abc import Sequence
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from fuzz.kind import Kind, Prepared
 from fuzz.mutations import mutate_bytes, mutate_json, mutate_yaml
 from pyspiga_geo import SPIGA
 from pyspiga_geo.cli.arguments import parser, refuse_code_in
-from pyspiga_geo.layouts import Layout, get_layout
+from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models.checkpoint import read_reference
-from pyspiga_geo.models.reference import layout_of
+from pyspiga_geo.models.reference import export, layout_of
 from pyspiga_geo.training import TrainConfig
 
 TINY: dict[str, Any] = {"image_size": 32, "channels": 8, "num_stacks": 1, "depth": 1, "num_steps": 2, "num_layers": 1}
@@ -82,17 +81,6 @@ def mutate_weights(random: np.random.Generator, valid: Sequence[bytes]) -> bytes
 _SIZES = {"image_size": 64, "channels": 8, "num_stacks": 2, "depth": 2, "node_channels": 16, "hidden_channels": 8}
 
 
-def _network() -> Any:
-    """The tests' own implementation of the authors' network."""
-    path = Path(__file__).parents[1] / "models" / "reference_network.py"
-    spec = spec_from_file_location("reference_network", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def _saved(content: Any, **options: Any) -> bytes:
     stream = io.BytesIO()
     torch.save(content, stream, **options)
@@ -100,13 +88,11 @@ def _saved(content: Any, **options: Any) -> bytes:
 
 
 def _checkpoint(folder: Path) -> Prepared:
-    path, network = folder / "authors.pt", _network()
-    landmarks, columns = get_layout("ibug68").boundary_matrix.shape
-    state = network.named_values(network.reference_shapes(landmarks, columns - 1, **_SIZES))
-    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    path = folder / "authors.pt"
     models = {name: SPIGA.from_preset("reference", name, **_SIZES) for name in ("ibug68", "wflw98")}
-    few = dict(list(state.items())[:5])
+    state = export(models["ibug68"]) | {"theta_S.0": torch.eye(2)}
     first = "visual_cnn.outs_points.0.0.conv.weight"
+    few = {name: state[name] for name in (first, *list(state)[:5])}
 
     def read(content: bytes) -> None:
         path.write_bytes(content)
@@ -133,7 +119,7 @@ def _checkpoint(folder: Path) -> Prepared:
         [1, 2],
     ):
         for name in (first, "pose_fc.bias", "theta_S.0", "visual_cnn.pre.1.bn.num_batches_tracked"):
-            valid.append(_saved(state | {name: odd}))
+            valid.append(_saved(few | {name: odd}))
     return Prepared(valid, read)
 
 

@@ -15,19 +15,18 @@ from fuzz.__main__ import KINDS, main
 from fuzz.kind import Kind, Prepared
 from fuzz.mutations import mutate_bytes, mutate_json, mutate_lines, mutate_numbers, mutate_yaml
 
-FAST = [name for name in KINDS if not name.startswith(("cofw68-pictures", "evaluate", "checkpoint", "weights"))]
+SLOW = ("cofw68-pictures", "evaluate", "evaluate-lines", "checkpoint", "weights", "configuration", "aligner")
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.filterwarnings("ignore")
 def test_valid_inputs_are_accepted(name: str, tmp_path: Path) -> None:
+    if name == "cofw68-pictures":
+        pytest.importorskip("h5py")
     prepared = KINDS[name].prepare(tmp_path)
-    odd = 0
-    for content in prepared.valid:
+    for content in prepared.valid[: 1 if name in SLOW else None]:
         outcome, why = children.judge(prepared, content, tmp_path)
-        odd += outcome == "refused" and name == "aligner"  # photos of texts, of complex numbers
-        assert outcome == "accepted" or odd, why
-    assert odd < len(prepared.valid) / 4
+        assert outcome == "accepted", why
 
 
 @pytest.mark.parametrize("mutate", [mutate_bytes, mutate_json, mutate_lines, mutate_numbers, mutate_yaml])
