@@ -37,10 +37,12 @@ def main() -> int:
     kinds = [KINDS[name] for name in arguments.only or KINDS]
     total, counts = sum(kind.share for kind in kinds), {}
     began, left = time.monotonic(), total
-    for kind in kinds:
-        remaining = arguments.seconds - (time.monotonic() - began)
+    least = arguments.seconds / len(kinds) / 2  # for each, whatever the others take
+    for number, kind in enumerate(kinds, start=1):
+        remaining = arguments.seconds - (time.monotonic() - began) - least * (len(kinds) - number)
+        seconds = max(min(4 * remaining * kind.share / left, remaining), least)
         inputs = -(-arguments.inputs * kind.share // total)
-        counts[kind.name] = fuzz(kind, inputs, 4 * remaining * kind.share / left, arguments.seed, arguments.out)
+        counts[kind.name] = fuzz(kind, inputs, seconds, arguments.seed, arguments.out)
         left -= kind.share
     print(f"\n{'kind':<18}{'inputs':>8}{'refused':>9}{'accepted':>10}{'failed':>8}{'slowest':>10}")
     counts["all"] = (sum((count for count, _ in counts.values()), Counter()), max(slow for _, slow in counts.values()))
