@@ -6,7 +6,8 @@
 
 The parts, each by itself in one thread: reading and searching a photo and cutting out its faces; the model on the cut
 faces in batches. On a machine with C cores the best that both can do side by side is their sum over C. Then the whole,
-`FaceAligner.stream` with worker threads, and the same faces one by one, as a loop over `aligner(photo, boxes)` does.
+`FaceAligner.stream` with worker threads, and the same faces one by one, as a loop over `aligner(photo, boxes)` does; in
+as many threads as there are cores.
 Only ratios count, and only those of one run.
 """
 
@@ -86,6 +87,7 @@ def main() -> None:
         model, _ = timed(run_model)
         ideal = (reading + model) / options.cores
         found = [[box.tolist() for box in each.boxes.box] for each in prepared]
+        torch.set_num_threads(options.cores)
         one_by_one, _ = timed(
             lambda: [aligner(path, [box]) for path, boxes in zip(photos, found, strict=True) for box in boxes]
         )
