@@ -64,6 +64,9 @@ def _in_photo(face: FaceData, model: SPIGA, crop: Tensor, found: FaceBoxes) -> F
         face[key] = transform_points(size * face[key].to(crop), to_photo)
     steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
     face.steps = steps.view_as(face.steps)
+    if hasattr(model, "cascade"):  # an exported model has none
+        windows = crop.new_tensor(model.cascade.windows[: face.steps.size(1)])
+        face.windows = size * to_photo[:2, :2].det().sqrt() * windows
     if isinstance(start, PosedShape):
         # The camera is not turned with the crop: the turn is part of the head's pose.
         upright = invert_transform(square_crop(found.box, size, scale))

@@ -86,7 +86,9 @@ class SPIGA(nn.Module):
         images = self.to_network_channels(images)
         seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
-        return SPIGAOutput(out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x)
+        return SPIGAOutput(
+            out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x, edge_index=edge_index
+        )
 
     def refine(
         self, seen: BackboneOutput | StackOutput, edge_index: Tensor | None = None, **options: Any
