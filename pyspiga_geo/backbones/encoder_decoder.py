@@ -123,7 +123,7 @@ class Up(nn.Module):
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """Map [B, coarse, H, W] and [B, fine, 2 H, 2 W] to [B, out_channels, 2 H, 2 W]."""
         x = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest") + self.fine(fine)
-        return self.block(F.relu(self.bn(x)))
+        return self.block(F.relu(self.bn(x), inplace=True))
 
 
 class EncoderDecoder(nn.Module):

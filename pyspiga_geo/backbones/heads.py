@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pyspiga_geo.backbones.hourglass import conv
@@ -74,14 +75,10 @@ class LandmarkHead(nn.Module):
         points = self.points(feature_map).sigmoid()
         if self.boundaries is None:  # a layout without contours
             boundaries = points.new_zeros(len(points), 0, *points.shape[2:])
-        else:
-            boundaries = self.boundaries(feature_map).sigmoid()
-        everywhere = torch.ones_like(points[:, :1])  # gate of the landmarks of no boundary
-        gates = torch.einsum(
-            "le,behw->blhw",
-            self.boundary_matrix.to(boundaries),
-            torch.cat([boundaries, everywhere], dim=1),
-        ).clamp(max=1)
+            return LandmarkMaps(self.maps(feature_map), points, boundaries, torch.ones_like(points))
+        boundaries = self.boundaries(feature_map).sigmoid()
+        weights = self.boundary_matrix.to(boundaries)  # the last column is of the landmarks of no boundary
+        gates = F.conv2d(boundaries, weights[:, :-1, None, None], weights[:, -1]).clamp(max=1)
         return LandmarkMaps(self.maps(feature_map), points, boundaries, gates)
 
 

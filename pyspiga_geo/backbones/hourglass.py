@@ -19,7 +19,7 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_channels, H, W] to [B, out_channels, H / stride, W / stride]."""
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class UpBlock(nn.Module):
@@ -32,7 +32,7 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] to [B, C, 2 H, 2 W]."""
-        return F.relu(self.bn(self.deconv(x)))
+        return F.relu(self.bn(self.deconv(x)), inplace=True)
 
 
 class Residual(nn.Module):
@@ -52,9 +52,9 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, in_channels, H, W] to [B, out_channels, H, W]."""
-        y = self.conv1(F.relu(self.bn1(x)))
-        y = self.conv2(F.relu(self.bn2(y)))
-        y = self.conv3(F.relu(self.bn3(y)))
+        y = self.conv1(F.relu(self.bn1(x), inplace=True))
+        y = self.conv2(F.relu(self.bn2(y), inplace=True))
+        y = self.conv3(F.relu(self.bn3(y), inplace=True))
         out: Tensor = y + self.skip(x)
         return out
 

@@ -172,4 +172,16 @@ def parser() -> ArgumentParser:
     convert.add_argument("out", type=Path, metavar="OUT.safetensors", help="the file to write")
     convert.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("convert", convert, help="read the authors' weights")
+
+    export = ArgumentParser(description="Write a model as one graph with a dynamic batch: crops in, landmarks out.")
+    export.add_argument("out", type=Path, metavar="OUT", help="the file to write, in .onnx or .pt2")
+    export.add_argument(
+        "--format",
+        type=Literal["onnx", "torch-export"],
+        default="onnx",
+        help="for onnxruntime and other runtimes, or for torch.export.load",
+    )
+    export.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
+    export.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
+    commands.add_subcommand("export", export, help="write a model for onnxruntime or torch.export")
     return program

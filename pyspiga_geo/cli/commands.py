@@ -6,6 +6,7 @@ import torch
 from jsonargparse import Namespace
 
 from pyspiga_geo.cli.evaluation import evaluate
+from pyspiga_geo.cli.export import export
 from pyspiga_geo.cli.outputs import check_outputs
 from pyspiga_geo.cli.prediction import predict
 from pyspiga_geo.cli.tracking import track
@@ -58,4 +59,5 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "train": train,
     "evaluate": evaluate,
     "convert": convert,
+    "export": export,
 }

@@ -4,6 +4,7 @@ The torchmetrics classes, which sum up over batches and processes, are in
 :mod:`pyspiga_geo.evaluation.torch_metrics`: they need the extra ``train``.
 """
 
+from pyspiga_geo.evaluation.calibration import auroc, ellipse_coverage, mahalanobis, surest_half_ratio
 from pyspiga_geo.evaluation.evaluation import Evaluation, compare_evaluations, evaluate_faces
 from pyspiga_geo.evaluation.head_pose import (
     HeadPoseMetrics,
@@ -38,10 +39,12 @@ __all__ = [
     "PairedComparison",
     "angle_errors",
     "auc_fr",
+    "auroc",
     "bootstrap_interval",
     "compare_errors",
     "compare_evaluations",
     "contour_errors",
+    "ellipse_coverage",
     "evaluate_faces",
     "evaluate_landmarks",
     "face_errors",
@@ -54,6 +57,7 @@ __all__ = [
     "landmark_metrics",
     "landmark_poses",
     "layout_of",
+    "mahalanobis",
     "match_records",
     "nme",
     "normaliser",
@@ -62,6 +66,7 @@ __all__ = [
     "percentiles",
     "read_subsets",
     "record_errors",
+    "surest_half_ratio",
     "true_yaws",
     "yaw_bins",
 ]

@@ -15,9 +15,13 @@ class FaceData(Data):
 
     Node fields: ``pos`` [L, 2]; ``initial`` [L, 2], the projected rigid face; ``steps`` [L, K, 2], where each of the
     K steps of a cascade left the landmarks; ``attention`` [L, K, layers, heads, L], row i what landmark i listens to,
-    for each step, layer and head; ``visible`` [L], 1 where the landmark can be seen; ``mask`` [L] bool,
-    False where it is not annotated. All positions of a face are (x, y) in the same frame: pixels of the photo, or
-    normalised crop coordinates (pixel index / resolution). Whoever returns the graph says which.
+    for each step, layer and head; ``visible`` [L], 1 where the landmark can be seen, of a model's landmarks
+    the probability of that; ``mask`` [L] bool, False where it is not annotated. Where a model says how sure it is:
+    ``covariance`` [L, 2, 2] of the true position about ``pos``, that of a Student t distribution
+    (:func:`pyspiga_geo.geometry.ellipse_radius` gives the ellipses), in the square of the units of ``pos``; and
+    ``sigma`` [L], its standard deviation per axis, the root of half of the trace. All positions of a face are (x, y) in
+    the same frame: pixels of the photo, or normalised crop coordinates (pixel index / resolution). Whoever returns the
+    graph says which.
 
     Edge fields: ``edge_index`` [2, E] and ``edge_weight`` [E], the last layer's attention from source to target.
 

@@ -6,12 +6,14 @@ from itertools import repeat
 from typing import Any, Literal, overload
 
 import torch
+from torch import nn
 
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.any_angle import find_at_any_angle
 from pyspiga_geo.inference.crops import FaceCrops, align_crops, cut_faces
 from pyspiga_geo.inference.detector import Detector, find_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
+from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.inference.reading import map_ahead
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA
@@ -24,7 +26,8 @@ class FaceAligner:
     """Find landmarks and head pose of the faces in photos.
 
     Args:
-        model: ``"compact"``, which the package ships, a weights file, or a :class:`SPIGA`.
+        model: ``"compact"``, which the package ships, a weights file, a :class:`SPIGA`, or the ``.onnx`` file of
+            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty.
         detector: finds the faces when no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
 
@@ -47,7 +50,7 @@ class FaceAligner:
         device: str | torch.device = "cpu",
     ) -> None:
         self.device = as_device(device)
-        loaded = model if isinstance(model, SPIGA) else SPIGA.from_pretrained(os.fspath(model))
+        loaded = model if isinstance(model, nn.Module) else load_model(model, self.device)
         self.model = loaded.to(self.device).eval()
         self.detector = detector
 
@@ -89,7 +92,8 @@ class FaceAligner:
             looked, in pixels), ``edge_index`` [2, E], on request ``edge_weight`` [E] and ``attention``
             [L, K, layers, heads, L], ``score`` (how sure the detector is, 0..1) where it says so, and where the model
             estimates them ``pose`` [6] (yaw, pitch, roll in degrees, translation in units of the rigid shape) and
-            ``camera`` [3, 3] in photo pixels.
+            ``camera`` [3, 3] in photo pixels. Of a model that says how sure it is
+            ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`).
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.
@@ -206,6 +210,14 @@ class FaceAligner:
         faces = iter(align_crops(self.model, cut, batch_size, attention, self.device) if cut else ())
         for each in pending:
             yield next(faces) if isinstance(each, FaceCrops) else each
+
+
+def load_model(model: str | os.PathLike[str], device: torch.device) -> SPIGA | OnnxModel:
+    """A shipped model, one of a weights file, both optimized without compiling; or one of an ``.onnx`` file."""
+    path = os.fspath(model)
+    if path.endswith(".onnx"):
+        return OnnxModel(path, device)
+    return SPIGA.from_pretrained(path).optimize()
 
 
 def as_device(device: str | torch.device) -> torch.device:

@@ -9,13 +9,16 @@ from torch import Tensor
 from pyspiga_geo.geometry import (
     euler_to_rotation,
     invert_transform,
+    rms_deviation,
     rotation_to_euler,
     square_crop,
+    transform_covariance,
     transform_points,
     warp_image,
 )
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.inputs import FaceBoxes
+from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.models import SPIGA, PosedShape
 
 
@@ -37,7 +40,7 @@ def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float) -> FaceC
 
 
 def align_crops(
-    model: SPIGA, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
+    model: SPIGA | OnnxModel, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
 ) -> list[list[FaceData]]:
     """Run the model on the faces of several photos, and give each photo its faces, in its pixels, on the CPU."""
     images = torch.cat([each.images for each in crops])
@@ -56,7 +59,7 @@ def align_crops(
     ]
 
 
-def _in_photo(face: FaceData, model: SPIGA, crop: Tensor, found: FaceBoxes) -> FaceData:
+def _in_photo(face: FaceData, model: SPIGA | OnnxModel, crop: Tensor, found: FaceBoxes) -> FaceData:
     """Bring a face from normalised crop coordinates into pixels of its photo."""
     size, scale, start = model.config.image_size, model.config.crop_scale, model.start
     to_photo = invert_transform(crop)
@@ -67,6 +70,9 @@ def _in_photo(face: FaceData, model: SPIGA, crop: Tensor, found: FaceBoxes) -> F
     if hasattr(model, "cascade"):  # an exported model has none
         windows = crop.new_tensor(model.cascade.windows[: face.steps.size(1)])
         face.windows = size * to_photo[:2, :2].det().sqrt() * windows
+    if "covariance" in face:
+        face.covariance = transform_covariance(size**2 * face.covariance.to(crop), to_photo)
+        face.sigma = rms_deviation(face.covariance)
     if isinstance(start, PosedShape):
         # The camera is not turned with the crop: the turn is part of the head's pose.
         upright = invert_transform(square_crop(found.box, size, scale))

@@ -12,7 +12,7 @@ from pyspiga_geo.layouts import Layout
 from pyspiga_geo.layouts.mean_shape import fit_box
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
-from pyspiga_geo.nn import SPIGACascade
+from pyspiga_geo.nn import SPIGACascade, UncertaintyHead
 
 T = TypeVar("T")
 
@@ -35,6 +35,19 @@ def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Modu
         len(layout), coarse_to_fine(channels, config.num_steps), **{name: getattr(config, name) for name in settings}
     )
     return backbone, start, cascade
+
+
+def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) -> UncertaintyHead:
+    """The head that says how sure the cascade is of each landmark.
+
+    Raises:
+        ValueError: when there are no steps whose features it could read, or heads do not divide them.
+    """
+    if not config.num_steps:
+        raise ValueError("uncertainty needs a cascade of one step or more (num_steps), whose node features it reads")
+    *_, finest = backbone.channels  # type: ignore[misc]  # Backbone's attribute
+    channels = config.hidden_channels if config.num_layers else config.node_channels
+    return UncertaintyHead(len(layout), channels, finest, config.heads)
 
 
 def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:

@@ -43,6 +43,8 @@ class SPIGAConfig:
         depth: of the hourglass: halvings inside.
         focal_ratio: focal length of the camera over the size of the map.
         crop_scale: side of the crop over the longer side of the face's box.
+        uncertainty: whether each landmark gets a covariance and a probability of being seen
+            (:class:`~pyspiga_geo.nn.UncertaintyHead`; neither paper nor reference).
 
     The others are those of :class:`pyspiga_geo.nn.SPIGACascade`, by the same names.
 
@@ -77,6 +79,7 @@ class SPIGAConfig:
     scale: bool = False
     out_proj: bool = False
     heatmap_windows: bool = False
+    uncertainty: bool = False
 
     def __post_init__(self) -> None:
         """Check types and ranges."""

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils import _pytree
 from torch_geometric.utils import coalesce
 
+from pyspiga_geo.geometry import rms_deviation
 from pyspiga_geo.graph import FaceData, complete_edges
 from pyspiga_geo.nn.checks import as_edges
 
@@ -28,7 +29,11 @@ class SPIGAOutput(NamedTuple):
     """On request, steps x layers tensors [B, heads, L, L]: row i weighs the landmarks j that i listens to."""
     x: Tensor | None = None
     """[B, L, hidden_channels]: node features after the last layer, for a head of one's own."""
-
+    covariance: Tensor | None = None
+    """[B, L, 2, 2]: of the true position about ``landmarks``, in normalised crop coordinates squared. It is that of a
+    Student t distribution: :func:`pyspiga_geo.geometry.ellipse_radius`. None without a head for uncertainty."""
+    visible: Tensor | None = None
+    """[B, L]: probability that the landmark can be seen in the crop. None without a head for uncertainty."""
     edge_index: Any = None
     """Edges that the model was given, over the landmarks; None: the complete graph."""
 
@@ -39,7 +44,8 @@ class SPIGAOutput(NamedTuple):
         edges of the graph that the model ran on, the complete one unless it was given another; self-loops only where
         landmarks attend to themselves. With attention also ``edge_weight`` [E], the last layer's from source to
         target, averaged over heads, and ``attention`` [L, K, layers, heads, L] where all layers have as many heads:
-        ``face.attention[i, step, layer, head, j]`` is how much landmark i listens to landmark j.
+        ``face.attention[i, step, layer, head, j]`` is how much landmark i listens to landmark j. Of a
+        model with a head for uncertainty also ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L].
         """
         edge_index = self._edges()
         steps = (
@@ -55,6 +61,11 @@ class SPIGAOutput(NamedTuple):
             if self.attention and uniform:
                 layers = torch.stack([alpha[index] for alpha in self.attention], dim=2)  # [heads, L, K layers, L]
                 face.attention = layers.permute(1, 2, 0, 3).unflatten(1, (len(self.steps), -1)).contiguous()
+            if self.covariance is not None:
+                face.covariance = self.covariance[index]
+                face.sigma = rms_deviation(face.covariance)
+            if self.visible is not None:
+                face.visible = self.visible[index]
             faces.append(face)
         return faces
 

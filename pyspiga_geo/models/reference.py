@@ -66,10 +66,10 @@ def _reference_name(name: str) -> str:
 
 
 def _own_only(name: str, num_stacks: int) -> bool:
-    """Whether the authors' inference network lacks this parameter: it serves training only."""
+    """Whether the authors' inference network lacks this entry: it serves training only, or says how sure we are."""
     match = re.match(r"backbone\.stacks\.(\d+)\.(pose|landmarks)\.", name)
     if match is None:
-        return name in ("shape3d", "camera")
+        return name in ("shape3d", "camera") or name.startswith("uncertainty.")
     last = int(match[1]) == num_stacks - 1
     return last if match[2] == "landmarks" else not last
 

@@ -1,6 +1,7 @@
 """SPIGA: image, pose, shape, steps, landmarks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.builder import build_parts, coarse_to_fine
+from pyspiga_geo.models.builder import build_parts, build_uncertainty, coarse_to_fine
 from pyspiga_geo.models.config import SPIGAConfig, make_config
+from pyspiga_geo.models.optimize import optimized
 from pyspiga_geo.models.output import SPIGAOutput
 from pyspiga_geo.nn import CascadeOutput, SPIGACascade
 
@@ -34,6 +36,8 @@ class SPIGA(nn.Module):
         layout: landmark set, by name or as an object.
         config: what the parts were built from, if they were: only such a model can be saved. Also the size and scale of
             the crops; by default those of ``SPIGAConfig()`` with the backbone's ``image_size``.
+        uncertainty: says how sure the cascade is of each landmark, from the node features of its last step, the finest
+            map and the landmarks (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: the output does not say.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1, square crops around faces
@@ -52,6 +56,7 @@ class SPIGA(nn.Module):
 
     backbone: Any  # a Backbone and a Start, and modules: there is no type for both
     start: Any
+    uncertainty: Any  # None where the model does not say how sure it is
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class SPIGA(nn.Module):
         layout: str | Layout,
         *,
         config: SPIGAConfig | None = None,
+        uncertainty: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.layout = get_layout(layout)
@@ -74,6 +80,7 @@ class SPIGA(nn.Module):
         self.backbone = backbone
         self.start = start
         self.cascade = cascade
+        self.uncertainty = uncertainty
         self.register_state_dict_post_hook(_shorten)
         self.register_load_state_dict_pre_hook(_lengthen)
 
@@ -86,8 +93,18 @@ class SPIGA(nn.Module):
         images = self.to_network_channels(images)
         seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
+        covariance, visible = self.how_sure(seen, out, edge_index)
         return SPIGAOutput(
-            out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x, edge_index=edge_index
+            out.pos,
+            out.steps,
+            initial,
+            seen.pose,
+            seen.maps[-1],
+            out.attention,
+            out.x,
+            covariance,
+            visible,
+            edge_index,
         )
 
     def refine(
@@ -101,6 +118,15 @@ class SPIGA(nn.Module):
         maps = coarse_to_fine(seen.maps, self.cascade.num_steps)
         heatmaps = seen.heatmaps if self.cascade.heatmap_windows else None
         return pos, self.cascade(pos, maps, edge_index, heatmaps=heatmaps, **options)  # x_1 ... x_K
+
+    def how_sure(
+        self, seen: BackboneOutput | StackOutput, out: CascadeOutput, edge_index: Tensor | None = None
+    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """Covariances [B, L, 2, 2] of the landmarks and probabilities [B, L] that they can be seen."""
+        if self.uncertainty is None:
+            return None, None
+        covariance, visible = self.uncertainty(out.x, seen.maps[-1], out.pos, edge_index)
+        return covariance, visible.sigmoid()
 
     def to_network_channels(self, images: Tensor) -> Tensor:
         """Check RGB crops [B, 3, S, S] and bring them into the network's channel order and precision."""
@@ -122,7 +148,23 @@ class SPIGA(nn.Module):
             ValueError: for settings that do not fit each other or the layout.
         """
         layout = get_layout(layout)
-        return cls(*build_parts(config, layout), layout, config=config)
+        parts = build_parts(config, layout)
+        head = build_uncertainty(config, layout, parts[0]) if config.uncertainty else None
+        return cls(*parts, layout, config=config, uncertainty=head)
+
+    def with_uncertainty(self) -> Self:
+        """This model where it has a head for uncertainty, else one of the same parts with an untrained head.
+
+        Raises:
+            ValueError: when the parts were not built from a configuration, or the cascade has no steps.
+        """
+        if self.uncertainty is not None:
+            return self
+        if not self.built:
+            raise ValueError("a model put together by hand takes its head as SPIGA(..., uncertainty=...)")
+        config = replace(self.config, uncertainty=True)
+        head = build_uncertainty(config, self.layout, self.backbone)
+        return type(self)(self.backbone, self.start, self.cascade, self.layout, config=config, uncertainty=head)
 
     @classmethod
     def from_preset(cls, preset: str, layout: str | Layout = "ibug68", **overrides: Any) -> Self:
@@ -152,6 +194,40 @@ class SPIGA(nn.Module):
         checkpoint.fill(loaded, state, model)
         return loaded.eval()
 
+    def optimize(
+        self,
+        *,
+        fold: bool = True,
+        drop_heads: bool = True,
+        channels_last: bool = True,
+        dtype: torch.dtype = torch.float32,
+        compile: bool = False,
+    ) -> Self:
+        """A copy that runs sooner, for evaluation only: it can neither be trained nor saved. This model stays as it is.
+
+        Args:
+            fold: fold batch norm into the layer before it, where nothing stands between. Landmarks move by rounding
+                alone: less than 1e-4 of the crop in single precision, 1e-12 in double.
+            drop_heads: leave out the heads that only training reads (``backbone.forward_stacks`` is gone). Exact.
+            channels_last: keep maps with the channels last in memory, which most kernels prefer. Rounding alone.
+            dtype: precision of the layers; positions stay in single precision or better. ``float16`` and ``bfloat16``
+                need processors that know them to be any faster, and move landmarks by up to 0.02 of the crop.
+            compile: run :func:`torch.compile`, which takes minutes at the first call and then serves any number of
+                faces (one face alone is compiled apart, also once). Rounding alone.
+
+        Raises:
+            ValueError: for another dtype, or where ``compile`` finds no C++ compiler.
+
+        Example:
+            >>> import torch
+            >>> model = SPIGA.from_preset("compact", num_stacks=1, channels=32).eval()
+            >>> images = torch.rand(2, 3, 128, 128)
+            >>> (model.optimize()(images).landmarks - model(images).landmarks).abs().max() < 1e-4
+            tensor(True)
+        """
+        switches = {"fold": fold, "drop_heads": drop_heads, "channels_last": channels_last}
+        return optimized(self, **switches, dtype=dtype, compile=compile)
+
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write weights, configuration and layout as safetensors, under a temporary name first.
 
@@ -165,7 +241,7 @@ class SPIGA(nn.Module):
         """
         if not self.built:
             raise ValueError(
-                "a model put together by hand cannot be saved with its parts: register the backbone "
+                "a model put together by hand, or optimized, cannot be saved with its parts: register the backbone "
                 "(register_backbone) and use SPIGA.from_config, or save its state dict"
             )
         state: dict[str, Tensor] = self.state_dict()

@@ -15,6 +15,7 @@ from pyspiga_geo.nn.position import (
 )
 from pyspiga_geo.nn.static_graph_conv import StaticGraphConv
 from pyspiga_geo.nn.step_regressor import BOUNDS, StepOutput, StepRegressor
+from pyspiga_geo.nn.uncertainty import UncertaintyHead, UncertaintyOutput
 from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow, sample_windows
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "LandmarkAttention", "NoMessage", "StaticGraphConv", "make_conv", "ConvFactory",
     "RelativePositionEncoder", "LearnedPosition", "PooledPositionEncoder", "make_position", "PositionFactory",
     "VisualWindow", "HeatmapWindow", "sample_windows",
+    "UncertaintyHead", "UncertaintyOutput",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from pyspiga_geo.nn.mlp import NodeMLP
 from pyspiga_geo.nn.node_batch import NodeBatch, as_node_batch
 from pyspiga_geo.nn.position import PositionFactory, make_position
 from pyspiga_geo.nn.step_regressor import StepRegressor
-from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow
+from pyspiga_geo.nn.visual_window import HeatmapWindow, VisualWindow, log_total
 
 SPACE = ("D", "H", "W")
 """Axes of a volume; a map has the last two."""
@@ -190,6 +190,8 @@ class SPIGACascade(nn.Module):
         nodes = as_node_batch(pos, edge_index, batch_size, sizes, batch, x, mask)
         heatmaps = self._heatmaps(heatmaps, nodes, batch_size)
         given: dict[str, Any] = {"x": nodes.x, "edge_attr": edge_attr, "heatmaps": heatmaps}
+        if heatmaps is not None:  # once for all steps
+            given["total"] = log_total(heatmaps.to(torch.promote_types(heatmaps.dtype, pos.dtype)))
         given |= {"batch": nodes.batch, "mask": nodes.mask, "return_attention": return_attention}
         pos, features = nodes.pos, None
         steps: list[Tensor] = []
@@ -222,7 +224,8 @@ class SPIGACascade(nn.Module):
         if heatmaps is not None:
             present = nodes.present(batch_size)
             check_shape("heatmaps", heatmaps, [*present.shape, *SPACE[-self.dim :]])
-            heatmaps = heatmaps.masked_fill(~present[(...,) + (None,) * self.dim], 0)
+            if nodes.mask is not None or nodes.batch is not None:
+                heatmaps = heatmaps.masked_fill(~present[(...,) + (None,) * self.dim], 0)
         return heatmaps
 
 

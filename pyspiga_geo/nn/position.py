@@ -63,12 +63,22 @@ class RelativePositionEncoder(nn.Module):
         """Embed positions; the edges do not matter."""
         check_shape("pos", pos, ["B", self.num_landmarks, "d"], ["B L", "d"])
         static = pos.reshape(-1, self.num_landmarks, pos.size(-1))
-        row = torch.arange(self.num_landmarks, device=pos.device)
-        others = row[:-1] + (row[:-1] >= row[:, None])  # [L, L - 1]: all but itself
-        displacement = static.unsqueeze(2) - static[:, others]  # [B, L, L - 1, d]
+        displacement = _without_diagonal(static.unsqueeze(2) - static.unsqueeze(1))  # [B, L, L - 1, d]
         if mask is not None:
-            displacement = displacement.masked_fill(~mask.view(static.shape[:2])[:, others, None], 0)
+            pairs = mask.view(static.shape[:2])[:, None, :, None].expand(-1, self.num_landmarks, -1, -1)
+            displacement = displacement.masked_fill(~_without_diagonal(pairs), 0)
         return self.mlp(displacement.flatten(2).flatten(0, 1), mask).unflatten(0, pos.shape[:-1])
+
+
+def _without_diagonal(pairs: Tensor) -> Tensor:
+    """Of pairs [B, L, L, d] those of a landmark with the others, in order [B, L, L - 1, d].
+
+    In a row of all pairs but the first, every (L + 1)-th is one of a landmark with itself.
+    """
+    size = pairs.size(1)
+    return (
+        pairs.flatten(1, 2)[:, 1:].unflatten(1, (size - 1, size + 1))[:, :, :-1].flatten(1, 2).unflatten(1, (size, -1))
+    )
 
 
 class LearnedPosition(nn.Module):

@@ -38,7 +38,7 @@ class StepRegressor(nn.Module):
         blocks: graph layers, see :class:`GraphBlock`; the first takes C.
         decoder: ``decoder(x, mask)`` -> [..., d], see :class:`NodeMLP`.
         bound: ``"arctan"`` or ``"hardtanh"``.
-        own: ``own(heatmaps, pos, window)`` -> [B, L, C], usually a :class:`HeatmapWindow`.
+        own: ``own(heatmaps, pos, window, total)`` -> [B, L, C], usually a :class:`HeatmapWindow`.
         extra: map of the caller's features to [..., C].
 
     Raises:
@@ -79,16 +79,18 @@ class StepRegressor(nn.Module):
         edge_attr: Tensor | None = None,
         mask: Tensor | None = None,
         heatmaps: Tensor | None = None,
+        total: Tensor | None = None,
         return_attention: bool = False,
     ) -> StepOutput:
         """Return displacements, within half a ``window``, node features and, on request, the layers' attention.
 
-        The arguments are those of :class:`SPIGACascade`; ``pos`` [N, d] with ``batch`` needs edges of its own.
+        The arguments are those of :class:`SPIGACascade`; ``pos`` [N, d] with ``batch`` needs edges of its own;
+        ``total`` [B, L, 1] may spare :class:`HeatmapWindow` to sum the heatmaps in every step.
         """
         places, rows = (pos, None) if batch is None else to_dense_batch(pos, batch, batch_size=feature_map.size(0))
         f: Tensor = self.visual(feature_map, places, window)
         if self.own is not None:
-            f = f + self.own(heatmaps, places, window)
+            f = f + self.own(heatmaps, places, window, total)
         f = f if rows is None else f[rows]
         if self.relative is not None:  # f = v + r
             f = f + self.relative(pos, edge_index, mask=mask, batch=batch).to(f.dtype)

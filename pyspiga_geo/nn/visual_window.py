@@ -37,6 +37,11 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
     return seen.flatten(3)
 
 
+def log_total(heatmaps: Tensor) -> Tensor:
+    """Logarithm of what each density holds in all [B, L, 1], of heatmaps [B, L, H, W] or [B, L, D, H, W]."""
+    return heatmaps.flatten(2).logsumexp(dim=2, keepdim=True)
+
+
 class VisualWindow(nn.Module):
     """Sample a square window of the feature map around each landmark and map it to one vector [B, L, out_channels].
 
@@ -90,11 +95,11 @@ class HeatmapWindow(VisualWindow):
     def __init__(self, out_channels: int, samples: int = 7, *, dim: int = 2) -> None:
         super().__init__(2, out_channels, samples, dim=dim)
 
-    def forward(self, heatmaps: Tensor, pos: Tensor, window: float) -> Tensor:
-        """Look at windows of side ``window`` around ``pos``."""
+    def forward(self, heatmaps: Tensor, pos: Tensor, window: float, total: Tensor | None = None) -> Tensor:
+        """Look at windows of side ``window`` around ``pos``; ``total`` [B, L, 1] is :func:`log_total`, where known."""
         each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
         seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]
-        total = heatmaps.flatten(2).to(seen.dtype).logsumexp(dim=2).unsqueeze(2)
+        total = log_total(heatmaps.to(seen.dtype)) if total is None else total.to(seen.dtype)
         told = torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2)
         return self.lin(told.to(self.lin.weight.dtype))

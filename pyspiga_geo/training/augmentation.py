@@ -21,7 +21,7 @@ from pyspiga_geo.training.config import AugmentationConfig
 
 
 def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, crop_scale: float) -> Compose:
-    """From a photo to a random crop, and perhaps a rectangle before the face: what each face undergoes by itself.
+    """From a photo to a random crop, and perhaps something before the face: what each face undergoes by itself.
 
     Without a mirror order no face is mirrored; a warning says so where the configuration asks for it.
 
@@ -38,7 +38,7 @@ def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, cro
         warnings.warn(f"layout {layout.name!r} has no mirror order (flip): training mirrors no pictures", stacklevel=2)
     changes += [RandomAffine(resolution, config.degrees, config.scale, config.shift), Resample(resolution)]
     if config.occlusion and config.occlusion_size is not None:
-        changes.append(RandomOcclusion(resolution, config.occlusion_size, config.occlusion))
+        changes.append(RandomOcclusion(resolution, config.occlusion_size, config.occlusion, config.occluders))
     return Compose(changes)
 
 

@@ -4,13 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pyspiga_geo.settings import Allowed, Pair, Range, Whole, check_settings, refuse_code, shown
 
 _SHARE = Range(0, 1)
 _WEIGHT = Range(0, 1e6)
 _POSITIVE = Range(0, 100, above=True)
+
+Occluder = Literal["rectangle", "hand", "blur", "border"]
+OCCLUDERS: tuple[Occluder, ...] = get_args(Occluder)
+"""Kinds of painted occluders, as :mod:`pyspiga_geo.data.transforms.occluders` has them: that needs PyTorch."""
 
 Setting = bool | int | float | str | list[int] | list[float] | None
 """What a key of the model may hold: nothing that could be called."""
@@ -34,6 +38,33 @@ class StageConfig:
 
 
 @dataclass
+class UncertaintyConfig(StageConfig):
+    """The stage that trains the head for uncertainty (:class:`~pyspiga_geo.nn.UncertaintyHead`) on the finished model.
+
+    Its crops are those of :class:`AugmentationConfig`, with painted occluders of all kinds in place of its rectangles.
+
+    Attributes:
+        epochs: passes over the training faces. 0: no such stage.
+        lr: peak learning rate; one cosine cycle with a short warm-up.
+        occlusion: probability of an occluder.
+        occlusion_size: smallest and largest side of the occluder over that of the face's box.
+        visible: weight of the loss of visibility.
+    """
+
+    epochs: int = 0
+    lr: float = 2e-3
+    occlusion: float = 0.5
+    occlusion_size: tuple[float, float] = (0.1, 0.5)
+    visible: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        super().__post_init__()
+        size = Pair(Range(0, 1, above=True))
+        check_settings(self, {"occlusion": _SHARE, "occlusion_size": size, "visible": _WEIGHT})
+
+
+@dataclass
 class AugmentationConfig:
     """Random changes of the training crops.
 
@@ -51,6 +82,8 @@ class AugmentationConfig:
         occlusion: probability of a rectangle that hides part of the face.
         occlusion_size: smallest and largest side of that rectangle over that of the face's box, within which it then
             lies, in a random colour. Without it: a black one anywhere, of 2 to 15 % of the crop.
+        occluders: what hides it where ``occlusion_size`` is given: kinds of
+            :class:`~pyspiga_geo.data.transforms.RandomOcclusion`, each as likely as the others.
     """
 
     flip: float = 0.5
@@ -65,6 +98,7 @@ class AugmentationConfig:
     blur_sigma: tuple[float, float] = (0.5, 1.5)
     occlusion: float = 0.4
     occlusion_size: tuple[float, float] | None = None
+    occluders: tuple[Occluder, ...] = ("rectangle",)
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
@@ -73,6 +107,9 @@ class AugmentationConfig:
         check_settings(self, {**shares, **others, "blur_sigma": Pair(_POSITIVE)})
         if self.occlusion_size is not None:
             check_settings(self, {"occlusion_size": Pair(Range(0, 1, above=True))})
+        kinds = self.occluders
+        if not isinstance(kinds, list | tuple) or not kinds or not all(kind in OCCLUDERS for kind in kinds):
+            raise ValueError(f"occluders must be one or more of {', '.join(OCCLUDERS)}, got {shown(kinds)}")
 
 
 @dataclass
@@ -134,6 +171,8 @@ class TrainConfig:
         pose: stage 2, heatmaps and head pose.
         cascade: stage 3, the cascade on the frozen backbone.
         joint: stage 4, backbone and cascade together; neither paper nor reference has it.
+        uncertainty: stage 5, how sure the model is of each landmark, on the frozen model; nor have they this. A model
+            without a head for it gets one.
         loss: weights of the losses.
         augmentation: random changes of the training crops.
 
@@ -165,6 +204,7 @@ class TrainConfig:
     pose: StageConfig = field(default_factory=lambda: StageConfig(epochs=15, lr=7e-4))
     cascade: StageConfig = field(default_factory=lambda: StageConfig(epochs=20, lr=1e-3))
     joint: StageConfig = field(default_factory=lambda: StageConfig(epochs=0, lr=5e-4))
+    uncertainty: UncertaintyConfig = field(default_factory=UncertaintyConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
 
@@ -205,6 +245,7 @@ _ALLOWED: Allowed = {
 }
 _PARTS: dict[str, type] = {
     **dict.fromkeys(("landmarks", "pose", "cascade", "joint"), StageConfig),
+    "uncertainty": UncertaintyConfig,
     "loss": LossConfig,
     "augmentation": AugmentationConfig,
 }

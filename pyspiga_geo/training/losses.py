@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyspiga_geo.geometry import DEGREES_OF_FREEDOM
 from pyspiga_geo.training.distributed import sum_over_processes, world_size
 
 PERCENT = 100.0
@@ -91,6 +92,52 @@ def heatmap_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def cascade_loss(steps: list[Tensor], target: Tensor, mask: Tensor) -> Tensor:
     """L_CR: the coordinate loss summed over the positions [B, L, 2] after each step."""
     return torch.stack([coordinate_loss(pos, target, mask) for pos in steps]).sum()
+
+
+def likelihood_loss(
+    predicted: Tensor, covariance: Tensor, target: Tensor, mask: Tensor, dof: float = DEGREES_OF_FREEDOM
+) -> Tensor:
+    r"""Negative log-likelihood of positions [B, L, 2] under a bivariate Student t, mean over unmasked landmarks [B, L].
+
+    .. math::
+        \ln \frac{2 \pi (\nu - 2)}{\nu} + \tfrac{1}{2} \ln |\Sigma|
+        + \tfrac{\nu + 2}{2} \ln\left(1 + \frac{d^2}{\nu - 2}\right),
+        \qquad d^2 = (y - \hat y)^T \Sigma^{-1} (y - \hat y)
+
+    with the covariance Sigma [B, L, 2, 2], not the scale matrix, which is smaller by (nu - 2) / nu.
+    """
+    squared, determinant = squared_mahalanobis(torch.where(mask[..., None], target - predicted, 0), covariance)
+    tail = (dof / 2 + 1) * torch.log1p(squared / (dof - 2))
+    constant = math.log(2 * math.pi * (dof - 2) / dof)
+    return masked_mean(constant + determinant.log() / 2 + tail, mask)
+
+
+def squared_mahalanobis(error: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared Mahalanobis distances [...] of errors [..., 2] by covariances [..., 2, 2], and their determinants."""
+    x, y = error.unbind(dim=-1)
+    xx, xy, yy = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
+    determinant = xx * yy - xy.square()
+    return (yy * x.square() - 2 * xy * x * y + xx * y.square()) / determinant, determinant
+
+
+def likeliest_spread(squared: Tensor, dof: float = DEGREES_OF_FREEDOM) -> Tensor:
+    """By what all standard deviations must be multiplied for squared Mahalanobis distances [N] to be most likely.
+
+    They are those of a bivariate Student t; found by expectation and maximisation. 1 where there are no distances.
+
+    Example:
+        >>> likeliest_spread(torch.full((5,), 2.0)).item()  # a Gaussian's would be 1
+        1.1547005...
+    """
+    variance = squared.new_ones(())
+    for _ in range(200 if len(squared) else 0):
+        variance = ((dof + 2) * squared / (dof - 2 + squared / variance)).mean() / 2
+    return variance.sqrt()
+
+
+def visibility_loss(logit: Tensor, visible: Tensor, mask: Tensor) -> Tensor:
+    """Binary cross-entropy of the visibility [B, L], 0 to 1, mean over unmasked landmarks [B, L]."""
+    return masked_mean(F.binary_cross_entropy_with_logits(logit, visible, reduction="none"), mask)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import pose_targets
 from pyspiga_geo.visualization import error_map, face_sheet, mean_face, save_figure
 
-STAGES = ("landmarks", "pose", "cascade", "joint")
+STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
 
 def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:

@@ -20,12 +20,13 @@ from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
+from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
 
 RESULT = "model.safetensors"
 
 
 def run_training(config: TrainConfig) -> Path:
-    """Train the three stages, each from the previous one's result; write ``out/model.safetensors`` and ``report.md``.
+    """Train the stages, each from the previous one's result; write ``out/model.safetensors`` and ``report.md``.
 
     Every finished epoch is a checkpoint: called again with the same ``out``, an interrupted run goes on where it
     was, and finished stages are not repeated.
@@ -47,6 +48,8 @@ def run_training(config: TrainConfig) -> Path:
         ("cascade", lambda model: CascadeStage(model, config, config.cascade)),
         ("joint", lambda model: JointStage(model, config, config.joint)),
     ]
+    if config.uncertainty.epochs:
+        stages.append(("uncertainty", lambda model: UncertaintyStage(model, config)))
     for name, make_stage in stages:
         result = config.out / name / RESULT
         if result.exists():
@@ -54,8 +57,12 @@ def run_training(config: TrainConfig) -> Path:
             continue
         seed_everything(config.seed)
         stage = make_stage(model.train()).to(memory_format=torch.channels_last)
+        model = stage.model
         if stage.stage.epochs:
-            _fit(stage, data, config, config.out / name)
+            crops = data if stage.config is config else FaceDataModule(stage.config, model.config)
+            _fit(stage, crops, config, config.out / name)
+        if name == "uncertainty":
+            calibrate(model.eval(), data.whole_validation())
         rank_zero_only(model.save)(result)
     rank_zero_only(model.save)(config.out / RESULT, half=True)
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())

@@ -53,9 +53,11 @@ class Stage(LightningModule):
         self.stage = stage
         self.photometric = photometric(config.augmentation)
         self._seen: list[dict[str, Tensor]] = []
+        if model.uncertainty is not None:
+            model.uncertainty.requires_grad_(False)  # it learns last, in a stage of its own
 
     @abstractmethod
-    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
         """Parts of the loss, already weighted, of crops [B, 3, S, S] with landmarks [B, L, 2], mask [B, L]."""
 
     @abstractmethod
@@ -68,6 +70,10 @@ class Stage(LightningModule):
         images, pos = (value.to(self.dtype) for value in (batch.image, batch.pos))
         return images, pos.view(*shape, 2), batch.mask.view(shape)
 
+    def known(self, batch: Batch) -> dict[str, Tensor]:
+        """What else the loss is told of a batch, by name."""
+        return {}
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Seed what is random on whole batches by the step, so that a resumed run draws the same."""
         seed_everything(derive_seed(self.config.seed, self.global_step, 0))
@@ -77,7 +83,7 @@ class Stage(LightningModule):
         images, pos, mask = self.unpack(batch)
         with torch.no_grad():
             images = self._vary(images).contiguous(memory_format=torch.channels_last)
-        parts = self.loss(images, pos, mask)
+        parts = self.loss(images, pos, mask, **self.known(batch))
         total = torch.stack(list(parts.values())).sum()
         if not total.isfinite():
             values = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
@@ -193,7 +199,7 @@ class BackboneStage(Stage):
         for module in model.backbone.pose_modules():
             module.requires_grad_(with_pose)
 
-    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
         """Coordinates, attention and pose, summed over hourglasses."""
         return self.stack_losses(self._stacks(images), pos, mask)
 
@@ -242,7 +248,7 @@ class CascadeStage(Stage):
         self.model.backbone.eval()
         return self
 
-    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
         """Coordinates of every step."""
         _, steps = self.refine(self._look(images))
         return {"cascade": cascade_loss(steps, pos, mask)}
@@ -271,7 +277,7 @@ class JointStage(BackboneStage):
         super().__init__(model, config, stage, with_pose=True)
         model.cascade.requires_grad_(True)
 
-    def loss(self, images: Tensor, pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
         """Those of the hourglasses, and the coordinates of every step."""
         outputs = self._stacks(images)
         _, steps = self.refine(outputs[-1])

@@ -9,7 +9,7 @@ from pyspiga_geo.visualization.contact_sheet import ContactSheet
 from pyspiga_geo.visualization.error_curves import contour_bars, cumulative_curve, error_against_yaw
 from pyspiga_geo.visualization.error_map import error_map, mean_face
 from pyspiga_geo.visualization.evaluation_report import write_evaluation_report
-from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks, draw_pose
+from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks, draw_pose, draw_uncertainty
 from pyspiga_geo.visualization.overlay import PALETTE, draw_overlay
 from pyspiga_geo.visualization.pictures import save_demo, save_faces, save_picture
 from pyspiga_geo.visualization.sheets import face_sheet, save_figure
@@ -30,6 +30,7 @@ __all__ = [
     "draw_landmarks",
     "draw_overlay",
     "draw_pose",
+    "draw_uncertainty",
     "draw_windows",
     "error_against_yaw",
     "error_map",

@@ -1,4 +1,4 @@
-"""What is drawn on a face: landmarks by contour, the initial shape and the head pose.
+"""What is drawn on a face: landmarks by contour, initial shape, head pose and uncertainty.
 
 All functions take an Axes and a :class:`~pyspiga_geo.graph.FaceData`, derive the widths of their lines from how large
 the face is shown, and return the Axes. Positions are in pixels of the picture that the Axes shows.
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
 
-from pyspiga_geo.geometry import project
+from pyspiga_geo.geometry import ellipse_radius, project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.canvas import Points, Strokes, positions
@@ -114,6 +115,48 @@ def draw_pose(ax: Axes, face: FaceData, layout: Layout, *, label: bool = False) 
         line = np.stack([start, head])
         effects = strokes.rimmed(width)
         ax.plot(*line.T, color=colour, linewidth=width, zorder=5 - 0.1 * order, label=name, path_effects=effects)
+    return ax
+
+
+def draw_uncertainty(ax: Axes, face: FaceData, probability: float = 0.8) -> Axes:
+    """Draw around each landmark the ellipse that holds the true one with a probability; red where it is hidden.
+
+    Args:
+        ax: where to draw.
+        face: with ``pos`` [L, 2] and ``covariance`` [L, 2, 2]; with ``visible`` [L], the colour goes from white to red.
+        probability: of the ellipses (:func:`pyspiga_geo.geometry.ellipse_radius`).
+
+    Raises:
+        ValueError: for a face without ``covariance``, and a probability that is not within 0..1, 1 left out.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> face = FaceData(pos=torch.rand(68, 2), covariance=torch.eye(2).repeat(68, 1, 1))
+        >>> draw_uncertainty(Figure().subplots(), face)
+        <Axes: >
+    """
+    if "covariance" not in face:
+        raise ValueError("face must have covariance [L, 2, 2]: a model without a head for uncertainty gives none")
+    strokes = Strokes.of(ax, positions(face.pos))
+    variance, axes = np.linalg.eigh(face.covariance.double().numpy())  # the longer axis last
+    short, long = 2 * ellipse_radius(probability) * np.sqrt(variance).T
+    angle = np.degrees(np.arctan2(axes[:, 1, 1], axes[:, 0, 1]))
+    visible = face.visible.numpy() if "visible" in face else np.ones(len(angle))
+    colours = np.stack([np.ones_like(visible), visible, visible, np.ones_like(visible)], axis=1).clip(0, 1)
+    ax.add_collection(
+        EllipseCollection(
+            long,
+            short,
+            angle,
+            units="xy",
+            offsets=face.pos.numpy(),
+            offset_transform=ax.transData,
+            facecolors=colours * [1, 1, 1, 0.25],
+            edgecolors=colours,
+            linewidths=strokes.line,
+            zorder=2.5,
+        )
+    )
     return ax
 
 

@@ -95,7 +95,7 @@ def test_help_names_every_normaliser(run):
     assert ", ".join(NORMALISERS) in " ".join(said.split())
 
 
-@pytest.mark.parametrize("group", ["landmarks", "pose", "cascade", "joint", "loss", "augmentation"])
+@pytest.mark.parametrize("group", ["landmarks", "pose", "cascade", "joint", "uncertainty", "loss", "augmentation"])
 @pytest.mark.parametrize("form", ["--{} trap.X", "--{}=trap.X", "--{}.class_path trap.X", "--{}.class_path=trap.X"])
 def test_no_argument_imports_a_module(run, tmp_path, monkeypatch, group, form):
     (tmp_path / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass X: pass\n")

@@ -231,6 +231,19 @@ def test_positions_of_all_kinds_follow_the_picture(faces: list[FaceData]) -> Non
     assert RandomOcclusion(SIZE)(FaceData(**{**face.to_dict(), "visible": None})).visible.min() == 0
 
 
+def test_covariances_follow_their_landmarks(faces: list[FaceData]) -> None:
+    """Points about each landmark scatter in the crop as its covariance says there."""
+    before = faces[0].clone()
+    around = torch.randn(68, 500, 2) @ torch.randn(68, 2, 2)
+    before.covariance = torch.stack([torch.cov(each.T) for each in around])
+    before.sigma = before.covariance.diagonal(dim1=1, dim2=2).mean(dim=1).sqrt()
+    before.steps = before.pos[:, None] + around  # positions that follow the picture, too
+    face = Compose([SquareCrop(SIZE), RandomFlip(SIZE, LAYOUT, p=1), RandomAffine(SIZE), Resample(SIZE)])(before)
+    expected = torch.stack([torch.cov(each.T) for each in face.steps])
+    torch.testing.assert_close(face.covariance, expected, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(face.sigma.square(), face.covariance.diagonal(dim1=1, dim2=2).mean(dim=1))
+
+
 def test_graph_fields_with_as_many_rows_as_landmarks_are_left_alone() -> None:
     layout = Layout("four", ids=(1, 2, 3, 4), flip=(1, 0, 3, 2), contours={})
     box = torch.tensor([10.0, 20, 30, 31])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pyspiga_geo import SPIGA, FaceAligner
-from pyspiga_geo.geometry import project, transform_points
+from pyspiga_geo.geometry import project, transform_points, warp_image
 from pyspiga_geo.inference import to_record
 from pyspiga_geo.models import MeanShape
 
@@ -149,3 +149,15 @@ def test_what_a_detector_of_ones_own_returns_is_taken(tiny_model, photo, kind):
     (face,) = FaceAligner(tiny_model, detector=lambda image: kind([[*BOX, 0.9]]))(photo)
     assert face.pos.isfinite().all()
     assert FaceAligner(tiny_model, detector=lambda image: kind([]))(photo) == []
+
+
+def test_how_sure_is_told_in_photo_pixels(tiny_model, photo):
+    model = tiny_model.with_uncertainty().eval()
+    face = FaceAligner(model)(photo, [BOX])[0]
+    with torch.no_grad():
+        out = model(warp_image(photo, face.crop, 64)[None])
+    pixels = 96  # side of the crop in the photo
+    torch.testing.assert_close(face.covariance, pixels**2 * out.covariance[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(face.sigma.square(), face.covariance.diagonal(dim1=1, dim2=2).mean(dim=1))
+    torch.testing.assert_close(face.visible, out.visible[0])
+    assert np.array_equal(to_record(face, "a.png", model.layout).visible, face.visible.double().numpy())

@@ -56,3 +56,15 @@ def test_faces_batch() -> None:
     assert batch.steps.shape == (8, 3, 2)
     assert batch.edge_index.shape == (2, 32)
     assert (batch.edge_index // 4 == torch.tensor([0] * 16 + [1] * 16)).all()
+
+
+def test_how_sure_goes_into_the_graphs() -> None:
+    assert not {"covariance", "sigma", "visible"} & set(output().to_data_list()[0].keys())
+    root, visible = torch.rand(2, 4, 2, 2), torch.rand(2, 4)
+    out = output()._replace(covariance=root @ root.mT, visible=visible)
+    for number, face in enumerate(out.to_data_list()):
+        assert torch.equal(face.covariance, out.covariance[number])
+        assert torch.equal(face.visible, visible[number])
+        expected = torch.linalg.eigvalsh(face.covariance).mean(dim=1).sqrt()
+        torch.testing.assert_close(face.sigma, expected, rtol=1e-4, atol=1e-6)
+    assert Batch.from_data_list(out.to_data_list()).covariance.shape == (8, 2, 2)

@@ -84,6 +84,19 @@ def test_every_problem_is_listed_at_once(model: SPIGA, state: State) -> None:
     assert str(list(state["conv_window.0.weight"].shape)) in message
 
 
+def test_a_head_for_uncertainty_makes_no_difference(
+    model: SPIGA, small_model: Callable[..., SPIGA], state: State
+) -> None:
+    sure = small_model(uncertainty=True)
+    before = {name: value.clone() for name, value in sure.uncertainty.state_dict().items()}
+    sure.load_reference_state_dict(state)
+    model.load_reference_state_dict(state)
+    loaded, exported = sure.state_dict(), export(sure)
+    assert all(torch.equal(loaded[f"uncertainty.{name}"], value) for name, value in before.items())
+    assert exported.keys() == export(model).keys()
+    assert all(torch.equal(exported[name], value) for name, value in export(model).items())
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -250,7 +250,7 @@ def test_compact_model_exports() -> None:
 
 
 def test_exported_model_takes_any_number_of_faces(tiny_model: TinyModel) -> None:
-    model = tiny_model()
+    model = tiny_model(uncertainty=True)
     with torch.no_grad():
         shapes = ({0: torch.export.Dim("faces")}, None, None)
         program = torch.export.export(model, (images(2), None, True), dynamic_shapes=shapes)
@@ -259,3 +259,5 @@ def test_exported_model_takes_any_number_of_faces(tiny_model: TinyModel) -> None
             found, expected = program.module()(faces, None, True), model(faces, return_attention=True)
             assert torch.allclose(found.landmarks, expected.landmarks, atol=1e-5)
             assert torch.allclose(found.attention[-1], expected.attention[-1], atol=1e-5)
+            assert torch.allclose(found.covariance, expected.covariance, rtol=1e-3)
+            assert torch.allclose(found.visible, expected.visible, atol=1e-5)

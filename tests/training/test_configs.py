@@ -43,7 +43,7 @@ def test_each_makes_a_model_of_its_layout(name: str, load: Callable[[str], Train
     config = load(name)
     model = SPIGA.from_preset(config.preset, config.layout, **config.model)
     assert model.layout.name == config.layout
-    assert config.cascade.epochs + config.joint.epochs > 0
+    assert config.cascade.epochs + config.joint.epochs + config.uncertainty.epochs > 0
 
 
 @pytest.mark.parametrize("name", REFERENCES)

@@ -111,7 +111,7 @@ def train(folder: Path, devices: int, batch_size: int, epochs: dict[str, int]) -
     return logs
 
 
-STAGES = ("landmarks", "pose", "cascade", "joint")
+STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
 
 @pytest.mark.parametrize(

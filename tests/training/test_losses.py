@@ -4,13 +4,19 @@ import sys
 
 import pytest
 import torch
+from scipy import stats
 
+from pyspiga_geo.geometry import DEGREES_OF_FREEDOM
 from pyspiga_geo.training.losses import (
     adaptive_wing_loss,
     cascade_loss,
     coordinate_loss,
     heatmap_loss,
+    likeliest_spread,
+    likelihood_loss,
     pose_loss,
+    squared_mahalanobis,
+    visibility_loss,
 )
 
 
@@ -102,3 +108,63 @@ def test_what_needs_torch_alone_imports_without_the_extra(module, tmp_path):
     blocked = ("lightning", "pytorch_lightning", "torchmetrics", "kornia", "tensorboard")
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import pyspiga_geo.training.{module}"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def scattered() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Positions, covariances, targets and a mask, in float64."""
+    root = torch.randn(3, 5, 2, 2, dtype=torch.float64)
+    covariance = root @ root.mT + 0.1 * torch.eye(2, dtype=torch.float64)
+    pos, target = torch.randn(2, 3, 5, 2, dtype=torch.float64)
+    return pos, covariance, target, torch.rand(3, 5) < 0.6
+
+
+def test_the_likelihood_is_that_of_the_t_distribution():
+    pos, covariance, target, mask = scattered()
+    nu = DEGREES_OF_FREEDOM
+    expected = [
+        -stats.multivariate_t(mean, matrix * (nu - 2) / nu, nu).logpdf(true)
+        for mean, matrix, true in zip(pos[mask].numpy(), covariance[mask].numpy(), target[mask].numpy(), strict=True)
+    ]
+    assert likelihood_loss(pos, covariance, target, mask).item() == pytest.approx(
+        sum(expected) / len(expected), abs=1e-12
+    )
+
+
+def test_the_likelihood_of_many_degrees_of_freedom_is_that_of_a_gaussian():
+    pos, covariance, target, mask = scattered()
+    gaussian = torch.distributions.MultivariateNormal(pos, covariance).log_prob(target)
+    loss = likelihood_loss(pos, covariance, target, mask, dof=1e9)
+    torch.testing.assert_close(loss, -gaussian[mask].mean(), rtol=1e-6, atol=1e-6)
+
+
+def test_masked_landmarks_have_no_likelihood_and_no_gradient():
+    pos, covariance, target, mask = scattered()
+    target[~mask] = torch.nan
+    covariance.requires_grad_()
+    likelihood_loss(pos, covariance, target, mask).backward()
+    assert covariance.grad.isfinite().all()
+    assert (covariance.grad[~mask] == 0).all()
+    assert torch.autograd.gradcheck(lambda each: likelihood_loss(pos, each, target, mask), covariance)
+
+
+def test_visibility_is_a_cross_entropy_over_the_unmasked():
+    logit, visible = torch.randn(3, 5, dtype=torch.float64), (torch.rand(3, 5) < 0.5).double()
+    mask = torch.rand(3, 5) < 0.6
+    each = -(visible * logit.sigmoid().log() + (1 - visible) * (-logit).sigmoid().log())
+    torch.testing.assert_close(visibility_loss(logit, visible, mask), each[mask].mean())
+
+
+def test_the_likeliest_spread_is_that_of_the_drawn_errors():
+    nu, covariance = DEGREES_OF_FREEDOM, torch.tensor([[2.0, 0.7], [0.7, 0.5]], dtype=torch.float64)
+    drawn = stats.multivariate_t(shape=1.3**2 * covariance.numpy() * (nu - 2) / nu, df=nu, seed=0).rvs(20_000)
+    error = torch.from_numpy(drawn)
+    squared, _ = squared_mahalanobis(error, covariance.expand(len(error), 2, 2))
+    spread = likeliest_spread(squared)
+    assert spread.item() == pytest.approx(1.3, abs=0.01)
+    zero, mask = torch.zeros_like(error), torch.ones(len(error), dtype=torch.bool)
+    best, *others = (
+        likelihood_loss(zero, (spread * factor) ** 2 * covariance.expand(len(error), 2, 2), error, mask)
+        for factor in (1, 0.99, 1.01)
+    )
+    assert best < min(others)
+    assert likeliest_spread(squared[:0]) == 1

@@ -13,7 +13,7 @@ import yaml
 
 from pyspiga_geo.cli import main
 from pyspiga_geo.models import make_config
-from pyspiga_geo.training import AugmentationConfig, LossConfig, StageConfig, TrainConfig
+from pyspiga_geo.training import AugmentationConfig, LossConfig, StageConfig, TrainConfig, UncertaintyConfig
 
 ODD: list[Any] = [2**63, -1, 0, 1.5, float("inf"), float("nan"), "text", "", [], [3, "x"], None, {}, {"a": 1}, True]
 
@@ -113,6 +113,9 @@ def test_other_ways_to_name_code(train: Train, tmp_path: Path) -> None:
         ({"validation_fraction": 1.2}, "validation_fraction"),
         ({"augmentation": {"flip": 1.01}}, "flip"),
         ({"loss": {"point_sigma": 0}}, "point_sigma"),
+        ({"uncertainty": {"occlusion": 2}}, "occlusion"),
+        ({"augmentation": {"occluders": []}}, "occluders"),
+        ({"model": {"uncertainty": 3}}, "uncertainty"),
         ({"model": {"channels": 2**63}}, "channels"),
         ({"model": {"channels": [3]}}, "channels"),
         ({"model": {"heads": "four"}}, "heads"),
@@ -133,6 +136,7 @@ def test_mutated_settings_raise_clear_errors_alone() -> None:
         (StageConfig, {"epochs": 1, "lr": 0.1}),
         (AugmentationConfig, asdict(AugmentationConfig())),
         (LossConfig, asdict(LossConfig())),
+        (UncertaintyConfig, asdict(UncertaintyConfig())),
         (TrainConfig, {key: getattr(plain, key) for key in asdict(plain) if key not in ("annotations", "out")}),
         (make_config, asdict(make_config())),
     ]

@@ -4,9 +4,10 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pyspiga_geo import FaceAligner, Layout, get_layout
+from pyspiga_geo import FaceAligner, FaceData, Layout, get_layout
+from pyspiga_geo.geometry import ellipse_radius
 from pyspiga_geo.visualization import ContactSheet, face_sheet, save_demo, save_faces
-from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks
+from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks, draw_uncertainty
 
 
 def aligned(model, attention: bool):
@@ -70,3 +71,29 @@ def test_landmarks_of_no_contour_are_drawn_as_points(layout, single):
     for lines, scale in ((ax.lines, 100), (sheet.lines, 32)):
         points = [line.get_xydata() for line in lines if len(line.get_xydata()) == len(single)]
         assert any(np.allclose(xy, scale * pos[list(single)].numpy(), rtol=1e-5) for xy in points)
+
+
+def test_ellipses_lie_as_the_covariances_say():
+    turn = torch.tensor([[0.8, -0.6], [0.6, 0.8]])
+    covariance = torch.stack(
+        [torch.diag(torch.tensor([4.0, 9.0])), turn @ torch.diag(torch.tensor([16.0, 1.0])) @ turn.T]
+    )
+    face = FaceData(
+        pos=torch.tensor([[10.0, 20.0], [50.0, 60.0]]), covariance=covariance, visible=torch.tensor([1.0, 0.2])
+    )
+    ax = Figure().subplots()
+    assert draw_uncertainty(ax, face, probability=0.5) is ax
+    (ellipses,) = ax.collections
+    assert ellipses.get_offsets().tolist() == face.pos.tolist()
+    diameter = 2 * ellipse_radius(0.5)
+    np.testing.assert_allclose(ellipses.get_widths(), [3 * diameter, 4 * diameter], rtol=1e-5)
+    np.testing.assert_allclose(ellipses.get_heights(), [2 * diameter, diameter], rtol=1e-5)
+    angles = ellipses.get_angles() % 180
+    np.testing.assert_allclose(angles, [90, np.degrees(np.arctan2(0.6, 0.8))], rtol=1e-5)
+    assert ellipses.get_edgecolors()[0].tolist() == [1, 1, 1, 1]
+    np.testing.assert_allclose(ellipses.get_edgecolors()[1], [1, 0.2, 0.2, 1], rtol=1e-5)
+
+
+def test_no_ellipses_without_covariances():
+    with pytest.raises(ValueError, match="face must have covariance"):
+        draw_uncertainty(Figure().subplots(), FaceData(pos=torch.rand(2, 2)))

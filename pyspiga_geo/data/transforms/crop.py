@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 from torch_geometric.utils import select
 
-from pyspiga_geo.geometry import square_crop, transform_points, warp_image
+from pyspiga_geo.geometry import rms_deviation, square_crop, transform_covariance, transform_points, warp_image
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.graph.face_data import POSITIONS
 from pyspiga_geo.layouts import Layout
@@ -145,8 +145,8 @@ def _rows(value: Any, order: Tensor, dim: int) -> Any:
 class Resample(BaseTransform):
     """Cut the crop out: ``image`` becomes [3, r, r], and positions normalised crop coordinates (pixel index / r).
 
-    Positions are ``pos`` and, where there are, ``initial`` and ``steps``. Landmarks whose ``pos`` is outside of the
-    crop are masked. ``bbox``, ``pose`` and ``camera`` stay those of the photo.
+    Positions are ``pos`` and, where there are, ``initial`` and ``steps``; ``covariance`` and ``sigma`` go with them.
+    Landmarks whose ``pos`` is outside of the crop are masked. ``bbox``, ``pose`` and ``camera`` stay as in the photo.
 
     Args:
         resolution: r, side of the crop in pixels.
@@ -165,6 +165,9 @@ class Resample(BaseTransform):
         for key in POSITIONS:
             if key in data:
                 data[key] = transform_points(data[key], crop) / self.resolution
+        if "covariance" in data:
+            data.covariance = transform_covariance(data.covariance, crop) / self.resolution**2
+            data.sigma = rms_deviation(data.covariance)
         inside = ((data.pos >= 0) & (data.pos < 1)).all(dim=1)
         data.mask = data.mask & inside if "mask" in data else inside
         return data

@@ -1,38 +1,58 @@
 """Something stands before the face."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 
+from pyspiga_geo.data.transforms.occluders import OCCLUDERS
 from pyspiga_geo.geometry import transform_points
 from pyspiga_geo.graph import FaceData
 
 
 class RandomOcclusion(BaseTransform):
-    """Hide a rectangle of the face behind a random colour with probability p; goes after :class:`Resample`.
+    """Hide a part of the face with probability p; goes after :class:`Resample`.
 
-    The sides of the rectangle are drawn as shares of those of the face's box, then its place within the box. The box
-    is upright in the crop, around the corners of ``bbox`` where ``crop`` has taken them.
+    The kinds of occluders, one of which is drawn for each face:
 
-    Landmarks under the rectangle get ``visible`` 0 and keep ``pos`` and ``mask``: where they are is known, so a model
-    shall learn to tell it from the rest of the face. A face without ``visible`` counts as all visible before.
+    - ``"rectangle"``: an upright rectangle of a random colour.
+    - ``"hand"``: a smooth, irregular shape of a skin colour or any other, with noise on it.
+    - ``"blur"``: such a shape in which the picture is blurred until nothing can be told.
+    - ``"border"``: black from a side or a corner of the crop on, as beyond the edge of the photo.
+
+    The sides are drawn as shares of those of the face's box, then the place within the box; of a border, how far it
+    reaches into the box. The box is upright in the crop, around the corners of ``bbox`` where ``crop`` has taken them.
+
+    Hidden landmarks get ``visible`` 0 and keep ``pos`` and ``mask``: where they are is known, so a model shall learn to
+    tell it from the rest of the face. A face without ``visible`` counts as all visible before.
 
     Args:
         resolution: side of the crop in pixels.
-        size: smallest and largest side of the rectangle over that of the box.
+        size: smallest and largest side of the occluder over that of the box.
         p: probability.
+        kinds: names of the occluders to draw from, each as likely as the others.
 
     Raises:
-        ValueError: for sizes that are not within 0..1 in ascending order; when applied, for another picture than
-            a crop of that resolution.
+        ValueError: for sizes that are not within 0..1 in ascending order, and for no kind or one that is not known;
+            when applied, for another picture than a crop of that resolution.
     """
 
-    def __init__(self, resolution: int, size: tuple[float, float] = (0.1, 0.4), p: float = 1.0) -> None:
+    def __init__(
+        self,
+        resolution: int,
+        size: tuple[float, float] = (0.1, 0.4),
+        p: float = 1.0,
+        kinds: Sequence[str] = ("rectangle",),
+    ) -> None:
         if not 0 <= size[0] <= size[1] <= 1:
             raise ValueError(f"size must be two shares of the box, 0 <= smallest <= largest <= 1, got {size}")
+        if not kinds or not set(kinds) <= set(OCCLUDERS):
+            raise ValueError(f"kinds must be one or more of {', '.join(OCCLUDERS)}, got {kinds}")
         self.resolution = resolution
         self.size = size
         self.p = p
+        self.kinds = tuple(kinds)
 
     def forward(self, data: FaceData) -> FaceData:
         """Paint over ``image`` and change ``visible``."""
@@ -45,17 +65,16 @@ class RandomOcclusion(BaseTransform):
         if "visible" not in data:
             data.visible = data.pos.new_ones(len(data.pos))
         if torch.rand(()) < self.p:
-            low, high = _upright_box(data.bbox, data.crop)
-            smallest, largest = self.size
-            sides = (smallest + (largest - smallest) * torch.rand(2)) * (high - low)
-            start = low + torch.rand(2) * (high - low - sides)
-            colour = torch.rand(3, 1, 1).to(data.image)
+            hides, paint = OCCLUDERS[self._kind()](data.image, *_upright_box(data.bbox, data.crop), self.size)
             steps = torch.arange(self.resolution)
-            pixels = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)
-            data.image = torch.where(_within(pixels, start, sides), colour, data.image)
-            hidden = _within(self.resolution * data.pos, start, sides)
-            data.visible = data.visible.masked_fill(hidden, 0)
+            pixels = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).to(data.pos)
+            data.image = torch.where(hides(pixels), paint, data.image)
+            data.visible = data.visible.masked_fill(hides(self.resolution * data.pos), 0)
         return data
+
+    def _kind(self) -> str:
+        """One of the kinds; nothing is drawn where there is but one."""
+        return self.kinds[int(torch.randint(len(self.kinds), ()))] if len(self.kinds) > 1 else self.kinds[0]
 
 
 def _upright_box(bbox: Tensor, crop: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,8 +83,3 @@ def _upright_box(bbox: Tensor, crop: Tensor) -> tuple[Tensor, Tensor]:
     corners = torch.stack([x, y, x + w, y, x, y + h, x + w, y + h]).view(4, 2)
     moved = transform_points(corners, crop)
     return moved.amin(dim=0), moved.amax(dim=0)
-
-
-def _within(points: Tensor, start: Tensor, sides: Tensor) -> Tensor:
-    """Which points [..., 2] lie in the rectangle."""
-    return ((points >= start) & (points < start + sides)).all(dim=-1)

@@ -1,0 +1,59 @@
+"""A model made ready to run: the same landmarks, sooner."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from pyspiga_geo.backbones import MultitaskHourglass
+from pyspiga_geo.models.fold import fold_batch_norm
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+"""Precisions in which a model can run."""
+
+M = Any  # SPIGA, which imports this file
+
+
+def optimized(model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dtype: torch.dtype, compile: bool) -> M:
+    """What :meth:`SPIGA.optimize` returns; the arguments are explained there."""
+    if dtype not in DTYPES:
+        known = ", ".join(str(each).removeprefix("torch.") for each in DTYPES)
+        raise ValueError(f"dtype must be one of {known}, got {dtype}")
+    fast = copy.deepcopy(model).eval().requires_grad_(False)
+    fast.built = False  # its state fits no configuration
+    if drop_heads:
+        _drop_heads(fast)
+    if fold:
+        fold_batch_norm(fast)
+    fast.to(dtype)
+    if channels_last:
+        fast.to(memory_format=torch.channels_last)
+    if compile:
+        _compile(fast)
+    return fast
+
+
+def _drop_heads(model: M) -> None:
+    """Drop what only training reads: pose of all hourglasses but the last, and the last one's landmarks if unused."""
+    if not isinstance(model.backbone, MultitaskHourglass):
+        return
+    *others, last = model.backbone.stacks
+    for stack in others:
+        stack.core = nn.Sequential()
+        stack.add_module("pose", nn.Identity())
+    if not model.cascade.heatmap_windows:
+        last.add_module("landmarks", nn.Identity())
+
+
+def _compile(model: M) -> None:
+    """Compile in place, for any number of faces; a missing compiler is told now and not at the first face."""
+    if next(model.parameters()).device.type == "cpu":
+        from torch._inductor.cpp_builder import get_cpp_compiler
+        from torch._inductor.exc import InvalidCxxCompiler
+
+        try:
+            get_cpp_compiler()
+        except (InvalidCxxCompiler, RuntimeError, OSError) as error:
+            raise ValueError("compile needs a C++ compiler, such as g++; compile=False does without") from error
+    model.compile(dynamic=True)

@@ -1,0 +1,95 @@
+"""The last stage: how sure the finished model is of each landmark, learnt from painted occluders."""
+
+from dataclasses import replace
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+from torch_geometric.loader import DataLoader
+
+from pyspiga_geo.models import SPIGA
+from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
+from pyspiga_geo.training.distributed import gather_rows
+from pyspiga_geo.training.losses import likeliest_spread, likelihood_loss, squared_mahalanobis, visibility_loss
+from pyspiga_geo.training.stages import CascadeStage
+
+
+def occluded(config: TrainConfig) -> TrainConfig:
+    """The run with the crops of this stage: whoever paints all that hides a landmark knows what is hidden."""
+    stage, own = config.uncertainty, config.augmentation
+    painted: AugmentationConfig = replace(
+        own, occlusion=stage.occlusion, occlusion_size=stage.occlusion_size, occluders=OCCLUDERS
+    )
+    return replace(config, augmentation=painted)
+
+
+@torch.no_grad()
+def calibrate(model: SPIGA, validation: DataLoader) -> None:
+    """Set the head's ``spread`` so that the true landmarks of plain crops, kept out of training, are likeliest."""
+    model.uncertainty.spread.fill_(1)
+    squared = [model.uncertainty.bias.new_zeros(0)]
+    for batch in validation:
+        out = model(batch.image.to(squared[0]))
+        error = batch.pos.to(out.landmarks).view_as(out.landmarks) - out.landmarks
+        squared.append(squared_mahalanobis(error, out.covariance)[0].flatten()[batch.mask.to(error.device)])
+    model.uncertainty.spread.copy_(likeliest_spread(torch.cat(squared)))
+
+
+class UncertaintyStage(CascadeStage):
+    """Stage 5: the head for uncertainty learns on the frozen model; no landmark moves.
+
+    L = -ln p(true position) + lambda_v BCE(visible), where p is the Student t distribution about the landmark and
+    lambda_v is ``uncertainty.visible``. A model without the head gets one.
+    """
+
+    def __init__(self, model: SPIGA, config: TrainConfig) -> None:
+        super().__init__(model.with_uncertainty(), occluded(config), config.uncertainty)
+        self.model.requires_grad_(False)
+        self.model.uncertainty.requires_grad_(True)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training; all but the head keeps its batch statistics."""
+        super().train(mode)
+        self.model.eval()
+        self.model.uncertainty.train(mode)
+        return self
+
+    def known(self, batch: Batch) -> dict[str, Tensor]:
+        """The visibility [B, L] of the landmarks."""
+        return {"visible": batch.visible.to(self.dtype).view(len(batch.image), -1)}
+
+    def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
+        """Likelihood of the true positions, and visibility."""
+        return self.parts(self.how_sure(images) | {"truth": pos, "mask": mask, "seen": known["visible"]})
+
+    def how_sure(self, images: Tensor) -> dict[str, Tensor]:
+        """Landmarks, covariances, and logits of being visible; only the head gets a gradient."""
+        with torch.no_grad(), self._in_full_precision():
+            seen = self._look(images)
+            _, out = self.model.refine(seen)
+        with self._in_full_precision():
+            covariance, visible = self.model.uncertainty(out.x, seen.maps[-1].to(self.dtype), out.pos)
+        return {"pos": out.pos, "covariance": covariance, "visible": visible}
+
+    def parts(self, said: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted losses."""
+        truth, mask = said["truth"], said["mask"]
+        return {
+            "likelihood": likelihood_loss(said["pos"], said["covariance"], truth, mask),
+            "visible": self.config.uncertainty.visible * visibility_loss(said["visible"], said["seen"], mask),
+        }
+
+    def validation_step(self, batch: Batch) -> None:
+        """Collect what is said of one batch."""
+        images, truth, mask = self.unpack(batch)
+        seen = self.known(batch)["visible"]
+        self._seen.append(self.how_sure(images) | {"truth": truth, "mask": mask, "seen": seen})
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the losses of plain crops; where the landmarks are has been measured before."""
+        said = gather_rows({key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]})
+        self._seen.clear()
+        for name, value in self.parts({key: each.to(self.device) for key, each in said.items()}).items():
+            self.log(f"val/{name}", value, prog_bar=True)
