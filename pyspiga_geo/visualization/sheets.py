@@ -47,15 +47,13 @@ def face_sheet(
     figure.suptitle("blue circles: true, orange crosses: found", fontsize=9)
     for index, (ax, image) in enumerate(zip(axes, images, strict=False)):
         show_photo(ax, image.float())
-        if captions is not None:
-            ax.set_title(captions[index], fontsize=8)
-    figure.draw_without_rendering()  # lays the panels out: line widths depend on their size
-    for ax, true, found in zip(axes, truth, predicted, strict=False):
-        for pos, colour, marker in ((true, TRUTH, "o"), (found, FOUND, "x")):
+        for pos, colour, marker in ((truth[index], TRUTH, "o"), (predicted[index], FOUND, "x")):
             if pos.isfinite().any():
                 draw_landmarks(ax, FaceData(pos=size * pos.float().cpu()), layout, color=colour, marker=marker)
         ax.set_xlim(-0.5, size - 0.5)
         ax.set_ylim(size - 0.5, -0.5)
+        if captions is not None:
+            ax.set_title(captions[index], fontsize=8)
     return figure
 
 
