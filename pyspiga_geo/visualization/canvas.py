@@ -67,13 +67,13 @@ def zoom_to_face(ax: Axes, face: FaceData, margin: float = 0.3) -> Axes:
     Example:
         >>> from matplotlib.figure import Figure
         >>> ax = show_photo(Figure().subplots(), torch.zeros(3, 100, 100))
-        >>> zoom_to_face(ax, FaceData(pos=torch.tensor([[40.0, 40], [60, 50]])), margin=0.5).get_xlim()
-        (30.0, 70.0)
+        >>> print(*zoom_to_face(ax, FaceData(pos=torch.tensor([[40.0, 40], [60, 50]])), margin=0.5).get_xlim())
+        30.0 70.0
     """
     points = positions(face.pos)
     low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
     centre, half = (low + high) / 2, (0.5 + margin) * face_size(points)
-    (left, top), (right, bottom) = centre - half, centre + half
+    (left, top), (right, bottom) = (centre - half).tolist(), (centre + half).tolist()
     if ax.images:
         first, last, lowest, highest = ax.images[0].get_extent()
         left, right = max(left, first), min(right, last)
