@@ -159,9 +159,9 @@ axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90
 # with four lines. The first step does most of the work, since the pose leaves the expression to it.
 #
 # It says nothing about real faces. Synthetic ones have sharp contours and no beards, and their deformations are few
-# enough to be learnt from 320 of them. Nor does it say that *attention* did it: put ``conv="none"`` above, which forbids all
-# messages, before you believe so. Whether messages help on real faces, and when, is asked properly in
-# :doc:`/ablation`.
+# enough to be learnt from 320 of them. Nor does it say that *attention* did it: put ``conv="none"`` above, which
+# forbids all messages, before you believe so. :doc:`/auto_tutorials/plot_06_swap_the_convolution` does, and whether
+# messages help on real faces, and when, is asked properly in :doc:`/ablation`.
 #
 # From here: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on
 # such faces, in a few minutes; :doc:`/training` explains how, and how to train on faces of your own.
