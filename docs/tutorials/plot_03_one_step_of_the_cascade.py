@@ -88,9 +88,9 @@ for ax, name, patch in zip(axes, SHOWN, patches[0].unbind(dim=1), strict=True):
     ax.set_title(name)
 
 # %%
-# No landmark is far off: the pose has brought the rigid face to roughly the right place, and what is missing lies within
-# the window. One linear map turns the samples of a window into the vector :math:`\mathbf{v}_i`, another those of the
-# heatmap into :math:`\mathbf{h}_i`.
+# No landmark is far off: the pose has brought the rigid face to roughly the right place, and what is missing lies
+# within the window. One linear map turns the samples of a window into the vector :math:`\mathbf{v}_i`, another those of
+# the heatmap into :math:`\mathbf{h}_i`.
 
 v = step.visual(feature_map, x0, window)  # [1, L, 64]
 h = step.own(seen.heatmaps, x0, window)

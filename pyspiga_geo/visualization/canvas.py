@@ -43,6 +43,7 @@ def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float 
     """
     ax.imshow((dim * as_array(image)).clip(0, 1))
     ax.set_axis_off()
+    ax.set_autoscale_on(False)  # what is drawn beyond the edge does not move it
     return ax
 
 
