@@ -53,9 +53,9 @@ def tripods(number):
     pos = (TRIPOD - 0.5) @ turn + 0.5 + 0.2 * (torch.rand(number, 1, 3) - 0.5) + 0.02 * torch.randn(number, 4, 3)
     share = torch.linspace(0, 1, 10)[:, None]
     beads = (pos[:, :1, None] + share * (pos[:, 1:, None] - pos[:, :1, None])).flatten(1, 2)  # a tube is a row of them
-    z, y, x = (torch.exp(-(((torch.arange(SIDE) / SIDE - beads[..., axis, None]) / 0.04) ** 2)) for axis in (2, 1, 0))
+    z, y, x = (torch.exp(-(((torch.arange(SIDE) / SIDE - beads[..., axis, None]) / 0.05) ** 2)) for axis in (2, 1, 0))
     tubes = torch.einsum("nkz,nky,nkx->nzyx", z, y, x).clamp(max=1)
-    return (tubes + 0.25 * torch.randn_like(tubes))[:, None], pos
+    return (tubes + 0.15 * torch.randn_like(tubes))[:, None], pos
 
 
 class VolumeModel(nn.Module):
@@ -81,7 +81,7 @@ def some_tripods():
     return volumes, pos, torch.ones(pos.shape[:2], dtype=torch.bool)
 
 
-model = train(VolumeModel(), some_tripods, steps=150)
+model = train(VolumeModel(), some_tripods, steps=240)
 volumes, truth = tripods(100)
 with torch.no_grad():
     out = model(volumes)
@@ -124,7 +124,7 @@ def chain(beads):
     t = torch.linspace(-1, 1, beads)
     bend = 0.3 * torch.randn(2)
     line = torch.stack([0.36 * t, 0.12 * bend[0] * torch.sin(2 * t) + 0.15 * bend[1] * t], dim=1)
-    truth = 0.5 + line + 0.1 * (torch.rand(1, 2) - 0.5)
+    truth = 0.5 + line + 0.2 * (torch.rand(1, 2) - 0.5)
     seen = torch.rand(beads) > 0.2
     y, x = torch.meshgrid(torch.arange(SIZE) / SIZE, torch.arange(SIZE) / SIZE, indexing="ij")
     squared = (x - truth[seen, 0, None, None]) ** 2 + (y - truth[seen, 1, None, None]) ** 2
@@ -149,7 +149,7 @@ class ChainModel(nn.Module):
             nn.Conv2d(16, 24, 3, padding=1), nn.BatchNorm2d(24), nn.ReLU(),
         )  # fmt: skip
         self.cascade = SPIGACascade(
-            None, feature_channels=24, conv=conv, position="pooled", num_steps=3, num_layers=3, window=0.4,
+            None, feature_channels=24, conv=conv, position="pooled", num_steps=2, num_layers=2, window=0.4,
             node_channels=48, hidden_channels=48, samples=6, scale=True,
         )  # fmt: skip
 
@@ -158,7 +158,7 @@ class ChainModel(nn.Module):
 
 
 def some_chains(sizes=(4, 10)):
-    chains = Batch.from_data_list([chain(int(beads)) for beads in torch.randint(*sizes, (24,))])
+    chains = Batch.from_data_list([chain(int(beads)) for beads in torch.randint(*sizes, (16,))])
     return chains, chains.truth, torch.ones(chains.num_nodes, dtype=torch.bool)
 
 
@@ -166,7 +166,7 @@ new = Batch.from_data_list([chain(beads) for beads in range(4, 10) for _ in rang
 longer = Batch.from_data_list([chain(beads) for beads in (10, 11, 12) for _ in range(30)])
 found = {}
 for conv in ("none", "attention"):
-    model = train(ChainModel(conv), some_chains, steps=250)
+    model = train(ChainModel(conv), some_chains, steps=160)
     with torch.no_grad():
         found[conv] = model(new).pos
         far = model(longer).pos
