@@ -1,11 +1,12 @@
 # Everything a newcomer needs: `make demo`, `make test`. Each command first makes .venv and installs into it,
-# once; a second call is quick. Another Python: `make demo PYTHON=python3.12`. Settings of pip (an index, a cache)
-# are taken from its environment variables as always.
+# once; a second call is quick. Another Python: `make demo PYTHON=python3.12`. The default tests run in two processes:
+# `make test WORKERS=8`. Settings of pip (an index, a cache) are taken from its environment variables as always.
 
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
 ARGS ?=
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format docs bench bench-cascade bench-training
@@ -19,7 +20,7 @@ demo: $(VENV)/.installed-base  ## find the landmarks of a photo and draw them (i
 	$(BIN)/pyspiga-geo demo --out $(OUT)
 
 test: $(VENV)/.installed-test  ## run the default tests (ARGS="tests/nn -x" to choose)
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run every test, the slow ones too
 	$(BIN)/pytest -m "" $(ARGS)

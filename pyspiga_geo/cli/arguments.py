@@ -137,7 +137,9 @@ def parser() -> ArgumentParser:
     )
     names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
     train.add_argument("--config", action=_ConfigFile, help=f"YAML file, or one of: {names}")
-    train.add_class_arguments(TrainConfig, skip={"skip_bad"})
+    train.add_class_arguments(TrainConfig, skip={"skip_bad", "resume_anyway", "num_nodes"})
+    train.add_argument("--num-nodes", type=PositiveInt, default=1, help="machines, under torchrun or SLURM")
+    train.add_argument("--resume-anyway", action="store_true", help="go on even where other settings or data were")
     train.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
     commands.add_subcommand("train", train, help="train a model on annotated faces")
 

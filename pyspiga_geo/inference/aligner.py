@@ -27,7 +27,8 @@ class FaceAligner:
 
     Args:
         model: ``"compact"``, which the package ships, a weights file, a :class:`SPIGA`, or the ``.onnx`` file of
-            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty.
+            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it
+            is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
         detector: finds the faces when no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
 

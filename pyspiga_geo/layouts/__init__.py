@@ -9,7 +9,7 @@ from pyspiga_geo.layouts.layout import (
     default_normaliser,
     from_mean_face_axes,
 )
-from pyspiga_geo.layouts.registry import BUILT_IN, available_layouts, get_layout, register_layout
+from pyspiga_geo.layouts.registry import BUILT_IN, available_layouts, get_layout, read_layout, register_layout
 from pyspiga_geo.layouts.wflw98 import WFLW98
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "default_normaliser",
     "from_mean_face_axes",
     "get_layout",
+    "read_layout",
     "register_layout",
 ]

@@ -1,5 +1,7 @@
 """What a landmark set is: ids, mirror order, contours, a rigid 3-D shape, and what its errors are divided by."""
 
+import json
+import os
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.layouts.annotations import AnnotatedFace, annotated_points
 from pyspiga_geo.layouts.estimation import FlatError, rigid_shape
 from pyspiga_geo.layouts.mean_shape import align_faces, check_mirror_order, fit_box
@@ -230,6 +233,11 @@ class Layout:
         if self.mean_shape is not None:
             parts["mean_shape"] = self.mean_shape.tolist()
         return parts
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the layout as a JSON file, which :func:`~pyspiga_geo.layouts.read_layout` reads."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
 
     def _set(self, part: str, value: object) -> None:
         object.__setattr__(self, part, value)

@@ -7,7 +7,7 @@ from pyspiga_geo.backbones import BackboneOutput as BackboneOutput
 from pyspiga_geo.backbones import MultitaskHourglass as MultitaskHourglass
 from pyspiga_geo.backbones import StackOutput as StackOutput
 from pyspiga_geo.backbones import soft_argmax as soft_argmax
-from pyspiga_geo.models.checkpoint import CheckpointError
+from pyspiga_geo.models.checkpoint import CheckpointError, read_about
 from pyspiga_geo.models.config import PRESETS, SPIGAConfig, make_config
 from pyspiga_geo.models.output import SPIGAOutput
 from pyspiga_geo.models.spiga import SPIGA, reference_model
@@ -23,5 +23,6 @@ __all__ = [
     "SPIGAOutput",
     "Start",
     "make_config",
+    "read_about",
     "reference_model",
 ]

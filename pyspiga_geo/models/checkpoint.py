@@ -26,12 +26,20 @@ class CheckpointError(ValueError):
     """A weights file that cannot be used; the message names the file and says why."""
 
 
-def write(path: str | Path, state: Mapping[str, Tensor], config: SPIGAConfig, layout: Layout) -> None:
-    """Write a model's state with what is needed to build the model again."""
+def write(
+    path: str | Path,
+    state: Mapping[str, Tensor],
+    config: SPIGAConfig,
+    layout: Layout,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model's state with what is needed to build the model again, and what there is to know about it."""
     if not isinstance(config.conv, str):
         raise ValueError("a model whose conv is a function cannot be saved: name the operator, or save its state dict")
     tensors = {name: value.contiguous() for name, value in state.items()}
     metadata = {"format": _FORMAT, "config": json.dumps(asdict(config)), "layout": json.dumps(layout.to_dict())}
+    if about is not None:
+        metadata["about"] = json.dumps(about)
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))  # save_file makes files that only their owner can read
 
@@ -58,6 +66,21 @@ def read(model: str | Path) -> tuple[dict[str, Tensor], SPIGAConfig, Layout]:
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be read: {error}") from error
     return state, config, layout
+
+
+def read_about(model: str | Path) -> dict[str, Any]:
+    """What a weights file, or a shipped model, says of itself: recipe, versions, data; nothing where it does not.
+
+    Raises:
+        CheckpointError: when the file is missing, damaged or of another kind.
+    """
+    path = PRETRAINED.get(str(model), Path(model))
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return _plain(metadata.get("about", "{}"), "about")
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{model}: what it says of itself cannot be read: {error}") from error
 
 
 def _plain(text: str, name: str) -> dict[str, Any]:

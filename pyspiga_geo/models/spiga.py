@@ -228,12 +228,13 @@ class SPIGA(nn.Module):
         switches = {"fold": fold, "drop_heads": drop_heads, "channels_last": channels_last}
         return optimized(self, **switches, dtype=dtype, compile=compile)
 
-    def save(self, path: str | Path, half: bool = False) -> None:
+    def save(self, path: str | Path, half: bool = False, about: Mapping[str, Any] | None = None) -> None:
         """Write weights, configuration and layout as safetensors, under a temporary name first.
 
         Args:
             path: the file.
             half: store matrices and filters as float16, half the size; the rest stays as it is.
+            about: what there is to know about the weights, for JSON: recipe, seed, data. :func:`read_about` reads it.
 
         Raises:
             ValueError: when the parts were not built from a configuration, or the graph operator is a function, which a
@@ -247,7 +248,7 @@ class SPIGA(nn.Module):
         state: dict[str, Tensor] = self.state_dict()
         if half:
             state |= {name: value.half() for name, value in self.named_parameters() if value.dim() > 1}
-        checkpoint.write(path, state, self.config, self.layout)
+        checkpoint.write(path, state, self.config, self.layout, about)
 
     def load_reference_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
         """Take over the weights of the authors' network. Only a model of preset ``"reference"`` fits.

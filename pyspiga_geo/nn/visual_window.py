@@ -96,7 +96,10 @@ class HeatmapWindow(VisualWindow):
         super().__init__(2, out_channels, samples, dim=dim)
 
     def forward(self, heatmaps: Tensor, pos: Tensor, window: float, total: Tensor | None = None) -> Tensor:
-        """Look at windows of side ``window`` around ``pos``; ``total`` [B, L, 1] is :func:`log_total`, where known."""
+        """Look at windows of side ``window`` around ``pos``.
+
+        ``total`` [B, L, 1], the logarithm of what each map holds in all, is computed where it is not given.
+        """
         each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
         seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]

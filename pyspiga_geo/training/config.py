@@ -149,20 +149,24 @@ class TrainConfig:
         dataset: which published dataset ``annotations`` is the folder of, by its name in
             :data:`pyspiga_geo.data.DATASETS`.
         split: part of that dataset; a folder of .pts files has only ``all``.
-        layout: landmark set.
+        layout: landmark set, by name or as the JSON file of one (:func:`~pyspiga_geo.layouts.read_layout`).
         synthetic_faces: how many faces are drawn where annotations says ``synthetic``.
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
         weights: start from these, ``compact`` or a file that an earlier run wrote, instead of at random. The model is
-            then that of the weights; ``preset`` and ``model`` do not count.
+            then that of the weights; ``preset`` and ``model`` do not count. Of weights of another layout only the
+            backbone is taken, but for its heads.
         imagenet: start the encoder of the backbone from ImageNet weights; only ``encoder_decoder`` has one.
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
+        resume_anyway: go on in ``out`` even where a run with other settings or data was begun there.
         seed: of everything random.
         batch_size: faces a step, of each process.
         workers: processes that read pictures, of each process; at most 64.
         accelerator: what it runs on, as the engine names it: ``"auto"``, ``"cpu"``, ``"gpu"``.
         devices: how many of them. Two or more train together as one would with the sum of their batches.
+        num_nodes: machines, under torchrun or SLURM.
+        strategy: how processes work together, as the engine names it: ``"auto"``, ``"ddp"``.
         precision: of the arithmetic, as the engine names it: ``"32-true"``, or ``"bf16-mixed"``, quicker where the
             processor knows that format.
         weight_decay: of AdamW.
@@ -192,11 +196,14 @@ class TrainConfig:
     imagenet: bool = False
     validation_fraction: float = 0.1
     skip_bad: bool = False
+    resume_anyway: bool = False
     seed: int = 0
     batch_size: int = 24
     workers: int = 2
     accelerator: str = "auto"
     devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
     precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
     weight_decay: float = 1e-4
     average_decay: float = 0.995
@@ -215,7 +222,7 @@ class TrainConfig:
         for name, kind in _PARTS.items():
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} must be a {kind.__name__}, got {shown(getattr(self, name))}")
-        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS)):
+        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS), ("strategy", STRATEGIES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
         text = isinstance(self.devices, str) and re.fullmatch(r"auto|[1-9]\d{0,2}|\d+(,\d+)+,?|\d+,", self.devices)
@@ -232,6 +239,7 @@ class TrainConfig:
 
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 PRECISIONS = ("64-true", "32-true", "bf16-mixed", "16-mixed")
 
 _ALLOWED: Allowed = {
@@ -240,6 +248,7 @@ _ALLOWED: Allowed = {
     "seed": Whole(0, 2**32 - 1),
     "batch_size": Whole(1, 65536),
     "workers": Whole(0, 64),
+    "num_nodes": Whole(1, 1024),
     "weight_decay": Range(0, 100),
     "average_decay": _SHARE,
 }

@@ -46,11 +46,20 @@ class FaceDataModule(LightningDataModule):
                 layout, config.synthetic_faces - held_out, seed=seed, transform=varied
             )
             self.validation: Faces = SyntheticFaces(layout, held_out, seed=seed + 1, transform=plain)
+            self._check()
             return
         faces, root = _annotated(config, layout)
         training, validation = split_groups(faces, config.validation_fraction, config.seed)
         self.training = AnnotatedFaces(training, root, layout, varied)
         self.validation = AnnotatedFaces(validation, root, layout, plain)
+        self._check()
+
+    def _check(self) -> None:
+        if not len(self.training):
+            raise ValueError(
+                f"validation_fraction {self.config.validation_fraction} leaves none of {len(self.validation)} faces to "
+                "train on: the faces of one group stay together"
+            )
 
     def train_dataloader(self) -> DataLoader:
         """This process's share of the augmented crops in random order."""

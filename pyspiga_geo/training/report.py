@@ -1,37 +1,38 @@
-"""What a run came to: a page with curves, figures, the error of each landmark, the best and the worst faces."""
+"""What a run came to: a page with curves and figures, and the page of the evaluation of its validation faces."""
 
 import csv
-import math
+import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.evaluation import (
-    auc_fr,
-    face_errors,
-    head_pose_errors,
-    landmark_errors,
-    nme,
-    normaliser,
-    normaliser_text,
-    percentiles,
-)
-from pyspiga_geo.evaluation.metrics import masked_mean
+from pyspiga_geo.data import FaceRecord, SyntheticFaces
+from pyspiga_geo.evaluation import evaluate_faces, normaliser, normaliser_text
+from pyspiga_geo.evaluation.tables import summary
+from pyspiga_geo.geometry import invert_transform, transform_points
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import pose_targets
-from pyspiga_geo.visualization import error_map, face_sheet, mean_face, save_figure
+from pyspiga_geo.visualization import save_figure, write_evaluation_report
 
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
 
 def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
     """Measure a trained model on the validation faces and write ``report.md`` with its pictures.
+
+    Curves and the error of each kind of position stand in it; beside it, in ``validation``, the page that
+    ``pyspiga-geo evaluate --report`` writes, about the last step, with which the others are compared.
 
     Args:
         folder: of the run, with a folder of logs for each stage.
@@ -54,77 +55,78 @@ def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
 
 
 def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
-    seen = _predict(model, validation)
-    layout, unit = model.layout, normaliser_text(model.layout.norm)
-    scale = normaliser(seen["truth"].numpy(), layout.ids, layout.norm)
-    measured = scale > 0
-    if not measured.any():
-        return [f"No validation face has {unit}, in which errors would be measured.", ""]
-    seen, scale = {name: value[measured] for name, value in seen.items()}, scale[measured]
-    images, truth, pose = seen.pop("images"), seen.pop("truth"), seen.pop("pose")
-    errors = {name: landmark_errors(pos.numpy(), truth.numpy(), scale) for name, pos in seen.items()}
-    final = list(seen)[-1]
-    of_face = face_errors(errors[final])
-    p90, p95, p99 = percentiles(of_face)
-    auc, fr = auc_fr(of_face, 8)
-
-    of_landmark = {final: masked_mean(errors[final], axis=0)}
-    label = f"mean error, % of {unit}"
-    save_figure(folder / "error_per_landmark.png", error_map(mean_face(truth.numpy()), of_landmark, label))
-    order = np.argsort(of_face)
-    best, worst = order[:4], order[4:][::-1][:8]  # of few faces none is both
-    chosen = [*best, *worst]
-    captions = [f"best: {of_face[face]:.2f} %" for face in best] + [f"worst: {of_face[face]:.2f} %" for face in worst]
-    sheet = face_sheet(images[chosen], truth[chosen], seen[final][chosen], layout, captions)
-    save_figure(folder / "best_and_worst.png", sheet)
-
-    rows = [f"| {name} | {nme(error):.3f} |" for name, error in errors.items()]
+    layout = model.layout
+    truth, found = _records(model, validation)
+    scale = normaliser(np.stack([face.landmarks for face in truth]), layout.ids, layout.norm)
+    measured = np.flatnonzero(scale > 0)
+    if not len(measured):
+        return [f"No validation face has {normaliser_text(layout.norm)}, in which errors would be measured.", ""]
+    truth = [truth[face] for face in measured]
+    found = {name: [faces[face] for face in measured] for name, faces in found.items()}
+    evaluations = {name: evaluate_faces(faces, truth, layout.norm, layout=layout) for name, faces in found.items()}
+    final = list(found)[-1]
+    first = {final: evaluations.pop(final)} | evaluations
+    with _pictures_of(validation) as images:
+        write_evaluation_report(folder / "validation", first, found[final], truth, images, layout)
+    rows = [f"| {name} | {first[name].landmarks.nme:.3f} |" for name in found]
     return [
-        f"{len(truth)} validation faces, errors in percent of {unit}.",
+        *summary(first[final]).splitlines(),
         "",
         *("| positions | NME |", "|---|---|", *rows),
         "",
-        f"Of {final}: P90 {p90:.3f}, P95 {p95:.3f}, P99 {p99:.3f}, AUC_8 {auc:.2f}, FR_8 {fr:.2f}.",
-        *_pose_lines(pose, pose_targets(truth, truth.isfinite().all(dim=2), layout, model.config.focal_ratio)),
+        f"These are the figures of {final}. [Its page](validation/report.md) has the error of each landmark, the worst "
+        "faces and the comparison with the other positions.",
         "",
-        "![Error of each landmark](error_per_landmark.png)",
-        "",
-        "![The best and the worst faces](best_and_worst.png)",
-        "",
-    ]
-
-
-def _pose_lines(pose: Tensor, truth: Tensor) -> list[str]:
-    """The mean errors of the angles of poses [F, 6], where any true one is known."""
-    error = head_pose_errors(pose.numpy(), truth.numpy())
-    if not math.isfinite(error["mean"]):
-        return []
-    return [
-        f"Head pose against that of the true points, mean absolute error: yaw {error['yaw']:.2f}, "
-        f"pitch {error['pitch']:.2f}, roll {error['roll']:.2f} degrees."
     ]
 
 
 @torch.no_grad()
-def _predict(model: SPIGA, validation: DataLoader) -> dict[str, Tensor]:
-    """Images, truth, pose, and then positions from the first guess to the last step."""
-    parts: dict[str, list[Tensor]] = defaultdict(list)
+def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], dict[str, list[FaceRecord]]]:
+    """The true faces and, by name, the found ones from heatmaps and first guess to the last step, in photo pixels.
+
+    Head poses are those that the crop's camera sees; the true ones are computed from the true landmarks.
+    """
+    truth: list[FaceRecord] = []
+    found: dict[str, list[FaceRecord]] = defaultdict(list)
+    size, ids = model.config.image_size, tuple(model.layout.ids)
     for batch in validation:
-        shape = (len(batch.image), len(model.layout))
-        mask = batch.mask.view(*shape, 1)
+        pos = batch.pos.view(len(batch.image), len(model.layout), 2)
+        mask = batch.mask.view(pos.shape[:2])
+        known = torch.where(mask[..., None], pos, torch.nan)
         out = model(batch.image)
         heatmaps = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1].landmarks
-        found = {
-            "images": batch.image,
-            "truth": torch.where(mask, batch.pos.view(*shape, 2), torch.nan),
-            "pose": out.pose,
-            "heatmaps": heatmaps,
-            "initial": out.initial,
-            **{f"step {number}": pos for number, pos in enumerate(out.steps, start=1)},
-        }
-        for name, value in found.items():
-            parts[name].append(value)
-    return {name: torch.cat(values) for name, values in parts.items()}
+        positions = {"heatmaps": heatmaps, "initial": out.initial}
+        positions |= {f"step {number}": step for number, step in enumerate(out.steps, start=1)}
+        to_photo = invert_transform(batch.crop)
+
+        def records(points: Tensor, poses: Tensor | None) -> list[FaceRecord]:
+            landmarks = transform_points(size * points.to(to_photo), to_photo).double().numpy()  # noqa: B023
+            heads = [None] * len(landmarks) if poses is None else [tuple(pose) for pose in poses.tolist()]
+            return [
+                FaceRecord(path, tuple(box), ids, face, np.ones(len(ids)), head)
+                for path, box, face, head in zip(batch.imgpath, batch.bbox.tolist(), landmarks, heads, strict=True)  # noqa: B023
+            ]
+
+        truth += records(known, pose_targets(pos, mask, model.layout, model.config.focal_ratio))
+        for name, points in positions.items():
+            found[name] += records(points, out.pose)
+    return truth, found
+
+
+@contextmanager
+def _pictures_of(validation: DataLoader) -> Iterator[Path | None]:
+    """The folder of the faces' photos; synthetic faces are drawn into one for the time being."""
+    faces: Any = validation.dataset
+    if not isinstance(faces, SyntheticFaces):
+        yield getattr(faces, "root", None)
+        return
+    plain = copy(faces)
+    plain.transform = None
+    with tempfile.TemporaryDirectory() as folder:
+        for face in map(plain.get, range(len(plain))):
+            pixels = (255 * face.image).round().byte().permute(1, 2, 0).numpy()
+            Image.fromarray(pixels).save(Path(folder, face.imgpath), format="PNG")
+        yield Path(folder)
 
 
 def _curves(folder: Path) -> Figure:

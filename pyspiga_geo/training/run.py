@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -18,6 +19,7 @@ from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
+from pyspiga_geo.training.record import about_weights, check_run, describe_run, write_run
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
@@ -29,19 +31,27 @@ def run_training(config: TrainConfig) -> Path:
     """Train the stages, each from the previous one's result; write ``out/model.safetensors`` and ``report.md``.
 
     Every finished epoch is a checkpoint: called again with the same ``out``, an interrupted run goes on where it
-    was, and finished stages are not repeated.
+    was, and finished stages are not repeated. ``out/run.json`` says what the run is of: settings, versions and data.
 
     Returns:
         Path of the weights.
 
     Raises:
         pyspiga_geo.data.RecordError: when the annotations cannot be used.
-        ValueError: for an unknown preset, layout or model key, or weights of another layout.
+        ValueError: for an unknown preset, layout or model key, an accelerator that is not there, too few faces, or a
+            folder in which a run with other settings or data was begun.
         pyspiga_geo.models.CheckpointError: when the weights to start from cannot be read.
     """
+    _check_accelerator(config.accelerator)
     seed_everything(config.seed)
     model = _first_model(config)
     data = FaceDataModule(config, model.config)
+    run = describe_run(config, data)
+    check_run(config, run)
+    if (config.out / RESULT).exists() and (config.out / "report.md").exists():
+        rank_zero_only(print)(f"{config.out}: the run is finished; choose another folder to train anew")
+        return config.out / RESULT
+    rank_zero_only(write_run)(config, run)
     stages: list[tuple[str, Callable[[SPIGA], Stage]]] = [
         ("landmarks", lambda model: BackboneStage(model, config, config.landmarks, with_pose=False)),
         ("pose", lambda model: BackboneStage(model, config, config.pose, with_pose=True)),
@@ -64,7 +74,7 @@ def run_training(config: TrainConfig) -> Path:
         if name == "uncertainty":
             calibrate(model.eval(), data.whole_validation())
         rank_zero_only(model.save)(result)
-    rank_zero_only(model.save)(config.out / RESULT, half=True)
+    rank_zero_only(model.save)(config.out / RESULT, half=True, about=about_weights(run))
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())
     return config.out / RESULT
 
@@ -78,9 +88,29 @@ def _first_model(config: TrainConfig) -> SPIGA:
             load_imagenet_weights(model.backbone.encoder)
         return model
     model = SPIGA.from_pretrained(config.weights)
-    if model.layout.ids != get_layout(config.layout).ids:
-        raise ValueError(f"{config.weights} has the layout {model.layout.name!r}, not {config.layout!r}")
-    return model
+    layout = get_layout(config.layout)
+    if model.layout.ids == layout.ids:
+        return model
+    fresh = SPIGA.from_config(model.config, layout)
+    wanted = fresh.state_dict()
+    kept = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name.startswith("backbone.") and name in wanted and wanted[name].shape == value.shape
+    }
+    fresh.load_state_dict(wanted | kept)
+    rank_zero_only(print)(
+        f"{config.weights} has the layout {model.layout.name!r}: {len(kept)} of {len(wanted)} tensors are taken, those "
+        f"of the backbone that fit {layout.name!r}"
+    )
+    return fresh
+
+
+def _check_accelerator(name: str) -> None:
+    known = {"cuda": CUDAAccelerator, "gpu": CUDAAccelerator, "mps": MPSAccelerator}
+    found = name not in known or known[name].is_available() or (name == "gpu" and MPSAccelerator.is_available())
+    if not found:
+        raise ValueError(f"accelerator {name!r} is not there on this machine; 'cpu' is")
 
 
 def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:
@@ -107,6 +137,8 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         ],
         accelerator=config.accelerator,
         devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
         precision=config.precision,
         plugins=[BatchNormSync()],
         use_distributed_sampler=False,  # the data module shares out the faces, and none twice

@@ -9,6 +9,7 @@ from pyspiga_geo.layouts import (
     Layout,
     available_layouts,
     get_layout,
+    read_layout,
     register_layout,
     registry,
 )
@@ -51,3 +52,31 @@ def test_name_of_another_layout_is_refused() -> None:
     with pytest.raises(ValueError, match="'ibug68' exists already"):
         register_layout(Layout("ibug68", [5, 7, 9, 11]))
     assert get_layout("ibug68") is IBUG68
+
+
+def test_a_layout_goes_through_a_file(tmp_path):
+    for layout in BUILT_IN:
+        layout.save(tmp_path / "a.json")
+        assert read_layout(tmp_path / "a.json") == layout
+        assert get_layout(str(tmp_path / "a.json")) == layout
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "not a JSON file"),
+        ("[1]", "must be an object with name and ids"),
+        ('{"name": "a"}', "must be an object with name and ids"),
+        ('{"name": "a", "ids": [1, 2], "size": 3}', "must be an object with name and ids"),
+        ('{"name": "a", "ids": [1, 1]}', "layout 'a': "),
+        ('{"name": "a", "ids": 5}', "layout 'a': "),
+        ('{"name": "a", "ids": [1, 2], "contours": [3]}', "a.json: "),
+        ('{"name": "a", "ids": [1, 2], "shape3d": "x"}', "a.json: "),
+    ],
+)
+def test_what_is_no_layout_is_told(tmp_path, text, reason):
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=reason):
+        read_layout(tmp_path / "a.json")

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pyspiga_geo.layouts import Layout, available_layouts
-from pyspiga_geo.models import SPIGA, CheckpointError, reference_model
+from pyspiga_geo.models import SPIGA, CheckpointError, read_about, reference_model
 from pyspiga_geo.models.checkpoint import read_reference
 
 TinyModel = Callable[..., SPIGA]
@@ -379,3 +379,18 @@ def test_the_reference_file_tells_its_layout(
     assert model.layout.name == layout
     assert not model.training
     assert torch.equal(model.backbone.stacks[-1].pose.bias, state["pose_fc.bias"].float())
+
+
+def test_weights_say_what_they_are(tiny_model: Callable[..., SPIGA], tmp_path: Path) -> None:
+    path, model = tmp_path / "a.safetensors", tiny_model()
+    model.save(path)
+    assert read_about(path) == {}
+    model.save(path, about={"seed": 3, "data": {"faces": 7}})
+    assert read_about(path) == {"seed": 3, "data": {"faces": 7}}
+    assert torch.equal(SPIGA.from_pretrained(path).state_dict()["shape3d"], model.state_dict()["shape3d"])
+    for content in (b"", b"text"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"a\.safetensors: what it says of itself cannot be read"):
+            read_about(path)
+    with pytest.raises(CheckpointError, match="absent"):
+        read_about(tmp_path / "absent.safetensors")

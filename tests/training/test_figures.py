@@ -2,19 +2,22 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch_geometric.loader import DataLoader
+from torch_geometric.transforms import Compose
 
-from pyspiga_geo.layouts import get_layout
+from pyspiga_geo import FaceAligner
+from pyspiga_geo.data import AnnotatedFaces, FaceRecord, SyntheticFaces
+from pyspiga_geo.data.transforms import Resample, SquareCrop
+from pyspiga_geo.evaluation import evaluate_faces
+from pyspiga_geo.inference import predict_records
 from pyspiga_geo.training import StageConfig, TrainConfig, report, stages
 
 POSE = torch.tensor([[179.0, 10, 0, 0, 0, 3]])
 TRUE_POSE = torch.tensor([[-179.0, 7, 1, 0, 0, 3]])
-
-
-def test_the_report_measures_angles_round_the_circle():
-    (line,) = report._pose_lines(POSE, TRUE_POSE)
-    assert "yaw 2.00, pitch 3.00, roll 1.00" in line
 
 
 def test_validation_measures_angles_round_the_circle(tiny_model, tmp_path, monkeypatch):
@@ -45,20 +48,30 @@ def test_curves_show_all_that_they_name_and_stages_of_one_epoch(tmp_path):
     assert all(low < value < high for line in error.lines for value in line.get_ydata())
 
 
-@pytest.mark.parametrize("count", [1, 3, 6, 20])
-def test_no_face_is_among_the_best_and_the_worst(count, tiny_model, tmp_path, monkeypatch):
-    layout = get_layout("ibug68")
-    generator = torch.Generator().manual_seed(0)
-    truth = torch.rand(count, len(layout), 2, generator=generator)
-    seen = {
-        "images": torch.arange(count)[:, None, None, None].expand(count, 3, 8, 8),
-        "truth": truth,
-        "pose": POSE.expand(count, 6),
-        "step 1": truth + torch.linspace(0.01, 0.2, count)[:, None, None],
-    }
-    shown = []
-    monkeypatch.setattr(report, "_predict", lambda *_: dict(seen))
-    monkeypatch.setattr(report, "face_sheet", lambda images, *_: shown.extend(images[:, 0, 0, 0].tolist()))
-    monkeypatch.setattr(report, "save_figure", lambda *_: None)
-    report._measure(tmp_path, tiny_model, None)
-    assert len(shown) == len(set(shown)) == min(count, 12)
+def test_the_report_gives_the_figures_of_evaluate(tiny_model, tmp_path):
+    """The same faces, in their annotated boxes, through the command's own functions."""
+    layout = tiny_model.layout
+    shape = np.array(layout.shape3d)[:, 1:] * (-1, 1)
+    rng = np.random.default_rng(0)
+    truth = []
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 256, (90, 100, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+        points = 25 * shape + 45 + rng.normal(size=(68, 2))
+        box = (*points.min(axis=0), *np.ptp(points, axis=0))
+        truth.append(FaceRecord(f"{number}.png", box, tuple(layout.ids), points, np.ones(68)))
+    crop = Compose([SquareCrop(64, tiny_model.config.crop_scale), Resample(64)])
+    faces = AnnotatedFaces(truth, tmp_path, layout, crop)
+    page = report.write_report(tmp_path / "run", tiny_model, DataLoader(faces, batch_size=2)).read_text()
+    photos = [tmp_path / face.imgpath for face in truth]
+    expected = evaluate_faces(list(predict_records(FaceAligner(tiny_model), truth, photos)), truth)
+    assert f"| step 3 | {expected.landmarks.nme:.3f} |" in page
+    assert f"NME {expected.landmarks.nme:.4f}" in page
+    assert (tmp_path / "run" / "validation" / "worst_faces.png").is_file()
+
+
+def test_the_report_on_synthetic_faces_shows_them(tiny_model, tmp_path):
+    crop = Compose([SquareCrop(64, tiny_model.config.crop_scale), Resample(64)])
+    faces = SyntheticFaces(tiny_model.layout, 3, transform=crop)
+    report.write_report(tmp_path, tiny_model, DataLoader(faces, batch_size=3))
+    sheet = np.asarray(Image.open(tmp_path / "validation" / "worst_faces.png").convert("RGB"))
+    assert np.unique(sheet.reshape(-1, 3), axis=0).shape[0] > 1000

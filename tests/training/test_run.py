@@ -1,11 +1,13 @@
 """A whole training run on pictures of projected rigid faces, small enough for the default suite."""
 
+import json
 import multiprocessing
 import random
 import re
 import signal
 import time
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ import torch
 from PIL import Image
 
 from pyspiga_geo import SPIGA, get_layout
-from pyspiga_geo.data import FaceRecord, write_records
+from pyspiga_geo.data import FaceRecord, read_records, write_records
 from pyspiga_geo.geometry import camera_matrix, project
+from pyspiga_geo.models import read_about
 from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
@@ -77,11 +80,15 @@ def test_the_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path)
         with Image.open(run.out / stage / "faces" / "epoch_0001.png") as sheet:
             assert min(sheet.size) > 300
     report = (run.out / "report.md").read_text()
-    for words in ("| initial |", "| heatmaps |", "| step 3 |", "P90", "AUC_8", "yaw"):
+    for words in ("| initial |", "| heatmaps |", "| step 3 |", "P90", "AUC_8", "(validation/report.md)"):
         assert words in report
-    pictures = re.findall(r"\((.*\.png)\)", report)
-    assert len(pictures) == 3
-    assert all((run.out / picture).is_file() for picture in pictures)
+    page = run.out / "validation" / "report.md"
+    for words in ("Methods side by side", "| heatmaps ", "Head pose", "Worst faces"):
+        assert words in page.read_text()
+    for each in (run.out / "report.md", page):
+        pictures = re.findall(r"\((.*\.png)\)", each.read_text())
+        assert pictures
+        assert all((each.parent / picture).is_file() for picture in pictures)
     # The frozen backbone of the third stage is what the second stage left, batch statistics included.
     second = SPIGA.from_pretrained(run.out / "pose" / "model.safetensors").state_dict()
     third = SPIGA.from_pretrained(run.out / "cascade" / "model.safetensors").state_dict()
@@ -119,8 +126,71 @@ def test_training_starts_from_weights(config, tmp_path, tiny_model):
     )  # fmt: skip
     for name, value in trained(run).items():
         torch.testing.assert_close(value, tiny_model.state_dict()[name], rtol=1e-3, atol=1e-6, msg=name)
-    with pytest.raises(ValueError, match=r"first\.safetensors has the layout 'ibug68', not 'wflw98'"):
-        run_training(replace(run, out=tmp_path / "other", layout="wflw98"))
+
+
+def test_weights_of_another_layout_lend_their_backbone(config, tmp_path, tiny_model, capsys):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    tiny_model.save(tmp_path / "first.safetensors")
+    own = replace(get_layout("ibug68"), name="own", ids=range(201, 269), contours={}, normaliser="lnd_bbox")
+    own.save(tmp_path / "own.json")
+    records = [replace(face, ids=own.ids) for face in read_records(config.annotations)]
+    write_records(config.annotations.with_name("own.json"), records)
+    run = replace(
+        config, out=tmp_path / "run", weights=str(tmp_path / "first.safetensors"), layout=str(tmp_path / "own.json"),
+        annotations=config.annotations.with_name("own.json"), landmarks=skip, pose=skip, cascade=skip, joint=skip,
+    )  # fmt: skip
+    result = SPIGA.from_pretrained(run_training(run))
+    assert "has the layout 'ibug68'" in capsys.readouterr().out
+    assert result.layout == own
+    before, after = tiny_model.state_dict(), result.state_dict()
+    name = next(name for name in after if name.startswith("backbone.") and after[name].dim() == 4)
+    torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-6)
+    name = next(name for name in after if name.startswith("cascade.") and after[name].dim() == 2)
+    assert not torch.allclose(after[name], before[name], rtol=1e-3)
+
+
+def test_a_run_remembers_what_it_is(config, tmp_path, capsys):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    run = replace(config, out=tmp_path / "run", landmarks=skip, pose=skip, cascade=skip, joint=skip)
+    run_training(run)
+    kept = json.loads((run.out / "run.json").read_text())
+    assert kept["settings"]["seed"] == 0
+    assert kept["versions"]["torch"] == version("torch")
+    assert kept["data"]["training"] + kept["data"]["validation"] == 20
+    about = read_about(run.out / "model.safetensors")
+    assert about["settings"]["annotations"] == config.annotations.name
+    assert "out" not in about["settings"]
+    assert about["data"] == kept["data"]
+    assert about["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", about["commit"])
+    run_training(replace(run, workers=1))
+    assert "the run is finished" in capsys.readouterr().out
+    fewer = config.annotations.with_name("fewer.json")
+    write_records(fewer, read_records(config.annotations)[:-1])
+    once = StageConfig(epochs=1, lr=2e-3)
+    for other, reason in (
+        (replace(run, seed=1), "seed was 0, not 1"),
+        (replace(run, joint=once), "joint.epochs was 0, not 1; joint.lr was 0.001, not 0.002"),
+        (replace(run, model={**run.model, "num_steps": 2}), "model was "),
+        (replace(run, annotations=fewer), "the data: .*training was"),
+        (replace(run, num_nodes=2), "num_nodes was 1, not 2"),
+    ):
+        with pytest.raises(ValueError, match=f"run: is of another run, in which .*({reason})"):
+            run_training(other)
+    run_training(replace(run, seed=1, resume_anyway=True))
+    (run.out / "run.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"run\.json: cannot be read"):
+        run_training(run)
+
+
+def test_what_cannot_be_trained_is_named(config, tmp_path):
+    one = config.annotations.with_name("one.json")
+    write_records(one, read_records(config.annotations)[:1])
+    with pytest.raises(ValueError, match=r"validation_fraction 0\.1 leaves none of 1 faces to train on"):
+        run_training(replace(config, annotations=one, out=tmp_path / "run"))
+    if not torch.backends.mps.is_available():
+        with pytest.raises(ValueError, match="accelerator 'mps' is not there"):
+            run_training(replace(config, accelerator="mps", out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_unknown_model_key_is_named(config, tmp_path):
@@ -179,6 +249,26 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, 
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
     log = (run.out / "cascade" / "csv" / "version_1" / "metrics.csv").read_text()
     assert {line.split(",")[0] for line in log.splitlines()[1:]} == set(map(str, range(epoch, 3)))
+
+
+def test_an_interrupted_run_in_double_precision_goes_on_where_it_was(config, tmp_path, monkeypatch):
+    double = replace(only_landmarks(config, tmp_path / "whole"), precision="64-true")
+    whole, run = trained(double), replace(double, out=tmp_path / "run")
+
+    def interrupt(stage: Stage) -> None:
+        if stage.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(BackboneStage, "on_train_epoch_start", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(run)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
 def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
