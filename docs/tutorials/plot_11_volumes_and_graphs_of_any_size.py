@@ -81,7 +81,7 @@ def some_tripods():
     return volumes, pos, torch.ones(pos.shape[:2], dtype=torch.bool)
 
 
-model = train(VolumeModel(), some_tripods, steps=240)
+model = train(VolumeModel(), some_tripods, steps=220)
 volumes, truth = tripods(100)
 with torch.no_grad():
     out = model(volumes)
@@ -124,7 +124,7 @@ def chain(beads):
     t = torch.linspace(-1, 1, beads)
     bend = 0.3 * torch.randn(2)
     line = torch.stack([0.36 * t, 0.12 * bend[0] * torch.sin(2 * t) + 0.15 * bend[1] * t], dim=1)
-    truth = 0.5 + line + 0.2 * (torch.rand(1, 2) - 0.5)
+    truth = 0.5 + line + 0.1 * (torch.rand(1, 2) - 0.5)
     seen = torch.rand(beads) > 0.2
     y, x = torch.meshgrid(torch.arange(SIZE) / SIZE, torch.arange(SIZE) / SIZE, indexing="ij")
     squared = (x - truth[seen, 0, None, None]) ** 2 + (y - truth[seen, 1, None, None]) ** 2
@@ -149,7 +149,7 @@ class ChainModel(nn.Module):
             nn.Conv2d(16, 24, 3, padding=1), nn.BatchNorm2d(24), nn.ReLU(),
         )  # fmt: skip
         self.cascade = SPIGACascade(
-            None, feature_channels=24, conv=conv, position="pooled", num_steps=2, num_layers=2, window=0.4,
+            None, feature_channels=24, conv=conv, position="pooled", num_steps=2, num_layers=3, window=0.4,
             node_channels=48, hidden_channels=48, samples=6, scale=True,
         )  # fmt: skip
 
@@ -166,7 +166,7 @@ new = Batch.from_data_list([chain(beads) for beads in range(4, 10) for _ in rang
 longer = Batch.from_data_list([chain(beads) for beads in (10, 11, 12) for _ in range(30)])
 found = {}
 for conv in ("none", "attention"):
-    model = train(ChainModel(conv), some_chains, steps=160)
+    model = train(ChainModel(conv), some_chains, steps=200)
     with torch.no_grad():
         found[conv] = model(new).pos
         far = model(longer).pos
@@ -189,8 +189,8 @@ for row, (conv, pos) in zip(axes, found.items(), strict=True):
         ax.imshow(one.image[0, 0], cmap="gray")
         for seen, style in ((one.seen, "-"), (~one.seen, ":")):
             for x, y in (SIZE * one.truth[seen]).tolist():
-                ax.add_patch(plt.Circle((x, y), 2.2, fill=False, color="#56b4e9", linewidth=1.5, linestyle=style))
-        ax.plot(*nodes.T, "x-", color="#e69f00", mew=2, lw=1.5)
+                ax.add_patch(plt.Circle((x, y), 3, fill=False, color="#56b4e9", linewidth=1.5, linestyle=style))
+        ax.plot(*nodes.T, "x", color="#e69f00", mew=2)
         ax.set_title(f"{one.num_nodes} beads, {conv}", fontsize=9)
         ax.set_axis_off()
 

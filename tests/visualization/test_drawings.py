@@ -84,7 +84,7 @@ def test_an_empty_axes_shows_the_face_upright(walked):
     assert draw_landmarks(ax, walked, IBUG68).get_xlim() == (0, 500)
 
 
-def test_faces_on_a_graphics_card_with_gradients_and_gaps_are_drawn(walked):
+def test_faces_with_gradients_and_gaps_are_drawn(walked):
     walked.pos = walked.pos.clone().requires_grad_()
     with torch.no_grad():
         walked.pos[3] = torch.nan
