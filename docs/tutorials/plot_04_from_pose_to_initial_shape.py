@@ -57,7 +57,8 @@ for ax, (name, across, down) in zip(axes, views, strict=True):
 # clockwise. As a matrix,
 #
 # .. math::
-#     \mathbf{R} = \mathbf{R}_y(90^\circ - \text{yaw}) \; \mathbf{R}_z(-\text{pitch}) \; \mathbf{R}_x(-90^\circ - \text{roll}) .
+#     \mathbf{R} = \mathbf{R}_y(90^\circ - \text{yaw}) \; \mathbf{R}_z(-\text{pitch}) \;
+#     \mathbf{R}_x(-90^\circ - \text{roll}) .
 
 photo = astronaut()
 (face,) = aligner(photo)

@@ -90,7 +90,8 @@ for name, pos in (("mean shape", TRIPOD.expand_as(truth)), ("x_1", out.steps[0])
 print(f"{time.perf_counter() - started:.0f} s so far")
 
 # %%
-# Two tripods, seen along the three axes: the brightest voxel along each line of sight.
+# Two tripods, seen along the three axes: the brightest voxel along each line of sight. One that is turned far from the
+# mean shape is the hard case: its feet lie where the mean shape has other parts.
 
 STYLES = (("#56b4e9", "o", "true"), ("#e69f00", "x", "found"))
 figure, axes = plt.subplots(2, 3, figsize=(8, 5.6), layout="constrained")
