@@ -46,7 +46,7 @@ def _cells(rows: Sequence[Row]) -> Figure:
         _point(ax, row.nme, place, (row.nme - row.spread, row.nme + row.spread), style)
         ax.plot(row.per_seed, [place] * row.seeds, "|", color=style[0], markersize=9)
     if rows[0].cell == "attention":
-        ax.axvline(rows[0].nme, color="black", linewidth=0.7, linestyle=":")
+        ax.axvline(rows[0].nme, color="black", linewidth=1.1, linestyle=":")
     _name_places(ax, [row.cell for row in rows])
     ax.set_xlabel(f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation\nstrokes: each training")
     ax.set_title(f"{rows[0].faces} faces")
@@ -94,7 +94,7 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
         found = row.versus_none
         label = row.condition if setting == settings[0] else None
         _point(ax, -found.difference, place, (-found.high, -found.low), CONDITION_STYLES[number], label)
-    ax.axvline(0, color="black", linewidth=0.7, linestyle=":")
+    ax.axvline(0, color="black", linewidth=1.1, linestyle=":")
     _name_places(ax, settings)
     ax.set_xlabel(
         "error without messages minus error with attention,\n% of the distance of the outer eye corners\n"

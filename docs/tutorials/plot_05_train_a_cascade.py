@@ -124,7 +124,7 @@ print(f"{time.perf_counter() - started:.0f} s so far")
 # The curves: loss on the faces it learns from, and errors on those it has never seen.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-left.semilogy(losses, linewidth=0.8)
+left.semilogy(losses, linewidth=1.2)
 left.set(title="training loss", xlabel="batch")
 for step, curve in enumerate(zip(*test_errors, strict=True), start=1):
     right.plot(range(1, EPOCHS + 1), curve, marker=".", label=f"$x_{step}$")
