@@ -64,7 +64,7 @@ print(f"on {torch.get_num_threads()} thread(s) of the machine that built this pa
 #
 # One file
 # --------
-# :func:`~pyspiga_geo.inference.export.export_model` writes the whole model as a graph of tensor operations with a batch
+# ``export_model`` writes the whole model as a graph of tensor operations with a batch
 # of any size. For :func:`torch.export.load` the file ends in ``.pt2``; for other runtimes there is ONNX, which needs
 # the extra ``onnx`` and is otherwise the same. On the command line: ``pyspiga-geo export``.
 
