@@ -9,7 +9,7 @@ ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs bench bench-cascade bench-training
+.PHONY: help demo test test-all fuzz lint format docs bench bench-cascade bench-training
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -24,6 +24,9 @@ test: $(VENV)/.installed-test  ## run the default tests (ARGS="tests/nn -x" to c
 
 test-all: $(VENV)/.installed-test  ## run every test, the slow ones too
 	$(BIN)/pytest -m "" $(ARGS)
+
+fuzz: $(VENV)/.installed-test  ## give mutated files to all readers (ARGS="--seconds 60 --only tracks"; fails into out/fuzz)
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check

@@ -1,6 +1,7 @@
 """Types and ranges of settings. Settings are data: each message names the one that cannot be, and what may."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from numbers import Integral, Real
@@ -8,6 +9,9 @@ from typing import Any, NamedTuple
 
 CODE_KEYS = ("class_path", "init_args", "dict_kwargs")
 """Keys by which the reader of configuration files would be told to import and call something."""
+
+_DEEPEST, _MOST_VALUES = 30, 100_000
+"""How deep data may be, and how many values they may have."""
 
 
 class Whole(NamedTuple):
@@ -90,20 +94,32 @@ def check_settings(settings: Any, allowed: Allowed, but: Sequence[str] = ()) -> 
 def refuse_code(value: Any, name: str = "") -> None:
     """Raise ValueError where plain data, of any depth, name a class to import; the message tells the key.
 
+    Data that have no end are refused too: values within themselves, which YAML can write, and too many, too deep or
+    too large ones.
+
     Example:
         >>> refuse_code({"model": {"conv": {"class_path": "subprocess.Popen"}}})
         Traceback (most recent call last):
         ValueError: model.conv.class_path: a configuration is data, and names no code to import or run
     """
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            inner = f"{name}.{key}" if name else str(key)
-            if not set(CODE_KEYS).isdisjoint(str(key).split(".")):
-                raise ValueError(f"{shown(inner)[1:-1]}: a configuration is data, and names no code to import or run")
-            refuse_code(part, inner)
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for number, part in enumerate(value):
-            refuse_code(part, f"{name}[{number}]")
+    remaining, count = [(value, name, 0)], 0
+    while remaining:
+        value, name, depth = remaining.pop()
+        count += 1
+        if depth > _DEEPEST or count > _MOST_VALUES:
+            raise ValueError(f"{shown(name)[1:-1]}: too many values within each other for a configuration")
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise ValueError(f"{shown(name)[1:-1]}: too large a number for a configuration")
+        if isinstance(value, Mapping):
+            for key, part in value.items():
+                inner = f"{name}.{key}" if name else str(key)
+                if not set(CODE_KEYS).isdisjoint(str(key).split(".")):
+                    raise ValueError(
+                        f"{shown(inner)[1:-1]}: a configuration is data, and names no code to import or run"
+                    )
+                remaining.append((part, inner, depth + 1))
+        elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            remaining += ((part, f"{name}[{number}]", depth + 1) for number, part in enumerate(value))
 
 
 def shown(value: object) -> str:

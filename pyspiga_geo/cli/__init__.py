@@ -1,5 +1,6 @@
 """The command line. Each command says in one sentence what went wrong, and then exits with 1."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             interrupted.
     """
     program = parser()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no Unicode
     try:
         refuse_code_in(sys.argv[1:] if argv is None else argv)
         namespace = program.instantiate(program.parse_args(argv))

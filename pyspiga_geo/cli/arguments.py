@@ -22,10 +22,14 @@ _GROUPS = [each.name for each in fields(TrainConfig) if is_dataclass(each.type)]
 
 def _plain_data(text: str) -> Any:
     """What a configuration file, or a value on the command line, holds in YAML; no names of code."""
-    value = get_loader("yaml")(text)
+    try:
+        value = get_loader("yaml")(text)
+    except RecursionError as error:
+        raise ValueError("too many values within each other for a configuration") from error
     refuse_code(value)
     for name in _GROUPS:
-        if isinstance(value, dict) and isinstance(value.get(name), str):  # else a class of that name is looked for
+        # Of a text, a class of that name would be looked for.
+        if isinstance(value, dict) and not isinstance(value.get(name, {}), dict):
             raise ValueError(f"{name} must be names and values, got {shown(value[name])}")
     return value
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data import FaceRecord, read_records, record_line, write_records
+from pyspiga_geo.data.records import parse_record
 
 _PROGRAM = "pyspiga-geo predict"
 
@@ -112,10 +113,13 @@ class Journal:
             first, *rest = content[: content.rfind(b"\n") + 1].splitlines() or [json.dumps(self.header).encode()]
             try:
                 header = json.loads(first)
-                found |= {json.loads(line)["imgpath"]: line.decode() for line in rest}
                 known = isinstance(header, dict) and header.get("program") == _PROGRAM
-            except (ValueError, KeyError, TypeError):
-                known = False
+                found |= {_photo_of(line, f"line {row}"): line.decode() for row, line in enumerate(rest, 2) if known}
+            except (ValueError, RecursionError) as error:
+                raise ValueError(
+                    f"{file}: exists, and is damaged or of another kind ({error}); choose another name, or say "
+                    "--overwrite to replace it"
+                ) from error
             if not known:
                 raise ValueError(f"{file}: exists; choose another name, or say --overwrite to replace it")
             for name, value in self.header.items():
@@ -125,3 +129,15 @@ class Journal:
                         "go on as it was begun, choose another name, or say --overwrite to begin anew"
                     )
         return found
+
+
+def _photo_of(line: bytes, where: str) -> str:
+    """The photo whose faces, which are looked at, stand in a line."""
+    content = json.loads(line)
+    if not isinstance(content, dict) or not isinstance(content.get("imgpath"), str):
+        raise ValueError(f"{where} names no photo")
+    if not isinstance(content.get("faces"), list):
+        raise ValueError(f"{where} has no list of faces")
+    for face in content["faces"]:
+        parse_record(face, where)
+    return str(content["imgpath"])

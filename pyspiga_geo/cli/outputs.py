@@ -37,7 +37,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[str | Path], overwri
 
 
 def check_report(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder for a report that holds anything but an earlier report of this program.
+    """Refuse a folder for a report that holds anything but an earlier report of this program, or the begin of one.
 
     Raises:
         ValueError: it is no folder, or is not replaced.
@@ -47,7 +47,9 @@ def check_report(folder: Path, overwrite: bool) -> None:
     page = folder / "report.md"
     check_outputs([page] if not page.exists() else [], [], overwrite)
     own = page.is_file() and page.read_text(encoding="utf-8", errors="replace").startswith(REPORT_TITLE)
-    if folder.exists() and any(folder.iterdir()) and not own and not overwrite:
+    # The pictures come first: those alone are of a report that was stopped, as are hidden files not finished.
+    others = [] if own or not folder.exists() else [path for path in folder.iterdir() if not path.name.startswith(".")]
+    if not all(is_own_picture(path) for path in others) and not overwrite:
         raise ValueError(f"{folder}: holds other files; choose an empty folder, or say --overwrite")
 
 
@@ -61,5 +63,5 @@ def is_own_picture(path: Path) -> bool:
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return picture.info.get("Software") == SOFTWARE
-    except (OSError, ValueError, SyntaxError):  # not a picture
+    except Exception:  # not a picture, or a damaged one, for which Pillow raises nearly anything
         return False

@@ -40,7 +40,14 @@ def predict(args: Namespace) -> None:
     if args.sheet is not None:
         check_outputs([args.sheet], inputs, args.overwrite)
     journal = None if args.json is None else _journal(args, inputs)
-    jobs = [job for job in zip(photos, pictures, strict=True) if journal is None or job[0].path not in journal.done]
+    jobs = [
+        (photo, picture)
+        for photo, picture in zip(photos, pictures, strict=True)
+        if journal is None
+        or photo.path not in journal.done
+        or args.sheet is not None  # which shows all faces
+        or (picture is not None and not picture.exists())  # stopped between its line and its picture
+    ]
     if journal is not None and journal.done:
         print(f"{len(photos) - len(jobs)} of {len(photos)} photos were done before; going on with {args.json}")
     aligner = cache(lambda: FaceAligner(args.model, device=args.device))  # each process makes it on its own device
@@ -95,7 +102,7 @@ def _work(aligner: FaceAligner, args: Namespace, jobs: Sequence[Job], journal: J
         try:
             if not isinstance(faces, list):
                 raise faces
-            if journal is not None:
+            if journal is not None and photo.path not in journal.done:
                 journal.add(photo.path, [to_record(face, photo.path, aligner.layout) for face in faces], process)
             said = {0: "no face", 1: "1 face"}.get(len(faces), f"{len(faces)} faces")
             if picture is not None:

@@ -70,7 +70,8 @@ def report_bad(
     if not sound:
         raise error(f"{lines}\n{where}: no face to work with\n{hint}".strip())
     if problems:
-        print(f"{lines}\n{len(problems)} bad faces are left out, {sound} remain")
+        said = f"{lines}\n{len(problems)} bad faces are left out, {sound} remain"
+        print(said.encode("utf-8", "backslashreplace").decode())  # names of files may be no Unicode
 
 
 def damage(path: str | os.PathLike[str]) -> str | None:

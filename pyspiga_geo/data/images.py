@@ -15,6 +15,10 @@ Read = TypeVar("Read")
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 """What photos come in. Pillow's readers of other formats are seldom tried, and not safe with any bytes."""
 
+_LARGE, _DENSEST = 10_000_000, 2000
+"""Pixels from which a picture is large, and most pixels for each byte of such a file. Even of one colour, JPEG has 350,
+and grey PNG 1,032; what says more was made to fill the memory, or has a damaged size."""
+
 
 class ImageError(ValueError):
     """A picture that cannot be read; the message names the file and says why."""
@@ -52,6 +56,9 @@ def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) 
         raise ImageError(f"{path}: not a file")
     try:
         with Image.open(path, formats=_known_formats()) as image:
+            size, pixels = path.stat().st_size, image.width * image.height
+            if pixels > max(_LARGE, _DENSEST * size):
+                raise ImageError(f"{size} bytes cannot hold a photo of {image.width} x {image.height} pixels")
             return convert(image)
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture, or of a format that cannot be read") from error
@@ -75,11 +82,17 @@ def _to_bytes(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Tensor:
-    """Give a Pillow image as float RGB [3, H, W] in 0..1, turned as its EXIF orientation says."""
+    """Give a Pillow image as float RGB [3, H, W] in 0..1, turned as its EXIF orientation says.
+
+    Raises:
+        ImageError: when a pixel is NaN.
+    """
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # one channel of 16 or 32 bits; convert() would clip it
         white = 65535 if image.mode.startswith("I") else 1
         grey = np.asarray(image, dtype=np.float32) / np.float32(white)
+        if np.isnan(grey).any():
+            raise ImageError("a pixel is not a number")
         pixels = np.repeat(grey.clip(0, 1)[..., None], 3, axis=2)
     else:
         # Bytes are put into order first: as floating-point numbers they take four times the memory.

@@ -100,7 +100,7 @@ def parse_records(
     records, problems = [], []
     for index, entry in enumerate(entries):
         try:
-            records.append((index, _parse(entry, f"{path}: record {index}")))
+            records.append((index, parse_record(entry, f"{path}: record {index}")))
         except RecordError as error:
             problems.append((index, str(error)))
     return records, problems
@@ -109,8 +109,12 @@ def parse_records(
 def _entries_of_lines(text: str) -> list[Any]:
     """The records of JSON Lines with one picture a line."""
     pictures = [json.loads(line) for line in text.splitlines() if line.strip()]
-    faces = [picture.get("faces", []) for picture in pictures if isinstance(picture, dict) and "imgpath" in picture]
-    return [face for each in faces if isinstance(each, list) for face in each]
+    if not all(isinstance(picture, dict) for picture in pictures):
+        raise ValueError("each line must be an object")
+    faces = [picture.get("faces") for picture in pictures if "imgpath" in picture]
+    if not all(isinstance(each, list) for each in faces):
+        raise ValueError("faces must be a list in each line with imgpath")
+    return [face for each in faces for face in each]
 
 
 def write_records(path: str | os.PathLike[str], records: Sequence[FaceRecord]) -> None:
@@ -132,7 +136,7 @@ def record_line(record: FaceRecord, where: str = "record") -> str:
         RecordError: It is not valid; the message starts with ``where``.
     """
     entry = _entry(record)
-    _parse(entry, where)
+    parse_record(entry, where)
     return json.dumps(entry, allow_nan=False)
 
 
@@ -151,8 +155,12 @@ def landmarks_for(record: FaceRecord, ids: Sequence[int]) -> FloatArray:
     return ordered
 
 
-def _parse(entry: Any, where: str) -> FaceRecord:
-    """Turn one JSON object into a record; ``where`` starts every error message."""
+def parse_record(entry: Any, where: str) -> FaceRecord:
+    """Turn one JSON object into a record; ``where`` starts every error message.
+
+    Raises:
+        RecordError: It is not valid.
+    """
     if not isinstance(entry, dict):
         raise RecordError(f"{where}: must be an object, not {type(entry).__name__}")
     if missing := sorted(_REQUIRED - entry.keys()):

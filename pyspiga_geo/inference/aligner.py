@@ -176,6 +176,8 @@ class FaceAligner:
         """
         if batch_size < 1 or workers < 0:
             raise ValueError(f"batch_size must be 1 or more and workers 0 or more, got {batch_size} and {workers}")
+        if boxes is not None and not isinstance(boxes, Iterable):
+            raise ValueError(f"boxes of several photos must be a list with those of each, got {type(boxes).__name__}")
         config = self.model.config
 
         def prepare(pair: tuple[Photo, Boxes | None]) -> FaceCrops | ValueError | OSError:

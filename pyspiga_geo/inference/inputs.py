@@ -121,7 +121,7 @@ def as_boxes(boxes: Boxes, image: Tensor, box_format: BoxFormat = "xywh") -> Fac
 def _from_numbers(boxes: Tensor | NDArray[np.generic] | Sequence[Sequence[float]], box_format: BoxFormat) -> FaceBoxes:
     try:
         given = torch.as_tensor(np.asarray(boxes, dtype=np.float64) if not isinstance(boxes, Tensor) else boxes)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"boxes must be numbers [N, 4]: {error}") from error
     if not given.numel():
         return FaceBoxes(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0))

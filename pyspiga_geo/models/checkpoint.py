@@ -127,4 +127,12 @@ def read_reference(path: str | Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
         raise CheckpointError(f"{path}: not a state dict (a dict of names and tensors)")
+    if odd := [name for name, value in state.items() if not _is_plain(value)]:
+        raise CheckpointError(f"{path}: {odd[0]} is no dense tensor of real numbers")
     return state
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether it is a tensor of the common kind: neither sparse, nested, quantized nor complex, and with a content."""
+    common = value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
+    return common and not value.is_quantized and not value.is_complex()

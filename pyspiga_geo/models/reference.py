@@ -104,7 +104,7 @@ def layout_of(state_dict: Mapping[str, Tensor]) -> Layout:
         ValueError: when the entries do not tell it.
     """
     heatmaps = state_dict.get("visual_cnn.outs_points.0.0.conv.weight")
-    count = None if heatmaps is None else len(heatmaps)
+    count = None if heatmaps is None or not heatmaps.dim() else len(heatmaps)
     for layout in (IBUG68, WFLW98):
         if len(layout) == count:
             return layout

@@ -1,6 +1,7 @@
 """The faces of a film as JSON Lines: a file that grows frame by frame, and that a second run goes on with."""
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -53,7 +54,9 @@ def read_tracks(path: str | os.PathLike[str]) -> Iterator[TrackedFrame]:
                     raise ValueError(f"of another form: {content['format']}")
                 continue
             frame = TrackedFrame(content["frame"], content["time"], [_face(each) for each in content["faces"]])
-        except (ValueError, KeyError, TypeError) as error:
+            if not 0 <= frame.time < math.inf:
+                raise ValueError(f"its time is {frame.time}")
+        except (ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
             raise ValueError(f"{path}: line {index + 1} is no line of tracked faces: {error}") from error
         if frame.number != index - 1:
             raise ValueError(f"{path}: line {index + 1} is frame {frame.number}, frame {index - 1} was expected")
@@ -67,7 +70,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     try:
         first = next(_complete_lines(path), b"")
         header = json.loads(first) if first.startswith(b"{") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return header if header and header.get("format") == FORMAT else None
 
@@ -153,6 +156,26 @@ def _rounded(values: torch.Tensor) -> list[Any]:
 
 
 def _face(content: Mapping[str, Any]) -> FaceData:
-    tensors = {"pos": "landmarks", "measured": "measured", "bbox": "bbox", "pose": "pose", "score": "score"}
-    fields = {key: torch.tensor(content[name]) for key, name in tensors.items() if name in content}
-    return FaceData(identity=int(content["identity"]), **fields)
+    face = FaceData(
+        identity=int(content["identity"]),
+        pos=_numbers(content["landmarks"]),
+        measured=_numbers(content["measured"]),
+        bbox=_numbers(content["bbox"]),
+    )
+    for name in ("pose", "score"):
+        if name in content:
+            face[name] = _numbers(content[name])
+    points = (face.pos.size(0), 2) if face.pos.dim() else ()
+    shapes = {"pos": points, "measured": points, "bbox": (4,), "pose": (6,), "score": ()}
+    for name, shape in shapes.items():
+        if name in face and face[name].shape != shape:
+            raise ValueError(f"{name} has the shape {list(face[name].shape)}")
+    return face
+
+
+def _numbers(value: Any) -> torch.Tensor:
+    """Finite numbers."""
+    numbers = torch.tensor(value, dtype=torch.float32)
+    if not numbers.isfinite().all():
+        raise ValueError("a number is not finite")
+    return numbers

@@ -83,7 +83,7 @@ def write_evaluation_report(
             parts += [part for part in (f"## {title}", picture, text) if part]
     page = folder / "report.md"
     with atomic_path(page) as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8", errors="backslashreplace")
     return page
 
 

@@ -1,6 +1,9 @@
 """No command writes over an input, or over a file that the program did not write."""
 
 import os
+import shutil
+import sys
+import zlib
 
 import pytest
 import torch
@@ -129,3 +132,65 @@ def test_convert_and_evaluate_refuse_what_exists(run, tmp_path, weights, photo):
     code, _, err = run("evaluate", "--predictions", truth, "--annotations", truth, "--report", photo.parent)
     assert (code, "own: holds other files" in err) == (1, True)
     assert truth.read_text() == "[]"
+
+
+@pytest.mark.parametrize("name", ["faces.json", "faces.jsonl"])
+def test_what_was_stopped_between_line_and_picture_is_drawn(run, tmp_path, weights, photo, name):
+    out, lines = tmp_path / "out", tmp_path / "faces.jsonl"
+    command = ("predict", photo, *BOX, "--model", weights, "--out", out, "--picture-size", "100", "--json")
+    assert run(*command, lines)[0] == 0
+    wanted = (lines.read_bytes(), (out / "photo.png").read_bytes())
+    (out / "photo.png").unlink()
+    if name == "faces.json":
+        lines.rename(tmp_path / "faces.partial.jsonl")
+    code, said, _ = run(*command, tmp_path / name)
+    assert code == 0
+    assert "0 of 1 photos were done before" in said
+    assert (out / "photo.png").read_bytes() == wanted[1]
+    assert lines.read_bytes() == wanted[0] if name == "faces.jsonl" else len(read_records(tmp_path / name)) == 1
+
+
+@pytest.mark.parametrize("line", ["[" * 9999, '{"imgpath": 3, "faces": []}', '{"imgpath": "x", "faces": [{"ids": 1}]}'])
+def test_damaged_lines_are_told_before_the_work(run, tmp_path, weights, photo, line):
+    command = ("predict", photo, *BOX, "--model", weights, "--json", tmp_path / "faces.jsonl")
+    assert run(*command)[0] == 0
+    content = (tmp_path / "faces.jsonl").read_text() + line + "\n"
+    for name in ("faces.jsonl", "faces.partial.jsonl"):
+        (tmp_path / name).write_text(content)
+        code, _, err = run(*command[:-1], tmp_path / name.replace(".partial.jsonl", ".json"))
+        assert (code, err.count("\n")) == (1, 1), err
+        assert f"{name}: exists, and is damaged" in err
+        assert (tmp_path / name).read_text() == content
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="needs file names that are no Unicode")
+def test_photos_whose_name_is_no_unicode(run, tmp_path, weights, photo):
+    odd = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    shutil.copyfile(photo, odd)
+    code, said, err = run("predict", os.fsdecode(odd), *BOX, "--model", weights, "--json", tmp_path / "faces.json")
+    assert (code, err) == (0, "")
+    assert "\\udcff.png: 1 face" in said
+    assert read_records(tmp_path / "faces.json")[0].imgpath == os.fsdecode(odd)
+
+
+def test_a_report_that_was_begun_is_completed(run, tmp_path, weights, photo):
+    truth, report = tmp_path / "truth.json", tmp_path / "report"
+    assert run("predict", photo, *BOX, "--model", weights, "--json", truth)[0] == 0
+    command = ("evaluate", "--predictions", truth, "--annotations", truth, "--report", report)
+    assert run(*command)[0] == 0
+    (report / "report.md").unlink()
+    (report / ".5f7a.png").write_bytes(b"not finished")
+    assert run(*command)[0] == 0
+    assert (report / "report.md").is_file()
+
+
+def test_a_picture_of_impossible_size_is_told_among_others(run, tmp_path, weights, photo):
+    content = bytearray(photo.read_bytes())
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (photo.parent / "large.png").write_bytes(content)
+    code, said, err = run("predict", photo.parent, "--model", weights, "--json", tmp_path / "faces.json")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "large.png: too large a picture" in err
+    assert "photo.png: no face" in said

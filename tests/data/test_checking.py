@@ -79,3 +79,11 @@ def test_when_all_are_bad_nothing_is_left_to_skip_to(folder: Path) -> None:
     (folder / "faces.json").write_text(json.dumps([face(bbox=[1, 1, 0, 0])]))
     with pytest.raises(RecordError, match="no face to work with"):
         sound_faces(folder / "faces.json", folder, IDS, skip_bad=True)
+
+
+def test_names_that_are_no_unicode_are_told_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "faces.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps([*entries, entries[0] | {"imgpath": "\udcff.png"}]))
+    sound_faces(path, folder, IDS, skip_bad=True)
+    assert "\\udcff.png: no such file" in capsys.readouterr().out

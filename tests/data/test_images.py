@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -135,3 +137,31 @@ def test_find_image_takes_the_end_of_a_record_path(tmp_path):
     assert find_image(tmp_path / "test", "images/test/a.jpg") == tmp_path / "test" / "a.jpg"
     with pytest.raises(ImageError, match=r"images/test/b\.jpg: no such file"):
         find_image(tmp_path, "images/test/b.jpg")
+
+
+@pytest.mark.parametrize("name", ["a.bmp", "a.tif"])
+def test_few_bytes_that_speak_of_many_pixels_are_refused(tmp_path, name):
+    """A damaged size: decoding a LAB picture in TIFF of 64 x 1,000,000 pixels took 9 s, a WebP of that kind 10 s."""
+    path = tmp_path / name
+    Image.new("RGB" if name == "a.bmp" else "LAB", (64, 5)).save(path)
+    content = bytearray(path.read_bytes())
+    if name == "a.bmp":
+        struct.pack_into("<I", content, 22, 1_000_000)
+    else:
+        (start,) = struct.unpack_from("<I", content, 4)
+        height = content.index(struct.pack("<H", 257), start)
+        struct.pack_into("<HII", content, height + 2, 4, 1, 1_000_000)
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=rf"{name}: .* bytes cannot hold a photo of 64 x 1000000 pixels"):
+        read_image(path)
+
+
+def test_large_photos_of_one_colour_are_no_damage(tmp_path):
+    Image.new("L", (4000, 3000)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").shape == (3, 3000, 4000)
+
+
+def test_pixels_that_are_no_numbers(tmp_path):
+    Image.fromarray(np.full((3, 4), np.nan, dtype=np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif: .*a pixel is not a number"):
+        read_image(tmp_path / "a.tif")

@@ -241,3 +241,11 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "faces.json"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"imgpath": "a.png"}', '{"imgpath": "a.png", "faces": {}}', "[" * 9999])
+def test_lines_of_another_kind_are_told(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "faces.jsonl"
+    path.write_text('{"program": "x"}\n{"imgpath": "b.png", "faces": []}\n' + line + "\n")
+    with pytest.raises(RecordError, match=r"faces\.jsonl: not a JSON file"):
+        read_records(path)

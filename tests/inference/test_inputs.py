@@ -105,6 +105,7 @@ def test_corners_and_none_at_all():
         (np.zeros((1, 1, 4)), "xywh", r"must be \[N, 4\]"),
         ([[10, 20, 30, 25], [1, 2]], "xywh", "must be numbers"),
         ("face", "xywh", "must be numbers"),
+        ([[1, 2, 3, 10**400]], "xywh", "must be numbers"),
         ([[40, 45, 10, 20]], "xyxy", "no size: left, top, right, bottom"),
         ([[10, 20, np.inf, 25]], "xywh", "outside of the picture"),
         ([[10, 20, 30, 25]], "cxcywh", "box_format must be"),

@@ -97,3 +97,8 @@ def test_work_ahead_keeps_the_order_and_tells_errors():
 def test_a_device_that_is_not_there_is_named(tiny_model, device):
     with pytest.raises(ValueError, match=f"device '{device}' cannot be used here"):
         FaceAligner(tiny_model, device=device)
+
+
+def test_boxes_of_several_photos_are_a_list(tiny_model, photos):
+    with pytest.raises(ValueError, match="boxes of several photos must be a list with those of each, got float"):
+        FaceAligner(tiny_model)(photos, 3.5)

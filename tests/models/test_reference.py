@@ -1,13 +1,14 @@
 """What ``load_reference_state_dict`` refuses, and what it leaves alone."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from torch import Tensor
 
-from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models import SPIGA, reference_model
 from pyspiga_geo.models.reference import export, translate
 
 State = dict[str, Tensor]
@@ -201,3 +202,21 @@ def test_other_builds_are_not_exported(
 ) -> None:
     with pytest.raises(ValueError, match=rf"not a model of preset 'reference': it differs in .*{differs}"):
         export(small_model("ibug68", preset, **overrides))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        torch.zeros(68, 32, 1, 1).to_sparse(),
+        torch.zeros(68, 32, 1, 1, device="meta"),
+        torch.zeros(68, 32, 1, 1, dtype=torch.complex64),
+        torch.quantize_per_tensor(torch.zeros(68, 32, 1, 1), 0.1, 0, torch.qint8),
+        torch.zeros(()),
+    ],
+    ids=["sparse", "meta", "complex", "quantized", "number"],
+)
+def test_tensors_of_another_kind(odd: Tensor, state: State, tmp_path: Path) -> None:
+    path, name = tmp_path / "authors.pt", "visual_cnn.outs_points.0.0.conv.weight"
+    torch.save(state | {name: odd}, path)
+    with pytest.raises(ValueError, match=rf"authors\.pt: ({name} is no dense tensor|not the state dict)"):
+        reference_model(path)

@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,27 @@ def test_mutated_settings_raise_clear_errors_alone() -> None:
         assert key in message
         assert "\n" not in message
     assert refused > 900
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("model: &m {a: *m}", "too many values within each other"),
+        ("a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", ""),
+        ("seed: " + "[" * 3000 + "]" * 3000, "too many values within each other"),
+        ("average_decay: 1" + "0" * 400, "average_decay: too large a number"),
+        ("loss: 3", "loss must be names and values"),
+        ("joint: null", "joint must be names and values"),
+        ("augmentation: .nan", "augmentation must be names and values"),
+    ],
+)
+def test_values_without_end_or_of_another_kind(text: str, reason: str, train: Train, tmp_path: Path) -> None:
+    if not reason:  # each line ten times the one before
+        names = "abcdefghi"
+        text += "".join(f"\n{b}: &{b} [{', '.join([f'*{a}'] * 10)}]" for a, b in pairwise(names))
+        reason = "too many values within each other"
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    status, message = train({"annotations": "synthetic"}, "--config", str(path))
+    assert (status, message.count("\n")) == (1, 1), message
+    assert reason in message

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.data.datasets.matlab import read_matrices
 from pyspiga_geo.data.datasets.published import DatasetError, Finding, PublishedFaces, face_record
 from pyspiga_geo.data.datasets.unpack_cofw import LACKS_H5PY
 
@@ -83,12 +83,12 @@ class COFW68(PublishedFaces):
 def _annotation(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Points [68, 2], counted from 1, and occlusion [68], 0 or 1."""
     try:
-        content = scipy.io.loadmat(path)
-    except Exception as error:  # scipy has no one kind of error for damaged files
+        content = read_matrices(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"cannot be read: {error}") from error
     if missing := [name for name in ("Points", "Occ") if name not in content]:
         raise ValueError(f"lacks {' and '.join(missing)}")
-    points, occluded = np.asarray(content["Points"], float), np.ravel(content["Occ"]).astype(float)
+    points, occluded = content["Points"], content["Occ"].ravel()
     if points.shape != (68, 2) or occluded.shape != (68,) or not np.isin(occluded, (0, 1)).all():
         raise ValueError("Points must be 68 x 2, and Occ 68 numbers 0 or 1")
     if not np.isfinite(points).all():

@@ -6,6 +6,7 @@ the package, so that it starts at once. What is wrong is said on standard error,
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ LACKS_H5PY = 3
 
 _MOST_CELLS, _MOST_PIXELS = 10_000, 100_000_000
 
+_DENSEST = 2000
+"""Most values for each byte of the file; its compression has 1,032."""
 
-def pictures(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """The cell array ``IsT``: pictures [H, W, 3], or [H, W] where grey.
+
+def pictures(path: Path) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """The cell array ``IsT``, one after another: pictures [H, W, 3], or [H, W] where grey.
 
     Raises:
         ValueError: where it holds anything else.
@@ -28,7 +32,7 @@ def pictures(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
         cells = file["IsT"]
         if cells.dtype != h5py.ref_dtype or not 0 < cells.size <= _MOST_CELLS:
             raise ValueError("IsT must be a cell array of pictures")
-        found = []
+        remaining = _DENSEST * path.stat().st_size
         for cell in cells[()].ravel():
             shape, kind = file[cell].shape, file[cell].dtype
             # MATLAB stores columns first, so all axes come reversed.
@@ -36,8 +40,10 @@ def pictures(path: Path) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
                 raise ValueError(f"a picture must be [H, W, 3] or [H, W] of bytes, got {list(shape[::-1])} of {kind}")
             if not 0 < np.prod(shape, dtype=np.int64) <= _MOST_PIXELS:
                 raise ValueError(f"a picture must have 1 to {_MOST_PIXELS:,} values, got {list(shape[::-1])}")
-            found.append(np.ascontiguousarray(file[cell][()].T))
-        return found
+            remaining -= int(np.prod(shape, dtype=np.int64))
+            if remaining < 0:
+                raise ValueError("it speaks of more pictures than a file of its size can hold")
+            yield np.ascontiguousarray(file[cell][()].T)
 
 
 if __name__ == "__main__":

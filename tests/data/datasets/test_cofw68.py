@@ -172,3 +172,9 @@ def test_grey_pictures_stay_grey_on_disk(folder: Path) -> None:
     COFW68(folder, "test")
     with Image.open(folder / "COFW_test_color/2.png") as image:
         assert image.mode == "L"
+
+
+def test_more_pictures_than_the_file_can_hold(folder: Path) -> None:
+    write_pictures(folder / "COFW_test_color.mat", [(3, 5000, 5000)] * 2)
+    with pytest.raises(DatasetError, match="more pictures than a file of its size can hold"):
+        COFW68(folder, "test")
