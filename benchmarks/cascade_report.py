@@ -89,8 +89,8 @@ def save_plot(path: Path, sizes: list[int], growth: dict[str, list[Cell]], stati
         ahead = np.array(cell["mask"]) / np.array(cell["edges"])
         label = f"L = {cell['landmarks']}, B = {cell['batch']}"
         ratio.loglog(cell["pairs_per_edge"], ahead, marker + "-", color=shade, label=label)
-    ratio.axhline(1, color="black", linewidth=0.8)
-    ratio.axvline(CONSTANT, color="black", linewidth=0.8, linestyle="--", label=f"{CONSTANT}: the layer's choice")
+    ratio.axhline(1, color="black", linewidth=1.1)
+    ratio.axvline(CONSTANT, color="black", linewidth=1.1, linestyle="--", label=f"{CONSTANT}: the layer's choice")
     ratio.set(xlabel="pairs per edge", title="static graphs: time by mask / time by edges")
     for axis in (ratio.xaxis, ratio.yaxis):
         axis.set_major_locator(LogLocator(base=2))

@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "image_srcset": ["2x"],
     "remove_config_comments": True,
+    "reset_modules": ("matplotlib", "fresh_torch.reset"),
 }
 
 html_theme = "pydata_sphinx_theme"

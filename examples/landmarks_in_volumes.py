@@ -32,7 +32,7 @@ JOINTS = torch.tensor(
 )  # fmt: skip
 BONES = torch.tensor([(0, 1), (0, 2), (1, 3), (1, 4), (2, 5), (2, 6)])
 STYLES = (
-    {"color": "white", "linestyle": "--", "linewidth": 0.8},
+    {"color": "white", "linestyle": "--", "linewidth": 1.2},
     {"color": "#56b4e9", "marker": "o", "markersize": 8, "linewidth": 1.2},
     {"color": "#e69f00", "marker": "x", "markersize": 7, "linewidth": 1.2},
 )

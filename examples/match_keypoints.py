@@ -119,8 +119,8 @@ def save_matches(path: Path, pictures: Pair, keypoints: Pair, truth: Tensor, fou
             other = keypoints[1][index, matched[index]] + torch.tensor([1 + GAP / SIZE, 0])
             ends = SIZE * torch.stack([keypoints[0][index], other])  # [2, 24, 2]
             right = matched[index] == truth[index]
-            ax.plot(*ends[:, right].permute(2, 0, 1), "o-", color="#56b4e9", linewidth=1, markersize=3)
-            ax.plot(*ends[:, ~right].permute(2, 0, 1), "x--", color="#e69f00", linewidth=1, markersize=5)
+            ax.plot(*ends[:, right].permute(2, 0, 1), "o-", color="#56b4e9", linewidth=1.2, markersize=3)
+            ax.plot(*ends[:, ~right].permute(2, 0, 1), "x--", color="#e69f00", linewidth=1.2, markersize=5)
             ax.set_title(f"{name}: {right.sum()} of {THINGS}", fontsize=10)
             ax.set_axis_off()
     figure.suptitle("blue: right, orange and dashed: wrong")

@@ -83,7 +83,7 @@ def save_stars(path: Path, images: Tensor, truth: Tensor, path_of: list[Tensor])
     for index, ax in enumerate(figure.subplots(2, 4).flat):
         ax.imshow(images[index].permute(1, 2, 0).numpy())
         walk = SIZE * torch.stack([pos[index] for pos in path_of])  # [K + 1, 10, 2]
-        ax.plot(*walk.permute(2, 0, 1).numpy(), color="white", linewidth=0.8)
+        ax.plot(*walk.permute(2, 0, 1).numpy(), color="white", linewidth=1.2)
         shapes = ((path_of[0], "--", "white"), (truth, "o-", "#56b4e9"), (path_of[-1], "x-", "#e69f00"))
         for pos, style, colour in shapes:
             closed = SIZE * torch.cat([pos[index], pos[index, :1]])

@@ -10,15 +10,16 @@ from ablation.cells import OPERATORS
 from ablation.table import Row
 from pyspiga_geo.visualization import save_figure
 
-_COLOURS = {
-    "attention": "#d1495b",
-    "none": "#5c677d",
-    "gcn": "#2e86ab",
-    "gat": "#66a182",
-    "gatv2": "#8d6b94",
-    "sage": "#edae49",
-    "transformer": "#00798c",
+STYLES = {  # colours that colour-blind people can tell apart, and markers for those who see none
+    "attention": ("#d55e00", "o"),
+    "none": ("#7f7f7f", "s"),
+    "gcn": ("#003f7f", "^"),
+    "gat": ("#9ad0f5", "D"),
+    "gatv2": ("#5c3a00", "v"),
+    "sage": ("#f0e442", "P"),
+    "transformer": ("#000000", "X"),
 }
+CONDITION_STYLES = (("#000000", "o"), ("#56b4e9", "s"), ("#d55e00", "^"))
 _UNIT = "mean error, % of the distance of the outer eye corners"
 
 
@@ -41,11 +42,11 @@ def _cells(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(8, 1.6 + 0.3 * len(rows)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for place, row in enumerate(rows):
-        colour = _COLOURS[row.cell.partition(":")[0]]
-        _point(ax, row.nme, place, (row.nme - row.spread, row.nme + row.spread), colour)
-        ax.plot(row.per_seed, [place] * row.seeds, "|", color=colour, markersize=9)
+        style = STYLES[row.cell.partition(":")[0]]
+        _point(ax, row.nme, place, (row.nme - row.spread, row.nme + row.spread), style)
+        ax.plot(row.per_seed, [place] * row.seeds, "|", color=style[0], markersize=9)
     if rows[0].cell == "attention":
-        ax.axvline(rows[0].nme, color="black", linewidth=0.7, linestyle=":")
+        ax.axvline(rows[0].nme, color="black", linewidth=1.1, linestyle=":")
     _name_places(ax, [row.cell for row in rows])
     ax.set_xlabel(f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation\nstrokes: each training")
     ax.set_title(f"{rows[0].faces} faces")
@@ -66,7 +67,7 @@ def _conditions(rows: Sequence[Row]) -> Figure | None:
         place = names.index(row.condition) + offset
         label = row.cell if row.condition == names[0] else None
         ends = (row.nme - row.spread, row.nme + row.spread)
-        _point(ax, row.nme, place, ends, _COLOURS[row.cell], label)
+        _point(ax, row.nme, place, ends, STYLES[row.cell], label)
     faces = {row.condition: row.faces for row in chosen}
     _name_places(ax, [f"{name} ({faces[name]} faces)" for name in names])
     ax.set_xlabel(f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation")
@@ -92,9 +93,8 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
         place = settings.index(setting) + 0.22 * (number - 1)
         found = row.versus_none
         label = row.condition if setting == settings[0] else None
-        colour = ("#222222", "#2e86ab", "#d1495b")[number]
-        _point(ax, -found.difference, place, (-found.high, -found.low), colour, label)
-    ax.axvline(0, color="black", linewidth=0.7, linestyle=":")
+        _point(ax, -found.difference, place, (-found.high, -found.low), CONDITION_STYLES[number], label)
+    ax.axvline(0, color="black", linewidth=1.1, linestyle=":")
     _name_places(ax, settings)
     ax.set_xlabel(
         "error without messages minus error with attention,\n% of the distance of the outer eye corners\n"
@@ -104,9 +104,12 @@ def _messages(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
-def _point(ax: Axes, x: float, y: float, ends: tuple[float, float], colour: str, label: str | None = None) -> None:
+def _point(
+    ax: Axes, x: float, y: float, ends: tuple[float, float], style: tuple[str, str], label: str | None = None
+) -> None:
+    colour, marker = style
     ax.plot(ends, (y, y), color=colour, linewidth=2, alpha=0.5, solid_capstyle="butt")
-    ax.plot(x, y, "o", color=colour, markersize=5, label=label)
+    ax.plot(x, y, marker, color=colour, markersize=6, markeredgecolor="black", mew=0.8, label=label)
 
 
 def _name_places(ax: Axes, names: Sequence[str]) -> None:

@@ -82,17 +82,19 @@ class FaceAligner:
             boxes: [N, 4] in pixels, tight around the landmarks from brows to chin
                 (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: those of the detector. For a
                 list of photos, a list with the boxes of each, None where the detector shall look.
-            attention: put the last layer's attention into ``edge_weight``.
+            attention: give also ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
+                (1 MB per face of the compact model).
             options: ``box_format``, ``upright``, ``batch_size`` and ``workers`` as in :meth:`stream`.
 
         Returns:
             The faces of the photo, one graph per face; of a list of photos, a list for each. In pixels of the photo:
             ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also
-            ``crop`` [3, 3] (photo pixels to crop pixels), ``edge_index``, on request ``edge_weight``, ``score`` (how
-            sure the detector is, 0..1) where it says so, and where the model estimates them ``pose`` [6] (yaw, pitch,
-            roll in degrees, translation in units of the rigid shape) and ``camera`` [3, 3] in photo pixels. Of a model
-            that says how sure it is ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L]
-            (:class:`~pyspiga_geo.graph.FaceData`).
+            ``crop`` [3, 3] (photo pixels to crop pixels), ``windows`` [K] (side of the windows through which each step
+            looked, in pixels), ``edge_index`` [2, E], on request ``edge_weight`` [E] and ``attention``
+            [L, K, layers, heads, L], ``score`` (how sure the detector is, 0..1) where it says so, and where the model
+            estimates them ``pose`` [6] (yaw, pitch, roll in degrees, translation in units of the rigid shape) and
+            ``camera`` [3, 3] in photo pixels. Of a model that says how sure it is
+            ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`).
 
         Raises:
             pyspiga_geo.data.ImageError: when a file cannot be read.
@@ -151,7 +153,8 @@ class FaceAligner:
         Args:
             photos: see :data:`~pyspiga_geo.inference.Photo`.
             boxes: those of each photo, or None where the detector shall look; default: None for all.
-            attention: put the last layer's attention into ``edge_weight``.
+            attention: give also ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
+                (1 MB per face of the compact model).
             box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
             upright: look for faces that are tilted by up to about 45 degrees; False: by any angle, which takes four
                 times as long.

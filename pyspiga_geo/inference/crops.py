@@ -67,6 +67,9 @@ def _in_photo(face: FaceData, model: SPIGA | OnnxModel, crop: Tensor, found: Fac
         face[key] = transform_points(size * face[key].to(crop), to_photo)
     steps = transform_points(size * face.steps.to(crop).flatten(0, 1), to_photo)
     face.steps = steps.view_as(face.steps)
+    if isinstance(model, SPIGA):  # an exported model has no cascade
+        windows = crop.new_tensor(model.cascade.windows[: face.steps.size(1)])
+        face.windows = size * to_photo[:2, :2].det().sqrt() * windows
     if "covariance" in face:
         face.covariance = transform_covariance(size**2 * face.covariance.to(crop), to_photo)
         face.sigma = rms_deviation(face.covariance)

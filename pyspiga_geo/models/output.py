@@ -1,14 +1,15 @@
 """What a SPIGA model returns."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree
-from torch_geometric.utils import dense_to_sparse
+from torch_geometric.utils import coalesce
 
 from pyspiga_geo.geometry import rms_deviation
 from pyspiga_geo.graph import FaceData, complete_edges
+from pyspiga_geo.nn.checks import as_edges
 
 
 class SPIGAOutput(NamedTuple):
@@ -33,28 +34,33 @@ class SPIGAOutput(NamedTuple):
     Student t distribution: :func:`pyspiga_geo.geometry.ellipse_radius`. None without a head for uncertainty."""
     visible: Tensor | None = None
     """[B, L]: probability that the landmark can be seen in the crop. None without a head for uncertainty."""
+    edge_index: Any = None
+    """Edges that the model was given, over the landmarks; None: the complete graph."""
 
     def to_data_list(self) -> list[FaceData]:
-        """One graph a face, ready for networkx or another GNN.
+        """One graph per face, ready for networkx or another GNN.
 
-        Each has ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2] and ``pose`` [6]; of a model with a head for
-        uncertainty also ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L]. With attention, edges are
-        the pairs with a weight and ``edge_weight`` [E] is the last layer's attention from source to target,
-        averaged over heads; without, the graph is complete and has no weights.
+        Each has ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2], ``pose`` [6] and ``edge_index`` [2, E]: all
+        edges of the graph that the model ran on, the complete one unless it was given another; self-loops only where
+        landmarks attend to themselves. With attention also ``edge_weight`` [E], the last layer's from source to
+        target, averaged over heads, and ``attention`` [L, K, layers, heads, L] where all layers have as many heads:
+        ``face.attention[i, step, layer, head, j]`` is how much landmark i listens to landmark j. Of a
+        model with a head for uncertainty also ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L].
         """
+        edge_index = self._edges()
         steps = (
             torch.stack(self.steps, dim=2) if self.steps else self.landmarks.new_zeros(*self.landmarks.shape[:2], 0, 2)
         )
+        uniform = bool(self.attention) and len({alpha.shape for alpha in self.attention or ()}) == 1
         faces = []
         for index, pos in enumerate(self.landmarks):
-            if self.attention:
-                adjacency = self.attention[-1][index].mean(dim=0)
-                edge_index, edge_weight = dense_to_sparse(adjacency.T.contiguous())
-                edges = {"edge_index": edge_index, "edge_weight": edge_weight}
-            else:
-                edges = {"edge_index": complete_edges(len(pos), pos.device)}
             pose = None if self.pose is None else self.pose[index]
-            face = FaceData(pos=pos, initial=self.initial[index], steps=steps[index], pose=pose, **edges)
+            face = FaceData(pos=pos, initial=self.initial[index], steps=steps[index], pose=pose, edge_index=edge_index)
+            if self.attention:
+                face.edge_weight = self.attention[-1][index].mean(dim=0)[edge_index[1], edge_index[0]]
+            if self.attention and uniform:
+                layers = torch.stack([alpha[index] for alpha in self.attention], dim=2)  # [heads, L, K layers, L]
+                face.attention = layers.permute(1, 2, 0, 3).unflatten(1, (len(self.steps), -1)).contiguous()
             if self.covariance is not None:
                 face.covariance = self.covariance[index]
                 face.sigma = rms_deviation(face.covariance)
@@ -62,6 +68,19 @@ class SPIGAOutput(NamedTuple):
                 face.visible = self.visible[index]
             faces.append(face)
         return faces
+
+    def _edges(self) -> Tensor:
+        """Edges [2, E], sorted by target; with self-loops where the last layer's attention has a diagonal."""
+        count, device = self.landmarks.size(1), self.landmarks.device
+        if self.edge_index is None:
+            edges = complete_edges(count, device)
+        else:
+            edges = as_edges(self.edge_index, count, count)
+            edges = coalesce(edges[:, edges[0] != edges[1]], sort_by_row=False)
+        if self.attention and self.attention[-1].diagonal(dim1=-2, dim2=-1).any():
+            loops = torch.arange(count, device=device).expand(2, -1)
+            edges = coalesce(torch.cat([edges, loops], dim=1), sort_by_row=False)
+        return edges
 
 
 _pytree._register_namedtuple(SPIGAOutput, serialized_type_name="pyspiga_geo.models.SPIGAOutput")  # torch.export.save

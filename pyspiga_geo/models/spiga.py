@@ -95,7 +95,16 @@ class SPIGA(nn.Module):
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
         covariance, visible = self.how_sure(seen, out, edge_index)
         return SPIGAOutput(
-            out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x, covariance, visible
+            out.pos,
+            out.steps,
+            initial,
+            seen.pose,
+            seen.maps[-1],
+            out.attention,
+            out.x,
+            covariance,
+            visible,
+            edge_index,
         )
 
     def refine(

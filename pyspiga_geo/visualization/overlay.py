@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pyspiga_geo.geometry import project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
+from pyspiga_geo.visualization.colours import POSE_AXES
 
 PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
 """Okabe and Ito's colours, which colour-blind people can tell apart, in the order in which they are given."""
@@ -35,9 +36,6 @@ _DOTTED = 80
 
 _SURE, _FADE, _FAINTEST = 0.01, 0.05, 0.25
 """Error in face sizes up to which a landmark is drawn boldly, how much more makes it vanish, and how far it may."""
-
-_AXES = (((1.0, 0.0, 0.0), "#0072b2"), ((0.0, -1.0, 0.0), "#e69f00"), ((0.0, 0.0, 1.0), "#009e73"))
-"""Direction in the world of the rigid face, and colour: out of the face, to the person's left, down."""
 
 
 class _Strokes(NamedTuple):
@@ -136,9 +134,9 @@ def _draw_axes(image: Image.Image, face: FaceData, layout: Layout, strokes: _Str
     shape3d = torch.tensor(layout.shape3d)
     tip = shape3d[shape3d[:, 0].argmax()]
     length = (shape3d.amax(dim=0) - shape3d.amin(dim=0)).max() / 2
-    ends = torch.stack([tip, *(tip + length * tip.new_tensor(direction) for direction, _ in _AXES)])
+    ends = torch.stack([tip, *(tip + length * tip.new_tensor(direction) for direction, _, _ in POSE_AXES)])
     start, *heads = project(ends, face.pose.to(tip), face.camera.to(tip)).numpy()
-    for head, (_, colour) in zip(heads, _AXES, strict=True):
+    for head, (_, colour, _) in zip(heads, POSE_AXES, strict=True):
         ends_of_axis = np.stack([start, head])
         for paint, opacity, width in (
             ("black", 0.5, 2 * strokes.line + 2 * strokes.rim),

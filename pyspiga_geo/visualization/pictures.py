@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -12,14 +11,9 @@ from torch import Tensor
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.visualization.faces import (
-    draw_attention,
-    draw_initial_shape,
-    draw_landmarks,
-    draw_pose,
-    show_photo,
-    zoom_to_face,
-)
+from pyspiga_geo.visualization.attention import draw_attention
+from pyspiga_geo.visualization.canvas import show_photo, zoom_to_face
+from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks, draw_pose
 from pyspiga_geo.visualization.overlay import draw_overlay
 from pyspiga_geo.visualization.sheets import SOFTWARE, save_figure
 
@@ -89,27 +83,20 @@ def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layou
     """Write the package's picture as PNG: what was found on a face, and which landmarks listen to which.
 
     Left: landmarks by contour, the axes of the head and the initial shape x_0. Right: the strongest attention
-    edges of the last layer; ``face`` must have ``edge_weight``.
+    edges of the first layer of the first step, which moves the landmarks farthest; ``face`` must have ``attention``.
     """
     figure = Figure(figsize=(13, 6.9), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
-    size = _size(face)
     for ax, dim in ((left, 1.0), (right, 0.45)):
-        show_photo(ax, image, dim)
-        zoom_to_face(ax, face, image)
-    figure.canvas.draw()  # lays the panels out: line widths depend on their size
-    draw_initial_shape(left, face.initial, layout, size)
-    left.plot([], [], color="grey", linestyle=(0, (2, 2)), label="initial shape $x_0$")
-    draw_landmarks(left, face.pos, layout, size)
-    draw_pose(left, face, torch.tensor(layout.shape3d), size, label=True)
-    left.legend(loc="lower left", fontsize=9, framealpha=0.75)
+        zoom_to_face(show_photo(ax, image, dim), face)
     yaw, pitch, roll = face.pose[:3].tolist()
     left.set_title(f"{len(face.pos)} landmarks; head: yaw {yaw:.0f}°, pitch {pitch:.0f}°, roll {roll:.0f}°")
-    lines = draw_attention(right, face, size)
-    figure.colorbar(lines, ax=right, shrink=0.6, label="attention, mean over heads")
-    right.set_title("strongest edges of the landmark graph, last layer of the last step")
+    right.set_title("strongest edges of the landmark graph, first layer of the first step")
+    figure.draw_without_rendering()  # lays the panels out: line widths depend on their size
+    draw_initial_shape(left, face, layout)
+    left.plot([], [], color="grey", linestyle=(0, (2, 2)), label="initial shape $x_0$")
+    draw_landmarks(left, face, layout)
+    draw_pose(left, face, layout, label=True)
+    left.legend(loc="lower left", fontsize=9, framealpha=0.75)
+    draw_attention(right, face, step=0, layer=0, colorbar=True)
     save_figure(path, figure)
-
-
-def _size(face: FaceData) -> float:
-    return float((face.pos.amax(dim=0) - face.pos.amin(dim=0)).max())

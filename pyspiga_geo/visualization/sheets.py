@@ -3,18 +3,21 @@
 import os
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.visualization.faces import show_photo
+from pyspiga_geo.visualization.canvas import show_photo
+from pyspiga_geo.visualization.colours import FOUND, TRUTH
+from pyspiga_geo.visualization.faces import draw_landmarks
 
 SOFTWARE = "pyspiga-geo"
 """What the metadata of every picture names as the program that made it."""
 
-_TRUTH, _FOUND = "#34c759", "#ff3b6b"
+_METADATA = {"png": "Software", "pdf": "Creator", "svg": "Creator"}
+"""Format, and the field of its metadata that names the program."""
 
 
 def face_sheet(
@@ -25,14 +28,14 @@ def face_sheet(
     captions: Sequence[str] | None = None,
     columns: int = 4,
 ) -> Figure:
-    """Draw crops in rows: true landmarks green, predicted ones red, joined along the contours.
+    """Draw crops in rows: true landmarks as blue circles, predicted ones as orange crosses, joined along the contours.
 
     Args:
         images: [N, 3, S, S], RGB in 0..1.
-        truth: [N, L, 2], crop units (pixel index / S); NaN where not annotated.
-        predicted: [N, L, 2], crop units.
+        truth: [N, L, 2], normalised crop coordinates (pixel index / S); NaN where not annotated.
+        predicted: [N, L, 2], normalised crop coordinates.
         layout: names the contours.
-        captions: one a face.
+        captions: one per face.
         columns: faces in a row.
     """
     rows = -(-len(images) // columns)
@@ -40,23 +43,42 @@ def face_sheet(
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for ax in axes:
         ax.set_axis_off()
-    size, single = images.shape[-1], np.flatnonzero(layout.boundary_matrix[:, -1])
+    size = images.shape[-1]
+    figure.suptitle("blue circles: true, orange crosses: found", fontsize=9)
     for index, (ax, image) in enumerate(zip(axes, images, strict=False)):
-        show_photo(ax, image.float().cpu())
-        for pos, colour in ((truth[index], _TRUTH), (predicted[index], _FOUND)):
-            points = size * pos.float().cpu().numpy()
-            for members in layout.contours.values():
-                ax.plot(*points[list(members)].T, color=colour, linewidth=0.9, marker=".", markersize=2.5)
-            ax.plot(*points[single].T, ".", color=colour, markersize=2.5)
+        show_photo(ax, image.float())
+        for pos, colour, marker in ((truth[index], TRUTH, "o"), (predicted[index], FOUND, "x")):
+            if pos.isfinite().any():
+                draw_landmarks(ax, FaceData(pos=size * pos.float().cpu()), layout, color=colour, marker=marker)
         ax.set_xlim(-0.5, size - 0.5)
         ax.set_ylim(size - 0.5, -0.5)
         if captions is not None:
             ax.set_title(captions[index], fontsize=8)
-    figure.suptitle("green: true, red: found", fontsize=9)
     return figure
 
 
 def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
-    """Write a figure as PNG; the file appears whole or not at all."""
+    """Write a figure in the format that the file's name ends in; the file appears whole or not at all.
+
+    Args:
+        path: ends in ``.png``, ``.pdf``, ``.svg`` or another format that matplotlib knows.
+        figure: what is written, at its own resolution.
+
+    Raises:
+        ValueError: for a path without such an ending.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_figure(f"{folder}/empty.pdf", Figure())
+        ...     [path.name for path in Path(folder).iterdir()]
+        ['empty.pdf']
+    """
+    kind = os.path.splitext(path)[1].lower().removeprefix(".")
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise ValueError(f"path must end in one of {', '.join(known)}, got {os.fspath(path)!r}")
+    metadata = {_METADATA[kind]: SOFTWARE} if kind in _METADATA else None
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": SOFTWARE})
+        figure.savefig(temporary, format=kind, metadata=metadata)

@@ -36,11 +36,42 @@ def test_edges_are_the_last_layers_attention_over_all_heads() -> None:
     alpha = torch.zeros(2, 2, 4, 4)  # face, head, listener, source
     alpha[0, 0, 1, 3], alpha[0, 1, 1, 3], alpha[0, 1, 2, 0] = 1.0, 0.5, 0.25
     alpha[1, 0, 0, 2] = 1.0
-    first, second = output(attention=[torch.ones(2, 2, 4, 4), alpha]).to_data_list()
-    found = {(j, i): w for (j, i), w in zip(first.edge_index.T.tolist(), first.edge_weight.tolist(), strict=True)}
-    assert found == {(3, 1): 0.75, (0, 2): 0.125}  # from source to target
-    assert second.edge_index.tolist() == [[2], [0]]
-    assert second.edge_weight.tolist() == [0.5]
+    expected = ({(3, 1): 0.75, (0, 2): 0.125}, {(2, 0): 0.5})
+    for face, heard in zip(output(1, [alpha]).to_data_list(), expected, strict=True):
+        # An edge whose weight has come down to 0 is still an edge.
+        assert torch.equal(face.edge_index, complete_edges(4))
+        edges = zip(face.edge_index.T.tolist(), face.edge_weight.tolist(), strict=True)
+        assert {(j, i): w for (j, i), w in edges if w} == heard  # from source to target
+
+
+def test_edges_are_those_that_the_model_was_given() -> None:
+    edges = torch.tensor([[1, 0, 0, 2], [2, 1, 1, 2]])  # one twice, and a self-loop that attention passes over
+    alpha = torch.zeros(2, 1, 4, 4)
+    alpha[:, 0, 1, 0], alpha[:, 0, 2, 1] = 1.0, 1.0
+    for attention in (None, [alpha]):
+        face = output(1, attention)._replace(edge_index=edges).to_data_list()[0]
+        assert face.edge_index.tolist() == [[0, 1], [1, 2]]
+        assert "edge_weight" not in face or face.edge_weight.tolist() == [1, 1]
+
+
+def test_who_attends_to_itself_has_an_edge_to_itself() -> None:
+    alpha = torch.rand(2, 3, 4, 4).softmax(dim=-1)
+    face = output(1, [alpha]).to_data_list()[1]
+    assert face.edge_index.size(1) == 16
+    heard = torch.zeros(4).index_add(0, face.edge_index[1], face.edge_weight)
+    assert torch.allclose(heard, torch.ones(4))
+
+
+def test_attention_of_every_step_layer_and_head() -> None:
+    layers = [torch.rand(2, 3, 4, 4) for _ in range(6)]
+    for number, face in enumerate(output(3, layers).to_data_list()):
+        assert face.attention.shape == (4, 3, 2, 3, 4)
+        for step, layer, head in ((0, 0, 0), (1, 0, 2), (2, 1, 1)):
+            assert torch.equal(face.attention[:, step, layer, head], layers[2 * step + layer][number, head])
+    other = [*layers[:5], torch.rand(2, 2, 4, 4)]  # layers of another number of heads
+    assert "attention" not in output(3, other).to_data_list()[0]
+    batch = Batch.from_data_list(output(3, layers).to_data_list())
+    assert batch.attention.shape == (8, 3, 2, 3, 4)
 
 
 def test_no_steps() -> None:
@@ -50,10 +81,10 @@ def test_no_steps() -> None:
 
 
 def test_faces_batch() -> None:
-    batch = Batch.from_data_list(output(attention=[torch.rand(2, 1, 4, 4)]).to_data_list())
+    batch = Batch.from_data_list(output(1, attention=[torch.rand(2, 1, 4, 4)]).to_data_list())
     assert batch.pos.shape == (8, 2)
     assert batch.pose.shape == (2, 6)
-    assert batch.steps.shape == (8, 3, 2)
+    assert batch.steps.shape == (8, 1, 2)
     assert batch.edge_index.shape == (2, 32)
     assert (batch.edge_index // 4 == torch.tensor([0] * 16 + [1] * 16)).all()
 

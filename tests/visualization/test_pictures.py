@@ -63,14 +63,19 @@ def test_the_demo_draws_two_panels(tmp_path, tiny_model):
 )
 def test_landmarks_of_no_contour_are_drawn_as_points(layout, single):
     pos = torch.rand(len(layout), 2)
-    ax = Figure().subplots()
-    draw_landmarks(ax, 100 * pos, layout, size=100)
-    assert len(ax.collections[0].get_offsets()) == len(layout)
-    draw_initial_shape(ax, 100 * pos, layout, size=100)
+    face = FaceData(pos=100 * pos, initial=100 * pos)
+    small = Figure(figsize=(0.5, 0.5)).subplots()
+    draw_landmarks(small, face, layout)
+    initial = Figure().subplots()
+    draw_initial_shape(initial, face, layout)
+    for ax in (small, initial):
+        points = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) == len(single)]
+        assert any(np.allclose(xy, 100 * pos[list(single)].numpy(), rtol=1e-5) for xy in points)
+    large = Figure().subplots()
+    draw_landmarks(large, face, layout)
     sheet = face_sheet(torch.rand(1, 3, 32, 32), pos[None], pos[None], layout).axes[0]
-    for lines, scale in ((ax.lines, 100), (sheet.lines, 32)):
-        points = [line.get_xydata() for line in lines if len(line.get_xydata()) == len(single)]
-        assert any(np.allclose(xy, scale * pos[list(single)].numpy(), rtol=1e-5) for xy in points)
+    for ax, scale in ((large, 100), (sheet, 32)):
+        assert any(np.allclose(line.get_xydata(), scale * pos.numpy(), rtol=1e-5) for line in ax.lines[-1:])
 
 
 def test_ellipses_lie_as_the_covariances_say():

@@ -69,7 +69,7 @@ def test_the_page_of_two_methods_on_photos(tmp_path: Path) -> None:
     order = np.argsort(-methods["ours"].landmarks.per_face)
     assert [int(number) for number in re.findall(r"\| (\d) ", worst)] == order.tolist()
     sheet = np.asarray(Image.open(tmp_path / "out" / "worst_faces.png").convert("RGB")).reshape(-1, 3)
-    assert (sheet == [10, 120, 200]).all(axis=1).mean() > 0.3  # the photos' blue
+    assert (sheet == [10, 120, 200]).all(axis=1).mean() > 0.25  # the photos' blue
 
 
 def test_landmarks_without_layout_pose_and_photos(tmp_path: Path) -> None:

@@ -213,4 +213,4 @@ for scale in (True, False):
 # %%
 # The weights were trained with the scale, so the second line is what *they* do without it, and not what a model trained
 # without it does. For that, and for everything else that begins with "does it help", one has to train:
-# :doc:`/auto_tutorials/plot_3_train_a_cascade` is the shortest way.
+# :doc:`/auto_tutorials/plot_05_train_a_cascade` is the shortest way.

@@ -4,7 +4,7 @@ Train a cascade in three minutes
 
 A cascade needs three things: a map of features to look at, a first guess of where the landmarks are, and examples of
 where they should be. Here it gets features from a network that is already trained and stays as it is, guesses from the
-head pose that the same network sees, and examples from faces that are drawn. What is left to learn is the cascade
+head pose that the same network sees, and examples from synthetic faces. What is left to learn is the cascade
 itself, and that takes a minute or two on two cores of a laptop.
 """
 
@@ -15,12 +15,13 @@ import torch
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
-from pyspiga_geo import SPIGA, SPIGACascade
+from pyspiga_geo import SPIGA, FaceData, SPIGACascade
 from pyspiga_geo.data import SyntheticFaces
 from pyspiga_geo.data.transforms import Resample, SquareCrop
 from pyspiga_geo.evaluation import face_errors, landmark_errors, nme, normaliser
 from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.losses import cascade_loss
+from pyspiga_geo.visualization import FOUND, TRUTH, draw_landmarks, show_photo
 
 started = time.perf_counter()
 seed_everything(0)
@@ -48,7 +49,7 @@ with torch.no_grad():
     for batch in DataLoader(faces, batch_size=40):
         seen = trained.backbone(batch.image)
         images.append(batch.image)
-        truth.append(batch.pos.view(-1, len(layout), 2))  # crop units: pixel index / resolution
+        truth.append(batch.pos.view(-1, len(layout), 2))  # normalised crop coordinates: pixel index / resolution
         features.append(seen.maps[-1])
         first_guesses.append(trained.start(seen))
 images, truth, features, initial = (torch.cat(parts) for parts in (images, truth, features, first_guesses))
@@ -123,7 +124,7 @@ print(f"{time.perf_counter() - started:.0f} s so far")
 # The curves: loss on the faces it learns from, and errors on those it has never seen.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-left.semilogy(losses, linewidth=0.8)
+left.semilogy(losses, linewidth=1.2)
 left.set(title="training loss", xlabel="batch")
 for step, curve in enumerate(zip(*test_errors, strict=True), start=1):
     right.plot(range(1, EPOCHS + 1), curve, marker=".", label=f"$x_{step}$")
@@ -133,8 +134,8 @@ right.legend()
 # %%
 # Before and after
 # ----------------
-# Above what the cascade is given, below what it makes of it: green is true, red is found. The faces are the easiest of
-# the test faces, two from the middle, and the worst.
+# Above what the cascade is given, below what it makes of it: blue circles are true, orange crosses found. The faces are
+# the easiest of the test faces, two from the middle, and the worst.
 
 of_face = torch.tensor(face_errors(errors(found.pos)))
 order = of_face.argsort()
@@ -144,12 +145,10 @@ figure, axes = plt.subplots(2, 4, figsize=(12, 6.6), layout="constrained")
 for row, guess in zip(axes, (initial[test], found.pos), strict=True):
     in_percent = face_errors(errors(guess))
     for ax, index in zip(row, shown.tolist(), strict=True):
-        ax.imshow(images[index].permute(1, 2, 0))
-        for pos, colour in ((truth[index], "limegreen"), (guess[index], "crimson")):
-            for members in layout.contours.values():
-                ax.plot(*(config.image_size * pos[list(members)]).T, color=colour, linewidth=1.3)
+        show_photo(ax, images[index])
+        for pos, color, marker in ((truth[index], TRUTH, "o"), (guess[index], FOUND, "x")):
+            draw_landmarks(ax, FaceData(pos=config.image_size * pos), layout, color=color, marker=marker)
         ax.set_title(f"{in_percent[index]:.1f} %")
-        ax.set_axis_off()
 axes[0, 0].annotate("$x_0$", (-0.08, 0.5), xycoords="axes fraction", rotation=90, fontsize=14)
 axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90, fontsize=14)
 
@@ -159,10 +158,10 @@ axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90
 # It shows that the cascade is a layer like any other: positions and a feature map in, better positions out, trained
 # with four lines. The first step does most of the work, since the pose leaves the expression to it.
 #
-# It says nothing about real faces. Drawn ones have sharp contours and no beards, and their deformations are few enough
-# to be learnt from 320 of them. Nor does it say that *attention* did it: put ``conv="none"`` above, which forbids all
-# messages, before you believe so. Whether messages help on real faces, and when, is asked properly in
-# :doc:`/ablation`.
+# It says nothing about real faces. Synthetic ones have sharp contours and no beards, and their deformations are few
+# enough to be learnt from 320 of them. Nor does it say that *attention* did it: put ``conv="none"`` above, which
+# forbids all messages, before you believe so. :doc:`/auto_tutorials/plot_06_swap_the_convolution` does, and whether
+# messages help on real faces, and when, is asked properly in :doc:`/ablation`.
 #
 # From here: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on
 # such faces, in a few minutes; :doc:`/training` explains how, and how to train on faces of your own.

@@ -29,7 +29,7 @@ from pyspiga_geo.visualization import draw_attention, draw_landmarks, show_photo
 # The compact model that ships with the package finds a face in a photo and hands it over as a
 # :class:`~pyspiga_geo.graph.FaceData`, which is a :class:`torch_geometric.data.Data` with agreed names.
 
-photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
+photo = astronaut()
 aligner = FaceAligner()
 (face,) = aligner(photo, attention=True)
 print(face)
@@ -62,7 +62,7 @@ graphs = {
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
 for ax, (name, edge_index) in zip(axes, graphs.items(), strict=True):
     show_photo(ax, photo, 0.5)
-    zoom_to_face(ax, face, photo, margin=0.12)
+    zoom_to_face(ax, face, margin=0.12)
     lines = face.pos[edge_index.T]  # [E, 2, 2]
     ax.plot(*lines.permute(2, 1, 0), color="gold", linewidth=0.08 if name == "complete" else 1.2)
     ax.plot(*face.pos.T, ".", color="white", markersize=5)
@@ -89,16 +89,13 @@ print(f"{face.num_edges} edges; the weights into a landmark add up to {heard.min
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
 for ax, listener in zip(axes, (8, 45, None), strict=True):
     show_photo(ax, photo, 0.4)
-    zoom_to_face(ax, face, photo, margin=0.12)
+    zoom_to_face(ax, face, margin=0.12)
     if listener is None:
-        draw_attention(ax, face, size=100)
+        draw_attention(ax, face, colorbar=True)
         ax.set_title("the 150 strongest edges of all")
-        continue
-    into = face.edge_subgraph(face.edge_index[1] == listener)
-    lines = draw_attention(ax, into, size=150, strongest=12)
-    ax.plot(*face.pos[listener], "o", color="tab:cyan", markersize=9)
-    figure.colorbar(lines, ax=ax, shrink=0.7)
-    ax.set_title(f"the 12 that landmark {listener} listens to most")
+    else:
+        draw_attention(ax, face, listener=listener, strongest=12, colorbar=True)
+        ax.set_title(f"the 12 that landmark {listener} listens to most")
 
 # %%
 # Two things are worth knowing before one reads meaning into such pictures. The weights differ from photo to photo and
@@ -119,7 +116,7 @@ for index in sorted(rank, key=rank.get, reverse=True)[:5]:
 
 figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
 show_photo(ax, photo, 0.5)
-zoom_to_face(ax, face, photo, margin=0.12)
+zoom_to_face(ax, face, margin=0.12)
 ax.scatter(*face.pos.T, s=[4000 * rank[index] for index in range(len(layout))], color="gold", alpha=0.7)
 ax.plot(*face.pos.T, ".", color="white", markersize=4)
 ax.set_title("PageRank of the landmarks")
@@ -127,7 +124,7 @@ ax.set_title("PageRank of the landmarks")
 # Many faces are one graph
 # ------------------------
 # PyG batches graphs by laying them side by side: the nodes of all faces in one list, the indices of the edges moved
-# along, no edge between two faces. Fields of the whole face, such as the picture, are stacked instead. Drawn faces,
+# along, no edge between two faces. Fields of the whole face, such as the picture, are stacked instead. Synthetic faces,
 # about which everything is known exactly, will do:
 
 drawn = SyntheticFaces(layout, num_faces=4, seed=3)
@@ -137,7 +134,7 @@ print(batch)
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.2), layout="constrained")
 for ax, one in zip(axes, batch.to_data_list(), strict=True):
     show_photo(ax, one.image)
-    draw_landmarks(ax, one.pos, layout, size=60)
+    draw_landmarks(ax, one, layout)
     ax.set_title("yaw {:.0f}°, pitch {:.0f}°, roll {:.0f}°".format(*one.pose[:3].tolist()))
 
 # %%
@@ -157,4 +154,4 @@ print(f"largest difference {(static.flatten(0, 1) - side_by_side).abs().max():.1
 
 # %%
 # What attention computes on these edges is the next tutorial's matter:
-# :doc:`/auto_tutorials/plot_2_attention_by_hand`.
+# :doc:`/auto_tutorials/plot_02_attention_by_hand`.

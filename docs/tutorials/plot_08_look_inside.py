@@ -1,0 +1,175 @@
+r"""
+Look inside: who listens to whom
+================================
+
+An aligner gives the attention of every step, layer and head when it is asked to. Here we look at all of it on one
+photo: how many speakers a landmark listens to, how far away they are, who is listened to most, and what changes when a
+part of the face is covered.
+"""
+
+import matplotlib.pyplot as plt
+import torch
+from skimage.data import astronaut
+
+from pyspiga_geo import FaceAligner
+from pyspiga_geo.visualization import (
+    FOUND,
+    TRUTH,
+    draw_attention,
+    draw_attention_matrix,
+    draw_landmarks,
+    show_photo,
+    zoom_to_face,
+)
+
+photo = astronaut()
+aligner = FaceAligner()
+layout = aligner.layout
+(face,) = aligner(photo, attention=True)
+L, steps, layers, heads, _ = face.attention.shape
+print(f"attention {list(face.attention.shape)}: {steps} steps of {layers} layers with {heads} heads on {L} landmarks")
+
+# %%
+# ``face.attention[i, step, layer, head, j]`` is how much of what landmark i hears comes from landmark j; over j it adds
+# up to one. Steps, layers and heads count from 0 here, as everywhere in Python.
+#
+# All layers as matrices
+# ----------------------
+# Each row is a listener, each column a speaker, averaged over the heads. Bright columns are landmarks that many listen
+# to.
+
+figure, axes = plt.subplots(steps, layers, figsize=(10, 9.6), layout="constrained")
+for step, row in enumerate(axes):
+    for layer, ax in enumerate(row):
+        draw_attention_matrix(ax, face, layout, step=step, layer=layer)
+        ax.set_title(f"step {step}, layer {layer}")
+        ax.label_outer()
+
+# %%
+# In the first step listeners differ: the blocks are parts of the face that hear alike. The last step is made of
+# columns: nearly everybody listens to the same few, whoever they are.
+#
+# How many, and how far
+# ---------------------
+# The exponential of the entropy of a row counts its speakers: 1 if a landmark hears only one, 67 if it hears all alike.
+# The mean distance of those who are heard is given in parts of the face's width.
+
+entropy = -(face.attention * face.attention.clamp(min=1e-12).log()).sum(dim=-1)  # [L, steps, layers, heads]
+speakers = entropy.exp().mean(dim=0)
+width = face.pos[:, 0].amax() - face.pos[:, 0].amin()
+apart = torch.cdist(face.pos, face.pos) / width
+distance = torch.einsum("iklhj,ij->klh", face.attention, apart) / L
+
+for step in range(steps):
+    for layer in range(layers):
+        numbers = " ".join(f"{number:5.1f}" for number in speakers[step, layer].tolist())
+        far = " ".join(f"{number:5.2f}" for number in distance[step, layer].tolist())
+        print(f"step {step}, layer {layer}: speakers by head {numbers}   distance {far}")
+
+everybody = apart.sum() / (L * (L - 1))
+print(f"a landmark that heard all alike would hear them from {everybody:.2f}")
+
+# %%
+# From step to step the landmarks listen to fewer others, while distance hardly changes: no head has specialised in
+# neighbours, though nothing forbade it. A head with a count near 1 copies the value of a single landmark to everybody.
+#
+# The heads of one layer
+# ----------------------
+# The first layer of the first step, where the landmarks still have far to go, for one listener: the left corner of the
+# mouth.
+
+figure, axes = plt.subplots(1, heads, figsize=(13, 3.4), layout="constrained")
+for head, ax in enumerate(axes):
+    zoom_to_face(show_photo(ax, photo, 0.4), face, margin=0.12)
+    draw_attention(ax, face, step=0, layer=0, head=head, listener=54, strongest=10, colorbar=True)
+    ax.set_title(f"head {head}")
+
+# %%
+# Who is listened to
+# ------------------
+# The mean of a column: how much a landmark is heard, in each step, over all its layers and heads. The areas of the
+# discs are in proportion to it.
+
+heard = face.attention.mean(dim=(0, 2, 3))  # [steps, L]
+figure, axes = plt.subplots(1, steps, figsize=(11, 3.9), layout="constrained")
+for step, ax in enumerate(axes):
+    zoom_to_face(show_photo(ax, photo, 0.5), face, margin=0.12)
+    ax.scatter(*face.pos.T, s=2500 * heard[step], color="#f0e442", alpha=0.7)
+    ax.plot(*face.pos.T, ".", color="white", markersize=3)
+    ax.set_title(f"step {step}: the five most heard hold {heard[step].topk(5).values.sum():.0%}")
+
+# %%
+# Under an occluder
+# -----------------
+# Now the same photo with a grey rectangle over the mouth. The box of the face is given, so that the crop, and with it
+# all that is not covered, stays the same.
+
+mouth = [index for name, members in layout.contours.items() if "mouth" in name for index in members]
+low, high = face.pos[mouth].amin(dim=0) - 4, face.pos[mouth].amax(dim=0) + 4
+hidden = ((face.pos > low) & (face.pos < high)).all(dim=1)
+covered = photo.copy()
+(left, top), (right, bottom) = low.int().tolist(), high.int().tolist()
+covered[top:bottom, left:right] = 128
+clear, blind = (aligner(each, [face.bbox.tolist()], attention=True)[0] for each in (photo, covered))
+
+shift = (blind.pos - clear.pos).norm(dim=1)
+print(f"{hidden.sum()} landmarks are covered; they move by {shift[hidden].mean():.1f} px on average and by at most")
+print(f"{shift[hidden].max():.1f} px, the others by {shift[~hidden].mean():.1f} px; the face is {width:.0f} px wide")
+
+figure, (left_ax, right_ax) = plt.subplots(1, 2, figsize=(9, 4.6), layout="constrained")
+zoom_to_face(show_photo(left_ax, covered), face, margin=0.15)
+draw_landmarks(left_ax, clear, layout, color=TRUTH, marker="o", label="found without the occluder")
+draw_landmarks(left_ax, blind, layout, color=FOUND, marker="x", label="found with it")
+left_ax.legend(loc="lower left", fontsize=8)
+zoom_to_face(show_photo(right_ax, covered, 0.5), face, margin=0.15)
+draw_attention(right_ax, blind, step=0, layer=0, listener=54, strongest=12, colorbar=True)
+right_ax.set_title("what the covered corner hears, step 0, layer 0")
+
+# %%
+# The mouth was open and is found nearly shut: nothing in sight says that it is open, and a shut mouth is the safer
+# guess. The legend's markers lie on each other everywhere else.
+#
+# Does attention notice the occluder? For each step: how much of what is heard comes from the covered landmarks, before
+# and after, for listeners that are covered themselves and for the others.
+
+for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
+    for step in range(steps):
+        shares = [each.attention[listeners, step][..., hidden].sum(dim=-1).mean() for each in (clear, blind)]
+        print(f"{name:17} step {step}: {shares[0]:.3f} without the occluder, {shares[1]:.3f} with it")
+
+# %%
+# With these weights the covered landmarks are heard less once they are covered, most of all by those that see: nobody
+# told the network which landmarks are covered, so this comes from their features. Covered listeners in the first step
+# are the exception.
+#
+# Does listening help? We let the landmarks of the covered face find their places without messages, every message zero,
+# as in :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`, and measure how far they end from where they were found
+# on the open face with messages.
+
+
+def silent(layer, inputs, message):
+    """In place of what a layer would have said."""
+    return torch.zeros_like(message)
+
+
+blocks = [block for step in aligner.model.cascade.steps for block in step.blocks]
+hooks = [block.conv.register_forward_hook(silent) for block in blocks]
+clear_alone, blind_alone = (aligner(each, [face.bbox.tolist()])[0] for each in (photo, covered))
+for hook in hooks:
+    hook.remove()
+
+print("distance in pixels from where the landmarks were found on the open face")
+print("                     covered   the others")
+for name, other in (
+    ("open face, silent", clear_alone),
+    ("occluder, messages", blind),
+    ("occluder, silent", blind_alone),
+):
+    off = (other.pos - clear.pos).norm(dim=1)
+    print(f"{name:20} {off[hidden].mean():7.1f} {off[~hidden].mean():12.1f}")
+
+# %%
+# On this one photo messages do not open the covered mouth: what they change is small beside what the occluder does. Two
+# warnings belong beside every such experiment. One face shows what can happen, not what happens on average, and a
+# network that was trained with messages and is silenced afterwards is not one that was trained without. Over 224 faces,
+# with networks trained for it, covered landmarks are where messages bring most: :doc:`/ablation`.

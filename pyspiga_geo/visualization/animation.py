@@ -1,0 +1,92 @@
+"""A moving picture of a cascade at work."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.graph import FaceData
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.visualization.canvas import Points, as_array, face_size
+from pyspiga_geo.visualization.cascade import path_of
+from pyspiga_geo.visualization.overlay import draw_overlay
+
+_REST, _FRAME = 800, 60
+"""Milliseconds that each x_t, and each frame between two of them, is shown."""
+
+
+def animate_cascade(
+    path: str | os.PathLike[str],
+    image: Tensor | NDArray[Any] | Image.Image,
+    face: FaceData,
+    layout: Layout,
+    *,
+    size: int = 480,
+    margin: float = 0.3,
+    frames: int = 12,
+) -> None:
+    """Write an endless GIF of the landmarks on their way from x_0 to x_K.
+
+    Args:
+        path: the file, which appears whole or not at all.
+        image: the photo, in any form that :func:`show_photo` takes.
+        face: with ``initial`` [L, 2] and ``steps`` [L, K, 2] in pixels of the photo.
+        layout: names the contours.
+        size: side of the picture in pixels.
+        margin: what is shown around the face, in parts of its larger side.
+        frames: from one step to the next.
+
+    Raises:
+        ValueError: for a path that does not end in ``.gif``.
+
+    Example:
+        >>> import tempfile
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> face = FaceData(initial=100 * torch.rand(68, 2), steps=100 * torch.rand(68, 3, 2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     animate_cascade(f"{folder}/a.gif", torch.zeros(3, 100, 100), face, IBUG68, size=64, frames=2)
+        ...     Image.open(f"{folder}/a.gif").n_frames
+        7
+    """
+    if os.path.splitext(path)[1].lower() != ".gif":
+        raise ValueError(f"path must end in .gif, got {os.fspath(path)!r}")
+    walk = path_of(face)
+    low, high = walk.min(axis=(0, 1)), walk.max(axis=(0, 1))
+    side = face_size(walk.reshape(-1, 2)) * (1 + 2 * margin)
+    left, top = (low + high - side) / 2
+    zoom = size / side
+    photo = Image.fromarray((255 * as_array(image).clip(0, 1)).round().astype(np.uint8))
+    # Pillow counts from a pixel's corner, positions from its centre.
+    box = (left + 0.5, top + 0.5, left + side + 0.5, top + side + 0.5)
+    photo = photo.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC)
+    pictures, durations = [], []
+    for points, step, duration in _frames(zoom * (walk - [left, top] + 0.5) - 0.5, frames):
+        shown = draw_overlay(photo, [FaceData(pos=torch.from_numpy(points))], layout, numbers=False)
+        height = max(size / 18, 11)
+        pen = ImageDraw.Draw(shown)
+        text = "initial shape" if step == 0 else f"step {step}"
+        style: dict[str, Any] = {"font": ImageFont.load_default(height), "stroke_width": 2, "stroke_fill": "black"}
+        pen.text((height / 2, height / 3), text, fill="white", **style)
+        pictures.append(shown)
+        durations.append(duration)
+    durations[-1] = 2 * _REST
+    palette = pictures[-1].quantize()  # one for all: what does not move takes no room in the file
+    first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
+    with atomic_path(path) as temporary:
+        first.save(temporary, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def _frames(walk: Points, frames: int) -> Iterator[tuple[Points, int, int]]:
+    """Landmarks, the step that they belong to and how long they are shown, from x_0 to x_K."""
+    yield walk[0], 0, _REST
+    for step in range(1, len(walk)):
+        for part in np.linspace(0, 1, frames + 1)[1:]:
+            eased = part * part * (3 - 2 * part)  # off slowly, arrive slowly
+            points = (1 - eased) * walk[step - 1] + eased * walk[step]
+            yield points, step, _REST if part == 1 else _FRAME

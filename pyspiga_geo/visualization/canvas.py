@@ -1,0 +1,119 @@
+"""What all drawings share: a photo in an Axes, the view of a face, and lines whose width suits its size."""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pyspiga_geo.graph import FaceData
+
+Points = NDArray[np.float64]
+
+LEAST = 1.5
+"""Width in pixels of the thinnest line."""
+
+_LINE, _DOT, _RIM = 1 / 160, 1 / 65, 1 / 400
+"""Width of a line, diameter of a landmark and width of the dark rim around both, in face sizes."""
+
+DOTTED = 80
+"""Pixels from which a face has its landmarks marked; on a smaller one they would hide it."""
+
+
+def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float = 1.0) -> Axes:
+    """Show a photo, darkened so that what is drawn over it stands out.
+
+    Args:
+        ax: where to.
+        image: a tensor [3, H, W], an array [H, W] or [H, W, 3], or a Pillow image; RGB. Floating-point values are in
+            0..1, integers in 0..255.
+        dim: its brightness is multiplied by this.
+
+    Raises:
+        ValueError: for another shape.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> show_photo(Figure().subplots(), np.zeros((8, 8, 3), dtype=np.uint8))
+        <Axes: >
+    """
+    ax.imshow((dim * as_array(image)).clip(0, 1))
+    ax.set_axis_off()
+    ax.set_autoscale_on(False)  # what is drawn beyond the edge does not move it
+    return ax
+
+
+def as_array(image: Tensor | NDArray[Any] | Image.Image) -> Points:
+    """A photo, in any form that :func:`show_photo` takes, as array [H, W, 3] in 0..1."""
+    if isinstance(image, Tensor):
+        if image.dim() != 3 or image.size(0) != 3:
+            raise ValueError(f"image must be [3, H, W] as a tensor, got {list(image.shape)}")
+        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+    else:
+        pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+        pixels = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+        if pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise ValueError(f"image must be [H, W] or [H, W, 3] as an array, got {list(pixels.shape)}")
+    white = 1 if pixels.dtype.kind in "bf" else 255
+    return pixels.astype(np.float64) / white
+
+
+def zoom_to_face(ax: Axes, face: FaceData, margin: float = 0.3) -> Axes:
+    """Show only the face, with a margin in parts of its larger side, within the photo that the Axes shows.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> ax = show_photo(Figure().subplots(), torch.zeros(3, 100, 100))
+        >>> print(*zoom_to_face(ax, FaceData(pos=torch.tensor([[40.0, 40], [60, 50]])), margin=0.5).get_xlim())
+        30.0 70.0
+    """
+    points = positions(face.pos)
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    centre, half = (low + high) / 2, (0.5 + margin) * face_size(points)
+    (left, top), (right, bottom) = (centre - half).tolist(), (centre + half).tolist()
+    if ax.images:
+        first, last, lowest, highest = ax.images[0].get_extent()
+        left, right = max(left, first), min(right, last)
+        top, bottom = max(top, highest), min(bottom, lowest)
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
+    ax.set_aspect("equal")
+    return ax
+
+
+def positions(pos: Tensor) -> Points:
+    """Positions [..., 2] as an array."""
+    return pos.detach().cpu().double().numpy()
+
+
+def face_size(points: Points) -> float:
+    """Longer side of the box around landmarks [L, 2]; those that are NaN do not count."""
+    return float(np.nan_to_num(np.nanmax(points, axis=0) - np.nanmin(points, axis=0)).max()) or 1.0
+
+
+class Strokes(NamedTuple):
+    """Line width, diameter of a landmark and width of the rim in points, for a face as large as it is shown."""
+
+    line: float
+    dot: float
+    rim: float
+
+    @classmethod
+    def of(cls, ax: Axes, points: Points) -> Self:
+        """For landmarks [L, 2]. An Axes that shows nothing yet is first made to show them, y down."""
+        if not ax.has_data() and ax.get_autoscalex_on():
+            zoom_to_face(ax, FaceData(pos=torch.from_numpy(points)))
+        (left, right), (bottom, top), shown = ax.get_xlim(), ax.get_ylim(), ax.get_window_extent()
+        zoom = min(shown.width / max(abs(right - left), 1e-9), shown.height / max(abs(top - bottom), 1e-9))
+        size, pixel = zoom * face_size(points), 72 / ax.figure.dpi
+        dot = max(size * _DOT, 2 * LEAST) if size >= DOTTED else 0.0
+        return cls(max(size * _LINE, LEAST) * pixel, dot * pixel, max(size * _RIM, 0.5) * pixel)
+
+    def rimmed(self, width: float | None = None) -> list[withStroke]:
+        """Effects that lay a dark rim around a line, so that it can be seen on any photo."""
+        width = self.line if width is None else width
+        return [withStroke(linewidth=width + 2 * self.rim, foreground="black", alpha=0.5)]
