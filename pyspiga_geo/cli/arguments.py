@@ -70,7 +70,9 @@ def _add_speed(command: ArgumentParser) -> None:
     """Where a model runs on photos, and how many it takes at once."""
     command.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
     command.add_argument("--batch-size", type=PositiveInt, default=16, help="faces that the model sees at once")
-    command.add_argument("--workers", type=NonNegativeInt, default=0, help="threads that read photos for a model on a GPU")
+    command.add_argument(
+        "--workers", type=NonNegativeInt, default=0, help="threads that read photos for a model on a GPU"
+    )
 
 
 def parser() -> ArgumentParser:
