@@ -62,3 +62,21 @@ def weights(tiny_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     tiny_model.save(path)
     return path
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that runs a command and gives its exit code, standard output and standard error."""
+
+    from pyspiga_geo.cli import main
+
+    def command(*arguments):
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from pyspiga_geo.inference.aligner import as_device
+
 _AT_ONCE = 64
 """Items that a process takes from its share at once."""
 
@@ -28,7 +30,7 @@ def share_out(
         their work when it returns.
 
     Raises:
-        ValueError: without the engine, which is installed with the extra ``train``.
+        ValueError: without the engine, which is installed with the extra ``train``; for a device that is not there.
     """
     try:
         from lightning.pytorch import LightningModule, Trainer
@@ -43,7 +45,7 @@ def share_out(
 
     share = Share()
     trainer = Trainer(
-        accelerator=torch.device(device).type,
+        accelerator=as_device(device).type,
         devices=devices,
         num_nodes=num_nodes,
         logger=False,

@@ -12,25 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pyspiga_geo.cli import main
 from pyspiga_geo.cli.arguments import parser
 from pyspiga_geo.tracking import FaceTracker, read_tracks, write_film
-
-
-@pytest.fixture
-def run(capsys):
-    """A function that runs a command and gives its exit code and what it said."""
-
-    def command(*arguments):
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return command
 
 
 @pytest.fixture
