@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pyspiga_geo.cli import main
 from pyspiga_geo.models import SPIGA, CheckpointError, reference_model
 from pyspiga_geo.models.checkpoint import read_reference
 
@@ -95,12 +96,22 @@ def test_reference_file_of_another_network(small_preset: None, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("layout", ["ibug68", "wflw98"])
-def test_the_reference_file_tells_its_layout(
-    layout: str, small_preset: None, small_state: Callable[[str], dict[str, Tensor]], tmp_path: Path
+def test_a_converted_file_tells_its_layout_and_gives_the_authors_landmarks(
+    layout: str,
+    small_preset: None,
+    small_state: Callable[[str], dict[str, Tensor]],
+    reference: ModuleType,
+    tmp_path: Path,
 ) -> None:
-    state = small_state(layout)
-    torch.save(state, tmp_path / "weights.pt")
-    model = reference_model(tmp_path / "weights.pt")
+    state, theirs, ours = small_state(layout), tmp_path / "weights.pt", tmp_path / "converted.safetensors"
+    torch.save(state, theirs)
+    main(["convert", str(theirs), str(ours)])
+    model, images = SPIGA.from_pretrained(ours), torch.rand(1, 3, 128, 128)
     assert model.layout.name == layout
-    assert not model.training
     assert torch.equal(model.backbone.stacks[-1].pose.bias, state["pose_fc.bias"].float())
+    with torch.no_grad():
+        found = model(images).landmarks
+        expected = reference.reference_forward(
+            state, images.flip(1).double(), model.layout.shape3d, model.layout.boundary_matrix
+        )["landmarks"][-1]
+    assert (found - expected).abs().max() < 1e-4  # in single precision

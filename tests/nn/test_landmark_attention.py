@@ -187,7 +187,8 @@ def test_gradcheck(shape: tuple[int, ...], edges: Tensor | None, include_self: b
 # Compilers.
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_complete_graph_compiles_in_one_piece(backend: str) -> None:
     torch._dynamo.reset()
     conv = LandmarkAttention(8, 8, heads=2)
