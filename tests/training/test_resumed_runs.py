@@ -39,7 +39,10 @@ def three_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
     return replace(config, out=out / "run", landmarks=epochs, pose=skip, cascade=epochs, joint=epochs, **changes)
 
 
-@pytest.mark.parametrize(("workers", "epoch"), [(0, 1), (1, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("workers", "epoch"),
+    [(1, 1), pytest.param(0, 1, marks=pytest.mark.slow), pytest.param(2, 2, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, untouched, workers, epoch):
     run = three_epochs(config, tmp_path, workers=workers)
     handler = signal.getsignal(signal.SIGINT)
