@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -230,33 +231,49 @@ def test_load_reference_weights(run, tmp_path):
 
 
 CELLS = ("attention", "none", "gcn", "sage", "none: 1 step")
+STUDY = ["--quick", "--drawn", "8", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--cells"]
 
 
+def test_compare_gcn_gat(run, tmp_path, monkeypatch):
+    load("compare_gcn_gat")  # which finds the study
+    monkeypatch.setattr("ablation.jobs.ProcessPoolExecutor", lambda jobs, *_: ThreadPoolExecutor(jobs))
+    for name in ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.setenv(name, "0")  # and as it was after the test
+    threads = torch.get_num_threads()
+    run("compare_gcn_gat", "--out", tmp_path, *STUDY, *CELLS[:2])
+    check_the_rest_of_the_study(run, tmp_path, 2)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
 def test_compare_gcn_gat_killed_and_started_again(run, tmp_path):
-    arguments = ["--quick", "--drawn", "8", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--cells", *CELLS]
-    command = [sys.executable, str(EXAMPLES / "compare_gcn_gat.py"), "--out", str(tmp_path), *arguments]
+    command = [sys.executable, str(EXAMPLES / "compare_gcn_gat.py"), "--out", str(tmp_path), *STUDY, *CELLS]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     cells = tmp_path / "cells"
     while process.poll() is None and not list(cells.glob("[!.]*.safetensors")):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in cells.glob("[!.]*.safetensors")}
-    kept |= {path: path.stat().st_mtime_ns for path in (tmp_path / "features").glob("[!.]*.safetensors")}
     finished = len(list(cells.glob("[!.]*.safetensors")))
     assert 0 < finished < len(CELLS), "killed too late"
     assert not (tmp_path / "table.csv").exists()
+    check_the_rest_of_the_study(run, tmp_path, finished)
 
-    printed = run("compare_gcn_gat", "--out", tmp_path, *arguments)
+
+def check_the_rest_of_the_study(run, folder, finished):
+    """Nothing is trained twice, and the results are those of all cells."""
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/[!.]*.safetensors")}
+    assert len(kept) > finished  # the features, too
+    printed = run("compare_gcn_gat", "--out", folder, *STUDY, *CELLS)
     assert f"{finished} of 5 trainings are there, {5 - finished} to do" in printed
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
-    with (tmp_path / "table.csv").open() as file:
+    with (folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["cell"] for row in rows if row["condition"] == "all"] == list(CELLS)
     assert all(0 < float(row["nme"]) < 100 for row in rows if row["condition"] == "all")
     assert all(name in printed for name in CELLS)
     for name in ("cells.png", "conditions.png", "messages.png"):
-        assert (tmp_path / name).stat().st_size > 10_000
+        assert (folder / name).stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(
