@@ -64,6 +64,16 @@ def weights(tiny_model, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def unpainted():
+    """Figures stay blank in this file: painting takes most of the time of a report."""
+    from matplotlib.figure import Figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "draw", lambda *_: None)
+        yield
+
+
 @pytest.fixture
 def run(capsys):
     """A function that runs a command and gives its exit code, standard output and standard error."""

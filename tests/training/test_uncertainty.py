@@ -15,6 +15,8 @@ from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.run import run_training
 from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate, occluded
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OFF = StageConfig(epochs=0, lr=1e-3)
 
 
