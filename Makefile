@@ -20,7 +20,7 @@ demo: $(VENV)/.installed-base  ## find the landmarks of a photo and draw them (i
 	$(BIN)/pyspiga-geo demo --out $(OUT)
 
 test: $(VENV)/.installed-test  ## run the default tests (ARGS="tests/nn -x" to choose)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run every test, the slow ones too
 	$(BIN)/pytest -m "" $(ARGS)
