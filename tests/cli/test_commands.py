@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -88,6 +89,13 @@ def test_help_needs_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_package_is_a_command():
+    said = subprocess.run(
+        [sys.executable, "-m", "pyspiga_geo", "--version"], capture_output=True, text=True, check=True
+    )
+    assert version("pyspiga-geo") in said.stdout
 
 
 def test_help_names_every_normaliser(run):
