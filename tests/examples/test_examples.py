@@ -202,8 +202,9 @@ def test_these_examples_need_the_package_alone():
     subprocess.run([sys.executable, "-c", code, *paths], check=True)
 
 
-def test_train_on_your_data(run, tmp_path):
+def test_train_on_your_data(run, tmp_path, monkeypatch):
     pytest.importorskip("lightning")
+    monkeypatch.setattr("matplotlib.figure.Figure.draw", lambda *_: None)  # reports take most of the time
     printed = run("train_on_your_data", "--quick", "--out", tmp_path)
     assert re.search(r"8 new cats: \d+\.\d pixels from the truth", printed)
     model = SPIGA.from_pretrained(tmp_path / "run" / "model.safetensors")
@@ -240,8 +241,7 @@ def test_compare_gcn_gat(run, tmp_path, monkeypatch):
     for name in ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"):
         monkeypatch.setenv(name, "0")  # and as it was after the test
     threads = torch.get_num_threads()
-    run("compare_gcn_gat", "--out", tmp_path, *STUDY, *CELLS[:2])
-    check_the_rest_of_the_study(run, tmp_path, 2)
+    check_the_rest_of_the_study(run, tmp_path, 0)
     torch.set_num_threads(threads)
 
 
@@ -263,7 +263,7 @@ def test_compare_gcn_gat_killed_and_started_again(run, tmp_path):
 def check_the_rest_of_the_study(run, folder, finished):
     """Nothing is trained twice, and the results are those of all cells."""
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/[!.]*.safetensors")}
-    assert len(kept) > finished  # the features, too
+    assert len(kept) > finished or not finished  # the features, too
     printed = run("compare_gcn_gat", "--out", folder, *STUDY, *CELLS)
     assert f"{finished} of 5 trainings are there, {5 - finished} to do" in printed
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
