@@ -235,6 +235,7 @@ CELLS = ("attention", "none", "gcn", "sage", "none: 1 step")
 STUDY = ["--quick", "--drawn", "8", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--cells"]
 
 
+@pytest.mark.slow
 def test_compare_gcn_gat(run, tmp_path, monkeypatch):
     load("compare_gcn_gat")  # which finds the study
     monkeypatch.setattr("ablation.jobs.ProcessPoolExecutor", lambda jobs, *_: ThreadPoolExecutor(jobs))

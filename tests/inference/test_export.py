@@ -1,4 +1,4 @@
-"""Exported models against torch."""
+"""Exported models against torch; ONNX in slow tests, as its exporter takes half a minute."""
 
 import builtins
 
@@ -95,6 +95,7 @@ def session_of(path):
     return run
 
 
+@pytest.mark.slow
 def test_onnx_equals_torch(model, onnx_file):
     check(session_of(onnx_file), model)
 
@@ -116,6 +117,7 @@ def test_the_shipped_model_equals_torch(format, tmp_path):
     check(session_of(path) if format == "onnx" else torch.export.load(path).module(), model)
 
 
+@pytest.mark.slow
 def test_an_aligner_runs_the_file(model, onnx_file):
     photo = torch.rand(3, 120, 140)
     aligner, expected = FaceAligner(onnx_file), FaceAligner(model)(photo, BOXES)
@@ -131,6 +133,7 @@ def test_an_aligner_runs_the_file(model, onnx_file):
         aligner(photo, BOXES, attention=True)
 
 
+@pytest.mark.slow
 def test_images_of_another_shape(onnx_file):
     with pytest.raises(ValueError, match=r"images must be float \[B, 3, 32, 32\]"):
         OnnxModel(onnx_file)(torch.rand(1, 3, 33, 32))
@@ -143,6 +146,7 @@ def test_the_start_is_in_the_metadata(model):
     assert metadata_of(own)["start"] == "null"
 
 
+@pytest.mark.slow
 def test_files_that_are_no_model(model, onnx_file, tmp_path):
     import onnx
 

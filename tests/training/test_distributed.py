@@ -135,13 +135,10 @@ def train(folder: Path, devices: int, batch_size: int, epochs: dict[str, int]) -
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
 
-@pytest.mark.parametrize(
-    "epochs",
-    [{"joint": 1}, pytest.param(dict.fromkeys(STAGES, 2), marks=pytest.mark.slow)],
-    ids=["joint", "all"],
-)
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
-def test_two_processes_train_as_one_with_the_doubled_batch(epochs, tmp_path):
+def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path):
+    epochs = dict.fromkeys(STAGES, 2)
     one = train(tmp_path / "one", 1, 8, epochs)
     two = train(tmp_path / "two", 2, 4, epochs)
     for stage in epochs:
