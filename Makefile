@@ -9,7 +9,7 @@ ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all fuzz lint format docs bench bench-cascade bench-training
+.PHONY: help demo test test-all fuzz mutation compatibility lint format docs bench bench-cascade bench-training
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -20,13 +20,19 @@ demo: $(VENV)/.installed-base  ## find the landmarks of a photo and draw them (i
 	$(BIN)/pyspiga-geo demo --out $(OUT)
 
 test: $(VENV)/.installed-test  ## run the default tests (ARGS="tests/nn -x" to choose)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run every test, the slow ones too
 	$(BIN)/pytest -m "" $(ARGS)
 
 fuzz: $(VENV)/.installed-test  ## give mutated files to all readers (ARGS="--seconds 60 --only tracks"; fails into out/fuzz)
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(ARGS)
+
+mutation: $(VENV)/.installed-test $(VENV)/.installed-mutation  ## change the code and see whether the tests notice (ARGS="--only graph")
+	$(BIN)/python scripts/mutation.py $(ARGS)
+
+compatibility: $(VENV)/.installed-test  ## run the tests with other versions of Python and of the libraries
+	$(BIN)/python scripts/compatibility.py $(ARGS)
 
 lint: $(VENV)/.installed-test $(VENV)/.installed-lint  ## check style and types
 	$(BIN)/ruff check

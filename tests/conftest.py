@@ -1,12 +1,16 @@
+"""What all tests share. PyTorch is imported where it is used: the process that shares out the tests needs none."""
+
+from __future__ import annotations
+
 import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import torch
 
-from pyspiga_geo import SPIGA
+if TYPE_CHECKING:
+    from pyspiga_geo import SPIGA
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib: no test opens a window
 
@@ -35,6 +39,9 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     """Every test starts from the same seed."""
+    import numpy as np
+    import torch
+
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - for code that draws from the global generator
     torch.manual_seed(0)
@@ -43,6 +50,10 @@ def _seed() -> None:
 @pytest.fixture(scope="session")
 def tiny_model() -> SPIGA:
     """An untrained model for ibug68, small enough to run in milliseconds."""
+    import torch
+
+    from pyspiga_geo import SPIGA
+
     torch.manual_seed(0)
     return SPIGA.from_preset(
         "compact",
@@ -62,6 +73,16 @@ def weights(tiny_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     tiny_model.save(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def unpainted():
+    """Figures stay blank in this file: painting takes most of the time of a report."""
+    from matplotlib.figure import Figure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "draw", lambda *_: None)
+        yield
 
 
 @pytest.fixture

@@ -105,8 +105,8 @@ def test_common_modules_import_no_folder(module: str) -> None:
 
 
 def test_importing_the_package_is_light(tmp_path: Path) -> None:
-    heavy = {"matplotlib", "lightning", "pytorch_lightning", "jsonargparse"}
+    heavy = {"matplotlib", "lightning", "pytorch_lightning", "jsonargparse", "kornia"}
     heavy |= {f"{ROOT}.{part}" for part in ("training", "visualization", "cli")}
-    code = f"import sys; from {ROOT} import *; print(*sorted({heavy!r} & sys.modules.keys()))"
+    code = f"import sys, {ROOT}.data; from {ROOT} import *; print(*sorted({heavy!r} & sys.modules.keys()))"
     loaded = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
     assert loaded.split() == []

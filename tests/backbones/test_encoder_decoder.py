@@ -97,6 +97,7 @@ def test_unknown_heatmap_stride_is_refused() -> None:
         make(heatmap_stride=16)
 
 
+@pytest.mark.slow
 def test_export() -> None:
     backbone, images = make().eval(), torch.rand(2, 3, 64, 64)
     batch = torch.export.Dim("batch")

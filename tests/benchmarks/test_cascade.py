@@ -44,7 +44,10 @@ def test_smallest_run(tmp_path: Path) -> None:
     assert (tmp_path / "cascade.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("graph", ["complete", "8 nearest", "attention alone"])
+@pytest.mark.parametrize(
+    "graph",
+    ["8 nearest", *(pytest.param(graph, marks=pytest.mark.slow) for graph in ("complete", "attention alone"))],
+)
 def test_a_growing_pass_leaves_nothing(cascade: ModuleType, graph: str) -> None:
     found = cascade.measure("growth", None, 0.0, graph=graph, landmarks=12, batch=2, device="cpu")
     assert found["seconds"] > 0

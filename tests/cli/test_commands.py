@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -78,16 +79,23 @@ def test_wrong_usage_exits_with_two(run):
     assert run("dance")[0] == 2
 
 
-@pytest.mark.parametrize("argument", ["--help", "--version"])
-def test_help_needs_nothing_heavy(argument):
+def test_help_needs_nothing_heavy():
     """PyTorch and its like take seconds to import."""
     program = (
         "import sys\nfrom pyspiga_geo.cli import main\n"
-        f"try:\n    main([{argument!r}])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "for argument in ('--help', '--version'):\n"
+        "    try:\n        main([argument])\n    except SystemExit as stop:\n        assert stop.code == 0\n"
         "heavy = {'torch', 'torch_geometric', 'lightning', 'matplotlib', 'cv2', 'scipy', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_package_is_a_command():
+    said = subprocess.run(
+        [sys.executable, "-m", "pyspiga_geo", "--version"], capture_output=True, text=True, check=True
+    )
+    assert version("pyspiga-geo") in said.stdout
 
 
 def test_help_names_every_normaliser(run):

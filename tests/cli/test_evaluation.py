@@ -10,6 +10,8 @@ from pyspiga_geo import SPIGA
 from pyspiga_geo.data import FaceRecord, read_records, write_records
 from pyspiga_geo.layouts import get_layout
 
+pytestmark = pytest.mark.usefixtures("unpainted")
+
 BOX = ["--bbox", "30", "20", "50", "60"]
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from pyspiga_geo.data import read_records
 
+pytestmark = pytest.mark.usefixtures("unpainted")
+
 BOX = ["--bbox", "30", "20", "50", "60"]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyspiga_geo.atomic import atomic_path
@@ -143,6 +143,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 numbers = st.floats(-1e7, 1e7)
 
 
+@settings(max_examples=40)
 @given(
     points=st.lists(st.one_of(st.tuples(numbers, numbers), st.just((math.nan, math.nan))), min_size=1, max_size=4),
     headpose=st.none() | st.tuples(*[numbers | st.just(math.nan)] * 6),

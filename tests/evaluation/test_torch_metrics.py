@@ -1,5 +1,6 @@
 """Errors of all faces summed up over batches and processes, whoever sees which face."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ def test_batches_in_any_order_and_with_repeated_faces() -> None:
 
 
 def _share(rank: int, folder: str, shares: dict[str, list[list[list[int]]]]) -> None:
+    torch.set_num_threads(1)  # others do not survive a fork
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     found = {name: figures(share[rank]) for name, share in shares.items()}
     torch.save(found, Path(folder) / f"{rank}.pt")
@@ -69,7 +71,8 @@ def test_two_processes_come_to_the_figures_of_one(tmp_path: Path) -> None:
         "padded": [[order[0::2]], [order[1::2], order[:1]]],
         "alone": [[order], []],
     }
-    torch.multiprocessing.spawn(_share, (str(tmp_path), shares), nprocs=2)
+    start = "fork" if sys.platform == "linux" else "spawn"  # the first imports nothing again
+    torch.multiprocessing.start_processes(_share, (str(tmp_path), shares), nprocs=2, start_method=start)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
         assert found == {name: expected() for name in shares}

@@ -1,4 +1,4 @@
-"""Every example runs as its users run it, in its quick mode."""
+"""Every example runs, in its quick mode."""
 
 import csv
 import importlib.util
@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -25,19 +27,18 @@ TRAINING = ("lightning", "kornia", "tensorboard", "torchmetrics")
 """What only the extra ``train`` installs."""
 
 
-def run(name: str, *arguments: object) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A function that runs an example, without the start of another Python, and gives what it prints."""
 
+    def example(name: str, *arguments: object) -> str:
+        module = load(name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+            module.main()
+        return capsys.readouterr().out
 
-def run_here(name: str, *arguments: object) -> None:
-    """An example without the start of another Python."""
-    example = load(name)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
-        example.main()
+    return example
 
 
 def load(name: str) -> ModuleType:
@@ -53,11 +54,11 @@ def test_every_example_has_its_test():
     tests = Path(__file__).read_text()
     names = [path.stem for path in EXAMPLES.glob("*.py")]
     assert len(names) == 8
-    assert all(re.search(rf'run(_here)?\("{name}(\.py)?"|"{name}\.py"', tests) for name in names)
+    assert all(re.search(rf'run\("{name}"|"{name}\.py"', tests) for name in names)
 
 
-def test_align_photo(tmp_path):
-    printed = run("align_photo.py", "--quick", "--out", tmp_path)
+def test_align_photo(run, tmp_path):
+    printed = run("align_photo", "--quick", "--out", tmp_path)
     assert re.search(r"face 1: yaw -?\d+\.\d, pitch -?\d+\.\d, roll -?\d+\.\d degrees", printed)
     (face,) = read_records(tmp_path / "faces.json")
     nose = face.landmarks[30]
@@ -83,8 +84,8 @@ def test_upright_crop_levels_the_eyes():
     assert (high - low).max() == pytest.approx(0.65 * 256, abs=1e-2)
 
 
-def test_use_cascade_in_your_model(tmp_path):
-    printed = run("use_cascade_in_your_model.py", "--quick", "--out", tmp_path)
+def test_use_cascade_in_your_model(run, tmp_path):
+    printed = run("use_cascade_in_your_model", "--quick", "--out", tmp_path)
     found = re.search(r"(\S+) pixels at the start; after each step of the cascade (\S+), \S+, (\S+)\n", printed)
     assert found is not None
     start, _, last = map(float, found.groups())
@@ -107,12 +108,12 @@ def test_stars_have_their_corners_where_they_are_drawn():
             assert (apart < 0.01).sum() >= 4 if same else (apart < 0.01).sum() <= 1
 
 
-def test_landmarks_in_volumes(tmp_path, capsys):
-    run_here("landmarks_in_volumes", "--steps", 4, "--out", tmp_path)
+def test_landmarks_in_volumes(run, tmp_path):
+    printed = run("landmarks_in_volumes", "--steps", 4, "--out", tmp_path)
     assert re.search(
         r"100 new volumes: 5\.\d+ mm at the start, \d+\.\d+ by ridge regression; after each step of the cascade "
         r"(\d+\.\d+,? ?){3}\n",
-        capsys.readouterr().out,
+        printed,
     )
     with Image.open(tmp_path / "volumes.png") as picture:
         assert min(picture.size) > 400
@@ -129,9 +130,8 @@ def test_skeletons_have_their_joints_where_they_are_drawn():
     assert torch.allclose(example.regress(volumes, joints, volumes, ridge=1e-6), joints, atol=1e-2)
 
 
-def test_graphs_of_different_sizes(tmp_path, capsys):
-    run_here("graphs_of_different_sizes", "--steps", 4, "--out", tmp_path)
-    printed = capsys.readouterr().out
+def test_graphs_of_different_sizes(run, tmp_path):
+    printed = run("graphs_of_different_sizes", "--steps", 4, "--out", tmp_path)
     for maps in ("160 new maps of 5 to 12 crossings", "80 new maps of 13 to 16 crossings"):
         assert re.search(rf"{maps}: \d\.\d+ pixels at the start, \S+ without messages, \S+ with attention\n", printed)
     with Image.open(tmp_path / "maps.png") as picture:
@@ -151,11 +151,11 @@ def test_maps_show_the_roads_between_crossings_that_exist():
     assert (middles[~shown] < 0.5).any()
 
 
-def test_match_keypoints(tmp_path, capsys):
-    run_here("match_keypoints", "--steps", 4, "--out", tmp_path)
+def test_match_keypoints(run, tmp_path):
+    printed = run("match_keypoints", "--steps", 4, "--out", tmp_path)
     found = re.search(
         r"100 new pairs: nearest patch (\S+) %, nearest patch and place (\S+) %, attention (\S+) %",
-        capsys.readouterr().out,
+        printed,
     )
     assert found is not None
     patch, place, _ = map(float, found.groups())
@@ -186,9 +186,8 @@ def test_keypoints_that_match_are_those_of_one_thing():
         ("match_keypoints", r"patch and place (\S+) %, attention (\S+) %", None),
     ],
 )
-def test_examples_beat_what_they_are_compared_with(name, figures, share, tmp_path, capsys):
-    run_here(name, "--out", tmp_path)
-    baseline, ours = map(float, re.search(figures, capsys.readouterr().out).groups())
+def test_examples_beat_what_they_are_compared_with(name, figures, share, run, tmp_path):
+    baseline, ours = map(float, re.search(figures, run(name, "--out", tmp_path)).groups())
     assert ours > baseline + 20 if share is None else ours < share * baseline
 
 
@@ -203,9 +202,10 @@ def test_these_examples_need_the_package_alone():
     subprocess.run([sys.executable, "-c", code, *paths], check=True)
 
 
-def test_train_on_your_data(tmp_path):
+def test_train_on_your_data(run, tmp_path, monkeypatch):
     pytest.importorskip("lightning")
-    printed = run("train_on_your_data.py", "--quick", "--out", tmp_path)
+    monkeypatch.setattr("matplotlib.figure.Figure.draw", lambda *_: None)  # reports take most of the time
+    printed = run("train_on_your_data", "--quick", "--out", tmp_path)
     assert re.search(r"8 new cats: \d+\.\d pixels from the truth", printed)
     model = SPIGA.from_pretrained(tmp_path / "run" / "model.safetensors")
     assert model.layout.name == "cat9"
@@ -221,8 +221,8 @@ def test_train_on_your_data(tmp_path):
         assert min(picture.size) > 400
 
 
-def test_load_reference_weights(tmp_path):
-    printed = run("load_reference_weights.py", "--quick", "--out", tmp_path)
+def test_load_reference_weights(run, tmp_path):
+    printed = run("load_reference_weights", "--quick", "--out", tmp_path)
     assert "98 landmarks (wflw98)" in printed
     assert re.search(r"steps +3 x \[1, 98, 2\]", printed)
     assert re.search(r"attention +12 x \[1, 4, 98, 98\]", printed)
@@ -232,33 +232,49 @@ def test_load_reference_weights(tmp_path):
 
 
 CELLS = ("attention", "none", "gcn", "sage", "none: 1 step")
+STUDY = ["--quick", "--drawn", "8", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--cells"]
 
 
-def test_compare_gcn_gat_killed_and_started_again(tmp_path):
-    arguments = ["--quick", "--drawn", "8", "--seeds", "1", "--epochs", "1", "--jobs", "1", "--cells", *CELLS]
-    command = [sys.executable, str(EXAMPLES / "compare_gcn_gat.py"), "--out", str(tmp_path), *arguments]
+@pytest.mark.slow
+def test_compare_gcn_gat(run, tmp_path, monkeypatch):
+    load("compare_gcn_gat")  # which finds the study
+    monkeypatch.setattr("ablation.jobs.ProcessPoolExecutor", lambda jobs, *_: ThreadPoolExecutor(jobs))
+    for name in ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.setenv(name, "0")  # and as it was after the test
+    threads = torch.get_num_threads()
+    check_the_rest_of_the_study(run, tmp_path, 0)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+def test_compare_gcn_gat_killed_and_started_again(run, tmp_path):
+    command = [sys.executable, str(EXAMPLES / "compare_gcn_gat.py"), "--out", str(tmp_path), *STUDY, *CELLS]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
     cells = tmp_path / "cells"
     while process.poll() is None and not list(cells.glob("[!.]*.safetensors")):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in cells.glob("[!.]*.safetensors")}
-    kept |= {path: path.stat().st_mtime_ns for path in (tmp_path / "features").glob("[!.]*.safetensors")}
     finished = len(list(cells.glob("[!.]*.safetensors")))
     assert 0 < finished < len(CELLS), "killed too late"
     assert not (tmp_path / "table.csv").exists()
+    check_the_rest_of_the_study(run, tmp_path, finished)
 
-    printed = run("compare_gcn_gat.py", "--out", tmp_path, *arguments)
+
+def check_the_rest_of_the_study(run, folder, finished):
+    """Nothing is trained twice, and the results are those of all cells."""
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/[!.]*.safetensors")}
+    assert len(kept) > finished or not finished  # the features, too
+    printed = run("compare_gcn_gat", "--out", folder, *STUDY, *CELLS)
     assert f"{finished} of 5 trainings are there, {5 - finished} to do" in printed
     assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
-    with (tmp_path / "table.csv").open() as file:
+    with (folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["cell"] for row in rows if row["condition"] == "all"] == list(CELLS)
     assert all(0 < float(row["nme"]) < 100 for row in rows if row["condition"] == "all")
     assert all(name in printed for name in CELLS)
     for name in ("cells.png", "conditions.png", "messages.png"):
-        assert (tmp_path / name).stat().st_size > 10_000
+        assert (folder / name).stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_edges_without_values() -> None:
     assert edges.shape == (2, 3 * 20)
 
 
+@pytest.mark.slow
 def test_edges_compile_and_export_for_any_size() -> None:
     class Edges(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
-"""Exported models against torch."""
+"""Exported models against torch; ONNX in slow tests, as its exporter takes half a minute."""
 
 import builtins
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pyspiga_geo import SPIGA, FaceAligner
+from pyspiga_geo.backbones import BackboneOutput, PoseHead, register_backbone
+from pyspiga_geo.backbones.hourglass import Residual
 from pyspiga_geo.inference.export import export_model, metadata_of
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.models import CheckpointError, MeanShape
@@ -14,11 +17,27 @@ from pyspiga_geo.models import CheckpointError, MeanShape
 BOXES = [[30.0, 20.0, 50.0, 60.0], [70.0, 60.0, 40.0, 40.0]]
 
 
+class OneBlock(nn.Module):
+    """A backbone with a convolution and a residual block: an export takes time for every operation."""
+
+    def __init__(self, num_landmarks: int) -> None:
+        super().__init__()
+        self.channels, self.strides = (16,), (8,)
+        self.look, self.block = nn.Conv2d(3, 16, 8, stride=8), Residual(16, 16)
+        self.pose, self.heatmaps = PoseHead(16), nn.Conv2d(16, num_landmarks, 1)
+
+    def forward(self, images, return_heatmaps=False):
+        features = self.block(self.look(images))
+        heatmaps = self.heatmaps(features) if return_heatmaps else None
+        return BackboneOutput(self.pose(features.mean(dim=(2, 3))), [features], heatmaps)
+
+
 @pytest.fixture(scope="module")
 def model() -> SPIGA:
-    """A model with every part, as small as can be: an export takes time for every operation."""
+    """A model with every part, as small as can be; whole backbones are exported by slow tests."""
     torch.manual_seed(0)
-    options = {"image_size": 32, "channels": 16, "crop_scale": 1.6, "num_stacks": 1, "depth": 1, "channel_order": "bgr"}
+    register_backbone("one-block", lambda config, layout: OneBlock(len(layout)))
+    options = {"image_size": 32, "crop_scale": 1.6, "backbone": "one-block", "channel_order": "bgr"}
     options |= {"num_steps": 1, "num_layers": 1, "node_channels": 16, "hidden_channels": 16, "uncertainty": True}
     return SPIGA.from_preset("compact", **options).eval()
 
@@ -76,6 +95,7 @@ def session_of(path):
     return run
 
 
+@pytest.mark.slow
 def test_onnx_equals_torch(model, onnx_file):
     check(session_of(onnx_file), model)
 
@@ -97,6 +117,7 @@ def test_the_shipped_model_equals_torch(format, tmp_path):
     check(session_of(path) if format == "onnx" else torch.export.load(path).module(), model)
 
 
+@pytest.mark.slow
 def test_an_aligner_runs_the_file(model, onnx_file):
     photo = torch.rand(3, 120, 140)
     aligner, expected = FaceAligner(onnx_file), FaceAligner(model)(photo, BOXES)
@@ -112,6 +133,7 @@ def test_an_aligner_runs_the_file(model, onnx_file):
         aligner(photo, BOXES, attention=True)
 
 
+@pytest.mark.slow
 def test_images_of_another_shape(onnx_file):
     with pytest.raises(ValueError, match=r"images must be float \[B, 3, 32, 32\]"):
         OnnxModel(onnx_file)(torch.rand(1, 3, 33, 32))
@@ -124,6 +146,7 @@ def test_the_start_is_in_the_metadata(model):
     assert metadata_of(own)["start"] == "null"
 
 
+@pytest.mark.slow
 def test_files_that_are_no_model(model, onnx_file, tmp_path):
     import onnx
 

@@ -40,33 +40,39 @@ def reference() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def entries() -> ModuleType:
+    """Names, shapes and values of the authors' entries."""
+    return load_file(Path(__file__).with_name("reference_entries.py"))
+
+
+@pytest.fixture(scope="session")
 def kit(shared: Path) -> ModuleType:
     """What fills the authors' network in the parity kit."""
     return load_file(shared / "parity" / "fill.py")
 
 
 @pytest.fixture(scope="session")
-def small_state(reference: ModuleType) -> Callable[[str], dict[str, torch.Tensor]]:
+def small_state(entries: ModuleType) -> Callable[[str], dict[str, torch.Tensor]]:
     """The full state dict of a small reference network, by layout."""
 
     def make(layout: str) -> dict[str, torch.Tensor]:
         landmarks, columns = get_layout(layout).boundary_matrix.shape
-        return reference.named_values(reference.reference_shapes(landmarks, columns - 1, **reference.SMALL))
+        return entries.named_values(entries.reference_shapes(landmarks, columns - 1, **entries.SMALL))
 
     return make
 
 
 @pytest.fixture
-def small_model(reference: ModuleType, float64: None) -> Callable[..., SPIGA]:
+def small_model(entries: ModuleType, float64: None) -> Callable[..., SPIGA]:
     """An untrained model of the size that ``small_state`` is for, in float64."""
 
     def make(layout: str = "ibug68", preset: str = "reference", **overrides: object) -> SPIGA:
-        return SPIGA.from_preset(preset, layout=layout, **{**reference.SMALL, **overrides}).eval()
+        return SPIGA.from_preset(preset, layout=layout, **{**entries.SMALL, **overrides}).eval()
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_model() -> Callable[..., SPIGA]:
     """An untrained model that answers at once; keyword arguments change its configuration."""
 

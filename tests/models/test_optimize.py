@@ -39,8 +39,13 @@ def off() -> dict[str, bool]:
     return {"fold": False, "drop_heads": False, "channels_last": False}
 
 
-@pytest.mark.parametrize("switch", [None, "fold", "drop_heads", "channels_last", "all"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "switch"),
+    [
+        *(("hourglass", switch) for switch in (None, "fold", "drop_heads", "channels_last")),
+        *((kind, "all") for kind in KINDS),
+    ],
+)
 def test_each_switch_is_exact(kind: str, switch: str | None) -> None:
     model = model_of(kind)
     before = {name: value.clone() for name, value in model.state_dict().items()}

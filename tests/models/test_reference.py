@@ -51,12 +51,12 @@ def test_everything_is_loaded_but_what_the_authors_lack(model: SPIGA, state: Sta
 
 
 def test_constant_entries_make_no_difference(
-    model: SPIGA, state: State, small_model: Callable[..., SPIGA], reference: ModuleType
+    model: SPIGA, state: State, small_model: Callable[..., SPIGA], entries: ModuleType
 ) -> None:
     other = small_model("ibug68")
     other.load_state_dict(model.state_dict())
     model.load_reference_state_dict(state)
-    constants = [name for name in state if reference.is_constant(name)]
+    constants = [name for name in state if entries.is_constant(name)]
     assert len(constants) > 100
     other.load_reference_state_dict({name: state[name] for name in state if name not in constants})
     found, expected = other.state_dict(), model.state_dict()
@@ -147,17 +147,17 @@ def test_another_depth_or_number_of_stacks(small_model: Callable[..., SPIGA], st
     assert "unknown gcn.2.gat.0.reshape.0.bias" in refused(small_model("ibug68", num_steps=2), state)
 
 
-def test_weights_come_in_the_precision_of_the_model(small_state: Callable[[str], State], reference: ModuleType) -> None:
-    model = SPIGA.from_preset("reference", **reference.SMALL)
+def test_weights_come_in_the_precision_of_the_model(small_state: Callable[[str], State], entries: ModuleType) -> None:
+    model = SPIGA.from_preset("reference", **entries.SMALL)
     model.load_reference_state_dict(small_state("ibug68"))
     assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
 
 
-def test_export_is_the_inverse_of_loading(model: SPIGA, state: State, reference: ModuleType) -> None:
+def test_export_is_the_inverse_of_loading(model: SPIGA, state: State, entries: ModuleType) -> None:
     model.load_reference_state_dict(state)
     exported = export(model)
     unused = {name for name in exported if not exported[name].any() and state[name].any()}
-    assert exported.keys() == {name for name in state if not reference.is_constant(name)} | {
+    assert exported.keys() == {name for name in state if not entries.is_constant(name)} | {
         name for name in state if name.endswith("num_batches_tracked")
     }
     assert unused

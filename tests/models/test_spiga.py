@@ -234,9 +234,10 @@ def test_graphs_of_a_batch(tiny_model: TinyModel) -> None:
     assert graph.in_degree(8, weight="edge_weight") == pytest.approx(1, abs=1e-5)
 
 
-# ---- export
+# ---- export; what `pyspiga-geo export` makes of a model is in tests/inference/test_export.py
 
 
+@pytest.mark.slow
 def test_compact_model_exports() -> None:
     model = SPIGA.from_preset("compact").eval()
     faces, others = images(2, 128), images(2, 128)
@@ -249,6 +250,7 @@ def test_compact_model_exports() -> None:
     assert not torch.allclose(found.feature_map, model(faces).feature_map, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_exported_model_takes_any_number_of_faces(tiny_model: TinyModel) -> None:
     model = tiny_model(uncertainty=True)
     with torch.no_grad():

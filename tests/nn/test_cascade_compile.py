@@ -60,7 +60,7 @@ MASK = torch.tensor([[1, 1, 1, 0, 1], [0, 1, 1, 1, 1]], dtype=torch.bool)
     ("options", "given"),
     [
         ({}, {"return_attention": True}),
-        ({"conv": "gat", "position": "none"}, {}),
+        pytest.param({"conv": "gat", "position": "none"}, {}, marks=pytest.mark.slow),
         pytest.param({"position": "pooled", "num_layers": 0}, {}, marks=pytest.mark.slow),
         pytest.param({"conv": "gcn", "position": "learned"}, {}, marks=pytest.mark.slow),
         pytest.param({"conv": "transformer", "position": "none"}, {"return_attention": True}, marks=pytest.mark.slow),
@@ -87,14 +87,10 @@ def test_compiles_with_gradients(conv: str) -> None:
     torch.testing.assert_close(out, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dim", "options"),
-    [
-        (2, {"position": "learned"}),
-        pytest.param(3, {}, marks=pytest.mark.slow),
-        pytest.param(2, {"conv": "gat"}, marks=pytest.mark.slow),
-        pytest.param(2, {"position": "pooled"}, marks=pytest.mark.slow),
-    ],
+    [(2, {"position": "learned"}), (3, {}), (2, {"conv": "gat"}), (2, {"position": "pooled"})],
     ids=range(4),
 )
 def test_export_for_maps_of_any_size(dim: int, options: dict[str, Any], tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ def test_curves_show_all_that_they_name_and_stages_of_one_epoch(tmp_path):
     assert all(low < value < high for line in error.lines for value in line.get_ydata())
 
 
-def test_the_report_gives_the_figures_of_evaluate(tiny_model, tmp_path):
+def test_the_report_gives_the_figures_of_evaluate(tiny_model, tmp_path, monkeypatch):
     """The same faces, in their annotated boxes, through the command's own functions."""
+    monkeypatch.setattr("matplotlib.figure.Figure.draw", lambda *_: None)  # painting takes most of the time
     layout = tiny_model.layout
     shape = np.array(layout.shape3d)[:, 1:] * (-1, 1)
     rng = np.random.default_rng(0)

@@ -24,6 +24,8 @@ from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.run import run_training
 from pyspiga_geo.training.stages import CascadeStage
 
+pytestmark = pytest.mark.usefixtures("unpainted")
+
 SIZE = 48
 SHAPE = np.array([(0.0, 0.5, -0.5), (0, -0.5, -0.5), (0.6, 0, 0), (0.2, 0.3, 0.5), (0.2, -0.3, 0.5)])
 FIVE: dict[str, Any] = {"ids": (201, 202, 203, 204, 205), "shape3d": SHAPE, "normaliser": (201, 202)}

@@ -15,6 +15,8 @@ from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.run import run_training
 from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate, occluded
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OFF = StageConfig(epochs=0, lr=1e-3)
 
 
@@ -75,6 +77,7 @@ def test_the_head_learns_and_no_landmark_moves(trained: Path, weights: Path) -> 
     assert (trained.parent / "report.md").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_stage_goes_on_where_it_was(
     tmp_path: Path, trained: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,189 @@
+"""Runs that are interrupted, killed or go wrong go on where they were, to the bit."""
+
+import multiprocessing
+import random
+import re
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyspiga_geo import SPIGA
+from pyspiga_geo.training import StageConfig, TrainConfig
+
+pytest.importorskip("lightning")
+from pyspiga_geo.training.run import last_checkpoint, moving_average, run_training
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
+
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+STAGES = ("landmarks", "pose", "cascade", "joint")
+
+
+def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
+    return SPIGA.from_pretrained(run_training(config)).state_dict()
+
+
+@pytest.fixture(scope="module")
+def untouched(config, undrawn, tmp_path_factory) -> dict[str, torch.Tensor]:
+    """What a run of three epochs a stage comes to that nobody interrupts."""
+    return trained(three_epochs(config, tmp_path_factory.mktemp("untouched")))
+
+
+def three_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
+    epochs = StageConfig(epochs=3, lr=1e-3)
+    skip = StageConfig(epochs=0, lr=1e-3)
+    return replace(config, out=out / "run", landmarks=epochs, pose=skip, cascade=epochs, joint=epochs, **changes)
+
+
+@pytest.mark.parametrize(
+    ("workers", "epoch"),
+    [(1, 1), pytest.param(0, 1, marks=pytest.mark.slow), pytest.param(2, 2, marks=pytest.mark.slow)],
+)
+def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, untouched, workers, epoch):
+    run = three_epochs(config, tmp_path, workers=workers)
+    handler = signal.getsignal(signal.SIGINT)
+    for stage in (BackboneStage, CascadeStage, JointStage):
+
+        def interrupt(stage: Stage) -> None:
+            if stage.current_epoch == epoch:
+                raise KeyboardInterrupt
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(stage, "on_train_epoch_start", interrupt)
+                with pytest.raises(KeyboardInterrupt):
+                    run_training(run)
+        finally:
+            signal.signal(signal.SIGINT, handler)  # the engine leaves it switched off
+    assert not (run.out / "joint" / "model.safetensors").exists()
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+    log = (run.out / "cascade" / "csv" / "version_1" / "metrics.csv").read_text()
+    assert {line.split(",")[0] for line in log.splitlines()[1:]} == set(map(str, range(epoch, 3)))
+
+
+def test_an_interrupted_run_in_double_precision_goes_on_where_it_was(config, tmp_path, monkeypatch):
+    double = replace(only_landmarks(config, tmp_path / "whole"), precision="64-true")
+    whole, run = trained(double), replace(double, out=tmp_path / "run")
+
+    def interrupt(stage: Stage) -> None:
+        if stage.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(BackboneStage, "on_train_epoch_start", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(run)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    run = replace(config, out=tmp_path / "run", landmarks=skip, pose=skip)
+    untouched = trained(run)
+    for weights in (run.out / "model.safetensors", run.out / "joint" / "model.safetensors"):
+        weights.unlink()
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
+    skip, epochs = StageConfig(epochs=0, lr=1e-3), StageConfig(epochs=3, lr=1e-3)
+    run = replace(config, out=tmp_path / "run", landmarks=epochs, pose=skip, cascade=skip, joint=skip)
+    untouched = trained(run)
+    folder = run.out / "landmarks"
+    before, last = sorted(folder.glob("*.ckpt"))
+    last.write_bytes(last.read_bytes()[:-100])
+    for weights in run.out.rglob("model.safetensors"):
+        weights.unlink()
+    with pytest.warns(UserWarning, match=f"{last.name}: damaged, going on from the checkpoint before"):
+        assert last_checkpoint(folder) == before
+    with pytest.warns(UserWarning, match="damaged"):
+        resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+def test_a_loss_that_is_not_finite_names_its_faces_and_leaves_the_last_checkpoint(config, tmp_path, monkeypatch):
+    run = only_landmarks(config, tmp_path / "run")
+    loss = BackboneStage.loss
+
+    def spoiled(stage: BackboneStage, *batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        return loss(stage, *batch) | ({"pose": torch.tensor(torch.nan)} if stage.current_epoch == 1 else {})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BackboneStage, "loss", spoiled)
+        with pytest.raises(ValueError, match=r"not finite in step 2 \(.*pose nan\); the batch was \d+\.png, ") as error:
+            run_training(run)
+    assert len(re.findall(r"\d+\.png", str(error.value))) == config.batch_size
+    kept = last_checkpoint(run.out / "landmarks")
+    assert kept is not None
+    assert kept.name.startswith("epoch=0-")
+    assert all(value.isfinite().all() for value in trained(run).values())
+
+
+def test_weights_that_are_not_finite_never_become_a_checkpoint(config, tmp_path, monkeypatch):
+    run = only_landmarks(config, tmp_path / "run")
+
+    def loss(stage: BackboneStage, *_: torch.Tensor) -> dict[str, torch.Tensor]:
+        weight = stage.model.backbone.stacks[0].landmarks.maps.weight
+        if stage.current_epoch == 1:
+            weight.data[0] = torch.inf
+        return {"coordinates": weight[1:].sum()}
+
+    monkeypatch.setattr(BackboneStage, "loss", loss)
+    with pytest.raises(ValueError, match=r"backbone\.stacks\.0\.landmarks\.maps\.weight is not finite after epoch 1"):
+        run_training(run)
+    kept = last_checkpoint(run.out / "landmarks")
+    assert kept is not None
+    assert kept.name.startswith("epoch=0-")
+
+
+def only_landmarks(config: TrainConfig, out: Path) -> TrainConfig:
+    """Two epochs of the first stage."""
+    skip = StageConfig(epochs=0, lr=1e-3)
+    return replace(config, out=out, landmarks=StageConfig(2, 1e-3), pose=skip, cascade=skip, joint=skip)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_ten_times_at_random_moments(stage, workers, config, tmp_path):
+    epochs = {name: StageConfig(epochs=40 if name == stage else 0, lr=1e-3) for name in STAGES}
+    untouched = trained(replace(config, out=tmp_path / "untouched", **epochs))
+    run = replace(config, out=tmp_path / "run", workers=workers, **epochs)
+    moments = random.Random(stage)
+    for _ in range(10):
+        process = multiprocessing.get_context("spawn").Process(target=run_training, args=(run,))
+        process.start()
+        wait_for_the_start_of(run.out / stage, process)
+        process.join(moments.uniform(0, 3))
+        process.kill()
+        process.join()
+    resumed = trained(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+
+
+def wait_for_the_start_of(folder, process) -> None:
+    """Until the run has opened another log, so that the kill hits training and not the start of Python."""
+    logs = len(list(folder.glob("csv/*")))
+    while process.is_alive() and len(list(folder.glob("csv/*"))) == logs:
+        time.sleep(0.05)
+
+
+def test_averages_forget_the_first_weights_soon():
+    average, weight = moving_average(0.99), torch.zeros(1, dtype=torch.float64)
+    for step in range(60):
+        weight = average(weight, torch.ones(1, dtype=torch.float64), step)
+    assert weight.item() > 0.999  # a constant decay of 0.99 would have come to 0.45
+    assert average(torch.zeros(1), torch.ones(1), 10**6).item() == pytest.approx(0.01)
+    count = torch.tensor(7)
+    assert average(torch.tensor(3), count, 5) is count
