@@ -32,9 +32,9 @@ class StageConfig:
     epochs: int
     lr: float
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        check_settings(self, {"epochs": Whole(0, 100_000), "lr": _POSITIVE})
+    def check(self, name: str) -> None:
+        """Raise ValueError unless types and ranges are right; the message names the stage and the setting."""
+        check_settings(self, {"epochs": Whole(0, 100_000), "lr": _POSITIVE}, name)
 
 
 @dataclass
@@ -57,11 +57,11 @@ class UncertaintyConfig(StageConfig):
     occlusion_size: tuple[float, float] = (0.1, 0.5)
     visible: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        super().__post_init__()
+    def check(self, name: str) -> None:
+        """Raise ValueError unless types and ranges are right; the message names the stage and the setting."""
+        super().check(name)
         size = Pair(Range(0, 1, above=True))
-        check_settings(self, {"occlusion": _SHARE, "occlusion_size": size, "visible": _WEIGHT})
+        check_settings(self, {"occlusion": _SHARE, "occlusion_size": size, "visible": _WEIGHT}, name)
 
 
 @dataclass
@@ -100,16 +100,16 @@ class AugmentationConfig:
     occlusion_size: tuple[float, float] | None = None
     occluders: tuple[Occluder, ...] = ("rectangle",)
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
+    def check(self, name: str) -> None:
+        """Raise ValueError unless types and ranges are right; the message names the setting within ``name``."""
         shares = dict.fromkeys(("flip", "shift", "brightness", "grey", "hsv", "blur", "occlusion"), _SHARE)
         others = {"degrees": Range(0, 180), "scale": Range(0, 1, below=True), "hue": Range(0, 0.5)}
-        check_settings(self, {**shares, **others, "blur_sigma": Pair(_POSITIVE)})
+        check_settings(self, {**shares, **others, "blur_sigma": Pair(_POSITIVE)}, name)
         if self.occlusion_size is not None:
-            check_settings(self, {"occlusion_size": Pair(Range(0, 1, above=True))})
+            check_settings(self, {"occlusion_size": Pair(Range(0, 1, above=True))}, name)
         kinds = self.occluders
         if not isinstance(kinds, list | tuple) or not kinds or not all(kind in OCCLUDERS for kind in kinds):
-            raise ValueError(f"occluders must be one or more of {', '.join(OCCLUDERS)}, got {shown(kinds)}")
+            raise ValueError(f"{name}.occluders must be one or more of {', '.join(OCCLUDERS)}, got {shown(kinds)}")
 
 
 @dataclass
@@ -132,10 +132,10 @@ class LossConfig:
     point_sigma: float = 1.0
     boundary_sigma: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
+    def check(self, name: str) -> None:
+        """Raise ValueError unless types and ranges are right; the message names the setting within ``name``."""
         weights = dict.fromkeys(("coordinates", "attention", "pose", "cascade"), _WEIGHT)
-        check_settings(self, {**weights, "point_sigma": _POSITIVE, "boundary_sigma": _POSITIVE})
+        check_settings(self, {**weights, "point_sigma": _POSITIVE, "boundary_sigma": _POSITIVE}, name)
 
 
 @dataclass
@@ -220,8 +220,10 @@ class TrainConfig:
         check_settings(self, _ALLOWED, but=("devices",))
         refuse_code(self.model, "model")
         for name, kind in _PARTS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} must be a {kind.__name__}, got {shown(getattr(self, name))}")
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {shown(part)}")
+            part.check(name)  # not by itself: which stage it is of, it does not know
         for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS), ("strategy", STRATEGIES)):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
@@ -252,7 +254,7 @@ _ALLOWED: Allowed = {
     "weight_decay": Range(0, 100),
     "average_decay": _SHARE,
 }
-_PARTS: dict[str, type] = {
+_PARTS: dict[str, type[StageConfig | LossConfig | AugmentationConfig]] = {
     **dict.fromkeys(("landmarks", "pose", "cascade", "joint"), StageConfig),
     "uncertainty": UncertaintyConfig,
     "loss": LossConfig,

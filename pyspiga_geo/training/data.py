@@ -34,6 +34,7 @@ class FaceDataModule(LightningDataModule):
 
     def __init__(self, config: TrainConfig, model: SPIGAConfig) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation faces than processes
         self.config = config
         layout = get_layout(config.layout)
         size = model.image_size
@@ -64,6 +65,8 @@ class FaceDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """This process's share of the augmented crops in random order."""
         sampler = SeededSampler(self.training, self.config.seed, *self._share)
+        if not len(sampler):
+            raise ValueError(f"{len(self.training)} training faces are fewer than the {self._share[0]} processes")
         loader = self._loader(
             SeededFaces(self.training),
             sampler=sampler,

@@ -148,9 +148,12 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
     )
     try:
         with warnings.catch_warnings():
-            # Both are meant: the frozen backbone, and a folder that holds the logs.
+            # All are meant: the frozen backbone, a folder that holds the logs, a model that estimates no head pose, and
+            # a process without validation faces.
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
             warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", r"The ``compute`` method of metric HeadPoseError was called before")
+            warnings.filterwarnings("ignore", r"Total length of `DataLoader` across ranks is zero, but local rank")
             trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
     except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away
         raise KeyboardInterrupt from stop

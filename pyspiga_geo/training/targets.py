@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Batch
 
 from pyspiga_geo.geometry import camera_matrix, pose_from_points
 from pyspiga_geo.layouts import Layout
@@ -82,3 +83,15 @@ def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) 
     shape3d = torch.tensor(layout.shape3d[rows], dtype=torch.float64, device=pos.device)
     pose = pose_from_points(size * pos[:, rows].double(), shape3d, camera, mask[:, rows])
     return pose.to(pos.dtype)
+
+
+def true_poses(batch: Batch, pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
+    """Pose [B, 6] that a prediction is measured by: ``batch.headpose`` where annotated, else :func:`pose_targets`.
+
+    The other arguments are those of :func:`pose_targets`.
+    """
+    poses = pose_targets(pos, mask, layout, focal_ratio)
+    if "headpose" not in batch:
+        return poses
+    annotated = batch.headpose.to(pos.device)
+    return torch.where(annotated.isnan(), poses.to(annotated), annotated)

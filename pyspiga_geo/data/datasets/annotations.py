@@ -1,5 +1,6 @@
 """Faces from an annotation-record JSON and the pictures it names."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ class AnnotatedFaces(FaceDataset):
     """Annotated faces as graphs in pixels of their photo.
 
     An item is a :class:`FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels (0 where
-    not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4] and ``imgpath``; then the transform is applied.
+    not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4], ``headpose`` [6] (NaN where not annotated) and
+    ``imgpath``; then the transform is applied.
 
     Args:
         records: see :func:`pyspiga_geo.data.read_records`.
@@ -59,6 +61,7 @@ class AnnotatedFaces(FaceDataset):
             mask=torch.from_numpy(annotated),
             visible=torch.tensor(visible, dtype=torch.float32),
             bbox=torch.tensor(record.bbox, dtype=torch.float32),
+            headpose=torch.tensor(record.headpose or [math.nan] * 6, dtype=torch.float32),
             imgpath=record.imgpath,
         )
         return face if self.transform is None else self.transform(face)
