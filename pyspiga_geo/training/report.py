@@ -5,14 +5,12 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -24,6 +22,7 @@ from pyspiga_geo.geometry import invert_transform, transform_points
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.targets import true_poses
 from pyspiga_geo.visualization import save_figure, write_evaluation_report
+from pyspiga_geo.visualization.canvas import to_pillow
 
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
@@ -120,12 +119,9 @@ def _pictures_of(validation: DataLoader) -> Iterator[Path | None]:
     if not isinstance(faces, SyntheticFaces):
         yield getattr(faces, "root", None)
         return
-    plain = copy(faces)
-    plain.transform = None
     with tempfile.TemporaryDirectory() as folder:
-        for face in map(plain.get, range(len(plain))):
-            pixels = (255 * face.image).round().byte().permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(Path(folder, face.imgpath), format="PNG")
+        for face in map(faces.get, range(len(faces))):
+            to_pillow(face.image).save(Path(folder, face.imgpath), format="PNG")
         yield Path(folder)
 
 

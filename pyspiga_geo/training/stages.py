@@ -14,22 +14,18 @@ from torch_geometric.data import Batch
 
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.evaluation import normaliser
+from pyspiga_geo.evaluation.landmark_pose import pose_targets
 from pyspiga_geo.evaluation.torch_metrics import HeadPoseError, LandmarkError
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
-from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, pose_targets, true_poses
+from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, true_poses
 from pyspiga_geo.visualization import face_sheet, save_figure
 
 SHEET_EVERY = 5
 """Epochs between two sheets of validation faces."""
-
-
-def step_names(model: SPIGA) -> list[str]:
-    """What the positions after each step of the cascade are called."""
-    return [f"step{number}" for number in range(1, model.config.num_steps + 1)]
 
 
 class Stage(LightningModule):
@@ -42,21 +38,24 @@ class Stage(LightningModule):
         model: the network, trained in place.
         config: the run.
         stage: epochs and learning rate of this stage.
-        positions: names of what :meth:`predict` gives, the best last.
+        positions: names of what :meth:`predict` gives before the steps of the cascade.
+        cascade: whether it gives these too.
     """
 
-    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig, positions: Sequence[str]) -> None:
+    def __init__(
+        self, model: SPIGA, config: TrainConfig, stage: StageConfig, positions: Sequence[str], cascade: bool
+    ) -> None:
         super().__init__()
         self.model = model
         self.config = config
         self.stage = stage
         self.photometric = photometric(config.augmentation)
-        layout = model.layout
-        errors: dict[str, Any] = {name: LandmarkError(layout.ids, layout.norm) for name in positions}
+        names = [*positions, *(f"step{number + 1}" for number in range(model.config.num_steps if cascade else 0))]
+        errors: list[Any] = [LandmarkError(model.layout.ids, model.layout.norm) for _ in names]
         pose_error: Any = HeadPoseError()
-        figures = {f"nme_{name}": error["nme"] for name, error in errors.items()}
-        figures |= {name: errors[positions[-1]][name] for name in ("auc", "fr")} | {"pose_mae": pose_error["mean"]}
-        self.errors, self.pose_error = nn.ModuleList(errors.values()), pose_error
+        figures = {f"nme_{name}": error["nme"] for name, error in zip(names, errors, strict=True)}
+        figures |= {"auc": errors[-1]["auc"], "fr": errors[-1]["fr"], "pose_mae": pose_error["mean"]}
+        self.errors, self.pose_error = nn.ModuleList(errors), pose_error
         self.figures: Any = nn.ModuleDict(figures)  # what is logged of them, a number each
         if model.uncertainty is not None:
             model.uncertainty.requires_grad_(False)  # it learns last, in a stage of its own
@@ -129,15 +128,20 @@ class Stage(LightningModule):
         truth = torch.where(mask[..., None], pos, torch.nan)
         if not batch_idx and self.trainer.is_global_zero and not self.trainer.sanity_checking:
             self._show(images, truth, predicted[-1])
-        # Of W processes this one has the faces r, r + W, ...
-        place = batch_idx * self.config.batch_size + torch.arange(len(images))
-        number = self.global_rank + self.trainer.world_size * place
+        number, first = self._numbers(batch_idx, len(images))
         if pose is not None:
-            self.pose_error.update(pose, true_poses(batch, pos, mask, self.model.layout, self._focal_ratio), number)
+            known = true_poses(batch, pos, mask, self.model.layout, self._focal_ratio)
+            self.pose_error.update(pose[first], known[first], number[first])
         scale = normaliser(truth.double().cpu().numpy(), self.model.layout.ids, self.model.layout.norm)
-        measured = torch.from_numpy(scale > 0)
+        measured = first & torch.from_numpy(scale > 0)
         for error, each in zip(self.errors, predicted, strict=True):
             error.update(each[measured], truth[measured], number[measured])  # type: ignore[operator]
+
+    def _numbers(self, batch_idx: int, count: int) -> tuple[Tensor, Tensor]:
+        """Numbers [B] of a batch's faces, r, r + W, ... in process r of W; and which are not the repeated ones beyond."""
+        place = batch_idx * self.config.batch_size + torch.arange(count)
+        number = self.global_rank + self.trainer.world_size * place
+        return number, number < len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]  # the only loader
 
     def _show(self, images: Tensor, truth: Tensor, predicted: Tensor) -> None:
         """Every few epochs, and after the last, draw some faces as PNG and for TensorBoard."""
@@ -156,7 +160,7 @@ class Stage(LightningModule):
             figure.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the figures of the faces of all processes. What no face tells is not, such as the pose of three points."""
+        """Log figures over the faces of all processes; none that no face tells, such as the pose of three points."""
         for name, figure in self.figures.items():
             if figure.compute().isfinite():  # the same in all processes
                 self.log(f"val/{name}", figure, prog_bar=True)
@@ -197,14 +201,9 @@ class BackboneStage(Stage):
     """
 
     def __init__(
-        self,
-        model: SPIGA,
-        config: TrainConfig,
-        stage: StageConfig,
-        with_pose: bool,
-        positions: Sequence[str] = ("initial", "heatmaps"),
+        self, model: SPIGA, config: TrainConfig, stage: StageConfig, with_pose: bool, cascade: bool = False
     ) -> None:
-        super().__init__(model, config, stage, positions)
+        super().__init__(model, config, stage, ("initial", "heatmaps"), cascade)
         self.with_pose = with_pose
         model.backbone.requires_grad_(True)
         model.cascade.requires_grad_(False)
@@ -249,7 +248,7 @@ class CascadeStage(Stage):
     """Stage 3: the cascade learns on features and poses of the frozen backbone, L_CR = sum_t L_coord(x_t)."""
 
     def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
-        super().__init__(model, config, stage, ["initial", *step_names(model)])
+        super().__init__(model, config, stage, ("initial",), cascade=True)
         model.backbone.requires_grad_(False)
         model.cascade.requires_grad_(True)
         self.train()
@@ -286,7 +285,7 @@ class JointStage(BackboneStage):
     """
 
     def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
-        super().__init__(model, config, stage, True, ["initial", "heatmaps", *step_names(model)])
+        super().__init__(model, config, stage, with_pose=True, cascade=True)
         model.cascade.requires_grad_(True)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:

@@ -83,5 +83,6 @@ class UncertaintyStage(CascadeStage):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure the losses of plain crops; where the landmarks are has been measured before."""
         images, pos, mask = self.unpack(batch)
+        _, first = self._numbers(batch_idx, len(images))
         for name, values in self.parts(images, pos, mask, **self.known(batch)).items():
-            self.figures[name].update(values[mask])
+            self.figures[name].update(values[mask & first[:, None].to(mask.device)])

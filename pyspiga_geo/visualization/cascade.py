@@ -46,7 +46,7 @@ def draw_cascade(ax: Axes, face: FaceData, layout: Layout, *, steps: int | None 
         name, colour = f"$x_{step - 1}$ to $x_{step}$", step_colour(step)
         style: dict[str, Any] = {"linewidths": 1.2 * strokes.line, "path_effects": strokes.rimmed(1.2 * strokes.line)}
         ax.add_collection(LineCollection(list(moves), colors=colour, label=name, **style), autolim=False)
-    style = {"marker": "o", "markersize": max(strokes.dot, 2 * strokes.line), "mew": 0, "zorder": 3}
+    style = {"marker": "o", "markersize": strokes.least_dot, "mew": 0, "zorder": 3}
     ax.plot(*walk[count].T, linestyle="", color="white", path_effects=strokes.rimmed(0), **style)
     return ax
 
@@ -98,8 +98,7 @@ def draw_windows(
             PolyCollection(list(squares), facecolors="none", edgecolors=colour, label=f"step {number}", **style),
             autolim=False,
         )
-        size = max(strokes.dot, 2 * strokes.line)
-        ax.plot(*centres.T, "o", color=colour, markersize=size, mew=0, path_effects=strokes.rimmed(0))
+        ax.plot(*centres.T, "o", color=colour, markersize=strokes.least_dot, mew=0, path_effects=strokes.rimmed(0))
     return ax
 
 

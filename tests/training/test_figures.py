@@ -35,6 +35,9 @@ def upside_down(tiny_model: SPIGA) -> SPIGA:
         for stack in model.backbone.stacks:
             stack.pose.weight.zero_()
             stack.pose.bias[2] = 179
+        for step in model.cascade.steps:
+            for each in step.decoder.parameters():
+                each.mul_(0.1)
     return model
 
 
@@ -77,7 +80,7 @@ def test_validation_report_and_evaluate_give_the_same_figures(upside_down, truth
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
     names = ("initial", "heatmaps", "step1", "step2", "step3")
     assert logged.keys() == {f"val/nme_{name}" for name in names} | {"val/auc", "val/fr", "val/pose_mae"}
-    assert logged["val/pose_mae"] == pytest.approx(2 / 3, abs=0.2)
+    assert 0.5 < logged["val/pose_mae"] < 5  # 358 / 3, were it not for the circle
     assert 0 < logged["val/auc"] < 100
 
     reported = {}

@@ -36,17 +36,17 @@ class AnnotatedFaces(FaceDataset):
         layout: Layout,
         transform: Callable[[FaceData], FaceData] | None = None,
     ) -> None:
+        super().__init__(transform)
         self.records = list(records)
         self.root = Path(root)
         self.layout = layout
-        self.transform = transform
 
     def __len__(self) -> int:
         """Number of faces."""
         return len(self.records)
 
     def get(self, number: int) -> FaceData:
-        """Read one face.
+        """Read one face, before the transform.
 
         Raises:
             pyspiga_geo.data.ImageError: when its picture cannot be read.
@@ -55,7 +55,7 @@ class AnnotatedFaces(FaceDataset):
         points = landmarks_for(record, self.layout.ids)
         annotated = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
         visible = landmarks_visible(record, self.layout.ids)
-        face = FaceData(
+        return FaceData(
             image=read_image(find_image(self.root, record.imgpath)),
             pos=torch.tensor(np.where(annotated[:, None], points, 0), dtype=torch.float32),
             mask=torch.from_numpy(annotated),
@@ -64,7 +64,6 @@ class AnnotatedFaces(FaceDataset):
             headpose=torch.tensor(record.headpose or [math.nan] * 6, dtype=torch.float32),
             imgpath=record.imgpath,
         )
-        return face if self.transform is None else self.transform(face)
 
 
 def landmarks_visible(record: FaceRecord, ids: Sequence[int]) -> list[float]:
