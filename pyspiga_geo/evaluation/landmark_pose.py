@@ -14,7 +14,7 @@ from pyspiga_geo.layouts import Layout
 _CROP = 256  # pixels of the crop that the reference's labels are made in: those of POSIT's tolerance
 
 
-def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float = 1.0) -> Tensor:
+def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float = 1.5) -> Tensor:
     """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
 
     All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.

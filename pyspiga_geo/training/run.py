@@ -126,14 +126,8 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
     trainer = Trainer(
         max_epochs=stage.stage.epochs,
         default_root_dir=folder,
-        logger=[
-            TensorBoardLogger(folder, name="", version="tensorboard"),
-            CSVLogger(folder, name="csv"),
-        ],
-        callbacks=[
-            keep,
-            WeightAveraging(avg_fn=moving_average(config.average_decay)),
-        ],
+        logger=[TensorBoardLogger(folder, name="", version="tensorboard"), CSVLogger(folder, name="csv")],
+        callbacks=[keep, WeightAveraging(avg_fn=moving_average(config.average_decay))],
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,

@@ -130,7 +130,7 @@ class Stage(LightningModule):
             self._show(images, truth, predicted[-1])
         number, first = self._numbers(batch_idx, len(images))
         if pose is not None:
-            known = true_poses(batch, pos, mask, self.model.layout, self._focal_ratio)
+            known = true_poses(batch, pos, mask, self.model.layout, self.model.config.focal_ratio)
             self.pose_error.update(pose[first], known[first], number[first])
         scale = normaliser(truth.double().cpu().numpy(), self.model.layout.ids, self.model.layout.norm)
         measured = first & torch.from_numpy(scale > 0)
@@ -138,7 +138,7 @@ class Stage(LightningModule):
             error.update(each[measured], truth[measured], number[measured])  # type: ignore[operator]
 
     def _numbers(self, batch_idx: int, count: int) -> tuple[Tensor, Tensor]:
-        """Numbers [B] of a batch's faces, r, r + W, ... in process r of W; and which are not the repeated ones beyond."""
+        """Numbers [B] of a batch's faces, r, r + W, ... in process r of W; and which are no repetition."""
         place = batch_idx * self.config.batch_size + torch.arange(count)
         number = self.global_rank + self.trainer.world_size * place
         return number, number < len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]  # the only loader
@@ -178,10 +178,6 @@ class Stage(LightningModule):
             maps = [each.to(self.dtype) for each in seen.maps]
             initial, out = self.model.refine(seen._replace(maps=maps), detach_steps=True)
         return initial, out.steps
-
-    @property
-    def _focal_ratio(self) -> float:
-        return self.model.config.focal_ratio
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cosine cycle."""
@@ -223,7 +219,7 @@ class BackboneStage(Stage):
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)
-        pose = pose_targets(pos, mask, layout, self._focal_ratio) if self.with_pose else None
+        pose = pose_targets(pos, mask, layout, self.model.config.focal_ratio) if self.with_pose else None
         parts = {"coordinates": pos.new_zeros(()), "attention": pos.new_zeros(())}
         if self.with_pose:
             parts["pose"] = pos.new_zeros(())

@@ -74,7 +74,8 @@ def loader(truth: list[FaceRecord]) -> DataLoader:
 def test_validation_report_and_evaluate_give_the_same_figures(upside_down, truth, loader, tmp_path, monkeypatch, run):
     """One of 179 against -179 degrees is wrong by 2, in all three."""
     stage = stages.JointStage(upside_down, TrainConfig(tmp_path, tmp_path, batch_size=2), StageConfig(3, 1e-3))
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", precision="64-true", **quiet)
     for _ in range(2):  # the second time as the first: nothing is kept
         trainer.validate(stage, loader, verbose=False)
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}

@@ -54,22 +54,16 @@ class AnnotatedFaces(FaceDataset):
         record = self.records[number]
         points = landmarks_for(record, self.layout.ids)
         annotated = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
-        visible = landmarks_visible(record, self.layout.ids)
+        visible = dict(zip(record.ids, record.visible.tolist(), strict=True))
         return FaceData(
             image=read_image(find_image(self.root, record.imgpath)),
             pos=torch.tensor(np.where(annotated[:, None], points, 0), dtype=torch.float32),
             mask=torch.from_numpy(annotated),
-            visible=torch.tensor(visible, dtype=torch.float32),
+            visible=torch.tensor([visible.get(landmark, 0) for landmark in self.layout.ids], dtype=torch.float32),
             bbox=torch.tensor(record.bbox, dtype=torch.float32),
             headpose=torch.tensor(record.headpose or [math.nan] * 6, dtype=torch.float32),
             imgpath=record.imgpath,
         )
-
-
-def landmarks_visible(record: FaceRecord, ids: Sequence[int]) -> list[float]:
-    """Visibility of the landmarks with these ids, 0 where the record lacks one."""
-    visible = dict(zip(record.ids, record.visible.tolist(), strict=True))
-    return [visible.get(number, 0.0) for number in ids]
 
 
 def split_groups(
