@@ -50,7 +50,7 @@ def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float 
     return ax
 
 
-def as_array(image: Tensor | NDArray[Any] | Image.Image) -> Points:
+def as_array(image: Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
     """A photo, in any form that :func:`show_photo` takes, as array [H, W, 3] in 0..1."""
     if isinstance(image, Tensor):
         if image.dim() != 3 or image.size(0) != 3:
@@ -62,14 +62,15 @@ def as_array(image: Tensor | NDArray[Any] | Image.Image) -> Points:
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             raise ValueError(f"image must be [H, W] or [H, W, 3] as an array, got {list(pixels.shape)}")
     white = 1 if pixels.dtype.kind in "bf" else 255
-    return pixels.astype(np.float64) / white
+    return np.asarray(pixels, dtype=np.float32) / np.float32(white)
 
 
 def to_pillow(image: Tensor | NDArray[Any] | Image.Image) -> Image.Image:
     """A photo, in any form that :func:`show_photo` takes, as Pillow image: RGB with 8 bits, and a copy."""
     if isinstance(image, Image.Image):
         return image.convert("RGB")
-    return Image.fromarray((255 * as_array(image)).round().clip(0, 255).astype(np.uint8))
+    pixels = 255 * as_array(image)  # a large photo takes much memory: what follows works in place
+    return Image.fromarray(np.clip(np.round(pixels, out=pixels), 0, 255, out=pixels).astype(np.uint8))
 
 
 def cut_out(photo: Image.Image, points: Points, size: int, margin: float) -> tuple[Image.Image, float, Points]:

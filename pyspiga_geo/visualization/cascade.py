@@ -88,7 +88,11 @@ def draw_windows(
     if step is not None and not 1 <= step < len(walk):
         raise ValueError(f"step must be in 1..{len(walk) - 1}, got {step}")
     strokes = Strokes.of(ax, walk[0])
-    corners = np.array([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]) @ _crop_axes(face) / 2
+    axes = np.eye(2)  # directions of the crop's rows and columns in the photo: a crop may be turned
+    if "crop" in face:
+        linear = np.linalg.inv(positions(face.crop)[:2, :2])  # its columns are where the crop's axes point
+        axes = (linear / np.linalg.norm(linear, axis=0)).T
+    corners = np.array([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]) @ axes / 2
     for number in range(1, len(walk)) if step is None else (step,):
         centres = walk[number - 1][list(landmarks)]
         squares = centres[:, None] + sides[number - 1] * corners
@@ -141,11 +145,3 @@ def draw_heatmaps(ax: Axes, heatmaps: Tensor, landmarks: Sequence[int] | None = 
 def path_of(face: FaceData) -> Points:
     """x_0, x_1, ..., x_K of a face: [K + 1, L, 2]."""
     return positions(torch.cat([face.initial[None], face.steps.transpose(0, 1)]))
-
-
-def _crop_axes(face: FaceData) -> Points:
-    """Directions [2, 2] of the crop's rows and columns in the photo: a crop may be turned."""
-    if "crop" not in face:
-        return np.eye(2)
-    linear = np.linalg.inv(positions(face.crop)[:2, :2])  # its columns are where the crop's axes point
-    return np.asarray((linear / np.linalg.norm(linear, axis=0)).T)

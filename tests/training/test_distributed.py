@@ -19,6 +19,7 @@ pytest.importorskip("lightning")
 from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.distributed import sum_over_processes
 from pyspiga_geo.training.losses import masked_mean
+from pyspiga_geo.training.run import last_checkpoint
 
 
 def in_two_processes(work, folder: Path) -> list:
@@ -149,22 +150,35 @@ def test_two_processes_train_as_one_with_the_doubled_batch(faces, steps, epochs,
                     assert float(other[name]) == pytest.approx(float(value), rel=1e-4), (stage, name)
 
 
+SHORT = {"devices": 2, "batch_size": 4, "epochs": {"joint": 3}, "synthetic_faces": 20}
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """What a run of two processes comes to that nobody kills."""
+    folder = tmp_path_factory.mktemp("runs") / "untouched"
+    finish(start(folder, **SHORT, workers=0))
+    return weights_of(folder)
+
+
+def weights_of(run: Path) -> dict[str, Tensor]:
+    """In the precision in which they were trained."""
+    return SPIGA.from_pretrained(run / "joint" / "model.safetensors").state_dict()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_run_of_two_processes_that_was_killed_goes_on_where_it_was(workers, tmp_path):
-    epochs, few = {"landmarks": 2, "joint": 3}, {"synthetic_faces": 40, "workers": workers}
-    finish(start(tmp_path / "untouched", 2, 4, epochs, **few | {"workers": 0}))
-    for stage in epochs:
-        process = start(tmp_path / "run", 2, 4, epochs, **few)
-        while not list((tmp_path / "run" / stage).glob("*.ckpt")):
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert not (tmp_path / "run" / stage / "model.safetensors").exists()
-    finish(start(tmp_path / "run", 2, 4, epochs, **few))
-    untouched, resumed = (
-        SPIGA.from_pretrained(tmp_path / name / "joint" / "model.safetensors").state_dict()
-        for name in ("untouched", "run")
-    )
+def test_a_run_of_two_processes_that_was_killed_goes_on_where_it_was(workers, untouched, tmp_path):
+    run = tmp_path / "run"
+    process = start(run, **SHORT, workers=workers)
+    while last_checkpoint(run / "joint") is None:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (run / "joint" / "model.safetensors").exists()
+    finish(start(run, **SHORT, workers=workers))
+    with (run / "joint" / "csv" / "version_1" / "metrics.csv").open(newline="") as file:
+        assert {row["epoch"] for row in csv.DictReader(file)} <= {"1", "2"}
+    resumed = weights_of(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
