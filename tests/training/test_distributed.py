@@ -167,6 +167,7 @@ def weights_of(run: Path) -> dict[str, Tensor]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_of_two_processes_that_was_killed_goes_on_where_it_was(workers, untouched, tmp_path):
     run = tmp_path / "run"
