@@ -75,7 +75,7 @@ def test_validation_report_and_evaluate_give_the_same_figures(upside_down, truth
     """One of 179 against -179 degrees is wrong by 2, in all three."""
     stage = stages.JointStage(upside_down, TrainConfig(tmp_path, tmp_path, batch_size=2), StageConfig(3, 1e-3))
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = Trainer(accelerator="cpu", precision="64-true", **quiet)
+    trainer = Trainer(accelerator="cpu", precision="64-true", default_root_dir=tmp_path, **quiet)
     for _ in range(2):  # the second time as the first: nothing is kept
         trainer.validate(stage, loader, verbose=False)
     logged = {name: value.item() for name, value in trainer.callback_metrics.items()}

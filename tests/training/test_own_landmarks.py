@@ -146,5 +146,6 @@ def test_what_cannot_be_measured_is_not(tmp_path: Path) -> None:
     page = write_report(tmp_path, model, DataLoader([face, face], batch_size=2))
     assert f"No validation face has {BOX}" in page.read_text()
     stage = CascadeStage(model, TrainConfig(tmp_path, tmp_path), StageConfig(epochs=1, lr=1e-3))
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", default_root_dir=tmp_path, **quiet)
     assert trainer.validate(stage, DataLoader([face, face], batch_size=2), verbose=False) == [{}]
