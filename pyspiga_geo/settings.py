@@ -70,8 +70,10 @@ Allowed = Mapping[str, Whole | Range | Pair]
 """What the fields of a dataclass may hold, by their names."""
 
 
-def check_settings(settings: Any, allowed: Allowed, but: Sequence[str] = ()) -> None:
+def check_settings(settings: Any, allowed: Allowed, group: str = "", but: Sequence[str] = ()) -> None:
     """Raise ValueError unless a dataclass keeps its ranges, and flags and texts are such; ``but``: not these names.
+
+    ``group`` is what holds the settings, and messages call it so.
 
     Example:
         >>> from dataclasses import dataclass
@@ -83,12 +85,12 @@ def check_settings(settings: Any, allowed: Allowed, but: Sequence[str] = ()) -> 
         ValueError: width must be a whole number from 1 to 8, got -1
     """
     for field in (field for field in fields(settings) if field.name not in but):
-        value = getattr(settings, field.name)
+        value, name = getattr(settings, field.name), f"{group}.{field.name}" if group else field.name
         if field.name in allowed and value not in allowed[field.name]:
-            raise ValueError(f"{field.name} must be {allowed[field.name]}, got {shown(value)}")
-        for kind, name in ((bool, "true or false"), (str, "text")):
+            raise ValueError(f"{name} must be {allowed[field.name]}, got {shown(value)}")
+        for kind, wanted in ((bool, "true or false"), (str, "text")):
             if isinstance(field.default, kind) and field.name not in allowed and not isinstance(value, kind):
-                raise ValueError(f"{field.name} must be {name}, got {shown(value)}")
+                raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
 
 
 def refuse_code(value: Any, name: str = "") -> None:

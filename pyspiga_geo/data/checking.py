@@ -36,7 +36,7 @@ def sound_faces(
     sound: list[FaceRecord] = []
     for index, record in tqdm(records, desc="checking", unit="face", leave=False):
         if record.imgpath not in pictures:
-            pictures[record.imgpath] = _damage_of(root, record.imgpath)
+            pictures[record.imgpath] = damage(root, record.imgpath)
         reason = pictures[record.imgpath]
         foreign = sorted(set(record.ids) - set(ids))
         if foreign:  # ids above 24 mean other points in other layouts: they must not match by accident
@@ -74,17 +74,12 @@ def report_bad(
         print(said.encode("utf-8", "backslashreplace").decode())  # names of files may be no Unicode
 
 
-def damage(path: str | os.PathLike[str]) -> str | None:
-    """What is wrong with a picture, or None."""
+def damage(root: str | os.PathLike[str], imgpath: str, read: bool = True) -> str | None:
+    """What is wrong with a picture below a folder, or None; ``read``: look into it, not only for it."""
     try:
-        read_image(path)
+        path = find_image(root, imgpath)
+        if read:
+            read_image(path)
     except ImageError as error:
         return str(error)
     return None
-
-
-def _damage_of(root: str | os.PathLike[str], imgpath: str) -> str | None:
-    try:
-        return damage(find_image(root, imgpath))
-    except ImageError as error:
-        return str(error)

@@ -55,7 +55,8 @@ def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) 
     if not path.is_file():
         raise ImageError(f"{path}: not a file")
     try:
-        with Image.open(path, formats=_known_formats()) as image:
+        Image.init()
+        with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
             size, pixels = path.stat().st_size, image.width * image.height
             if pixels > max(_LARGE, _DENSEST * size):
                 raise ImageError(f"{size} bytes cannot hold a photo of {image.width} x {image.height} pixels")
@@ -68,11 +69,6 @@ def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) 
         raise ImageError(f"{path}: too large a picture for the memory") from error
     except Exception as error:  # damaged files make Pillow's decoders raise nearly anything
         raise ImageError(f"{path}: damaged or truncated: {error}") from error
-
-
-def _known_formats() -> list[str]:
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _to_bytes(image: Image.Image) -> Image.Image:

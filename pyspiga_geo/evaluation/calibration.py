@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pyspiga_geo.data.records import FloatArray
 from pyspiga_geo.geometry import ellipse_radius
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def mahalanobis(errors: npt.ArrayLike, covariance: npt.ArrayLike) -> FloatArray:

@@ -16,8 +16,6 @@ from pyspiga_geo.evaluation.statistics import PairedComparison, bootstrap_interv
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.layouts.layout import Normaliser
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -44,19 +42,14 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """All figures with values that JSON has; single faces only for the whole."""
-        parts = {
-            kind: {name: _without_faces(part.to_dict()) for name, part in group.items()}
-            for kind, group in (("subsets", self.subsets), ("by_yaw", self.by_yaw))
-            if group
-        }
-        more = plain(
-            {
-                "nme_interval": self.nme_interval,
-                "ignored_ids": self.ignored_ids,
-                "computed_yaws": self.computed_yaws,
-            }
-        )
-        return self.landmarks.to_dict() | more | self.pose.to_dict() | parts
+        names = ("nme_interval", "ignored_ids", "computed_yaws")
+        figures = self.landmarks.to_dict() | plain({name: getattr(self, name) for name in names}) | self.pose.to_dict()
+        for kind, group in (("subsets", self.subsets), ("by_yaw", self.by_yaw)):
+            if group:
+                figures[kind] = {name: part.to_dict() for name, part in group.items()}
+                for part in figures[kind].values():
+                    del part["per_face"], part["ignored_ids"], part["computed_yaws"]
+        return figures
 
 
 def evaluate_faces(
@@ -121,7 +114,3 @@ def compare_evaluations(one: Evaluation, reference: Evaluation) -> dict[str, Pai
     parts = {"all": (one, reference)}
     parts |= {name: (one.subsets[name], part) for name, part in reference.subsets.items() if name in one.subsets}
     return {name: compare_errors(a.landmarks.per_face, b.landmarks.per_face) for name, (a, b) in parts.items()}
-
-
-def _without_faces(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in figures.items() if name not in ("per_face", "ignored_ids", "computed_yaws")}

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyspiga_geo.data.records import FaceRecord
+from pyspiga_geo.data.records import FaceRecord, FloatArray
 from pyspiga_geo.evaluation.metrics import masked_mean
 from pyspiga_geo.evaluation.plain import plain
-
-FloatArray = npt.NDArray[np.float64]
 
 ANGLES = ("yaw", "pitch", "roll")
 LIMITS = (2.5, 5.0, 10.0, 15.0, 30.0)

@@ -3,17 +3,35 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from pyspiga_geo.data.records import FaceRecord, landmarks_for
+from pyspiga_geo.data.records import FaceRecord, FloatArray, landmarks_for
 from pyspiga_geo.evaluation.matching import layout_of
 from pyspiga_geo.geometry import camera_matrix, pose_from_points, square_crop, transform_points
 from pyspiga_geo.layouts import Layout
 
-FloatArray = npt.NDArray[np.float64]
+_CROP = 256  # pixels of the crop that the reference's labels are made in: those of POSIT's tolerance
 
-_CROP = 256  # pixels of the crop that the reference's labels are made in, without its rounding of the points
+
+def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float = 1.5) -> Tensor:
+    """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
+
+    All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.
+
+    Args:
+        pos: [B, L, 2], normalised crop coordinates.
+        mask: [B, L] bool.
+        layout: tells the rigid shape and the robust landmarks.
+        focal_ratio: focal length of the camera over the size of the crop.
+    """
+    rows = layout.pose_rows
+    if layout.shape3d is None or not rows:
+        return pos.new_full((len(pos), 6), torch.nan)
+    camera = camera_matrix(_CROP, focal_ratio, dtype=torch.float64).to(pos.device)
+    shape3d = torch.tensor(layout.shape3d[rows], dtype=torch.float64, device=pos.device)
+    pose = pose_from_points(_CROP * pos[:, rows].double(), shape3d, camera, mask[:, rows])
+    return pose.to(pos.dtype)
 
 
 def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = None) -> FloatArray:
@@ -28,15 +46,12 @@ def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = 
     [[nan, nan, nan, nan, nan, nan]]
     """
     known = layout_of({landmark for face in records for landmark in face.ids}, layout)
-    if known is None or known.shape3d is None or not known.pose_rows:
+    if known is None:
         return np.full((len(records), 6), np.nan)
-    rows = known.pose_rows
-    landmarks = np.stack([landmarks_for(face, [known.ids[row] for row in rows]) for face in records])
+    landmarks = torch.from_numpy(np.stack([landmarks_for(face, known.ids) for face in records]))
     boxes = torch.tensor([face.bbox for face in records], dtype=torch.float64)
-    points = transform_points(torch.from_numpy(landmarks), square_crop(boxes, _CROP))
-    camera = camera_matrix(_CROP, dtype=torch.float64)
-    seen = points.isfinite().all(dim=2)
-    poses: FloatArray = pose_from_points(points, torch.tensor(known.shape3d[rows]), camera, seen).numpy()
+    pos = transform_points(landmarks, square_crop(boxes, _CROP)) / _CROP
+    poses: FloatArray = pose_targets(pos, pos.isfinite().all(dim=2), known).numpy()
     return poses
 
 

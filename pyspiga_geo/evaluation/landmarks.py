@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyspiga_geo.data.records import FaceRecord
+from pyspiga_geo.data.records import FaceRecord, FloatArray
 from pyspiga_geo.evaluation.matching import face_name, layout_of, match_records
 from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors, masked_mean, percentiles
 from pyspiga_geo.evaluation.normalisers import normaliser, own_normaliser
 from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.layouts.layout import Normaliser
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from pyspiga_geo.data.records import FaceRecord, landmarks_for
+from pyspiga_geo.data.records import FaceRecord, FloatArray, landmarks_for
 from pyspiga_geo.layouts import BUILT_IN, ROBUST_IDS, Layout, available_layouts, get_layout
-
-FloatArray = npt.NDArray[np.float64]
 
 _NAMED = 5  # so many of a kind are named in a message, the others counted
 

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pyspiga_geo.data.records import FloatArray
 from pyspiga_geo.evaluation.matching import layout_of
 from pyspiga_geo.layouts import EYE_CORNER_IDS, Layout, default_normaliser, get_layout
 from pyspiga_geo.layouts.layout import Normaliser
-
-FloatArray = npt.NDArray[np.float64]
 
 _TEXTS = {
     "corners": "the distance of the outer eye corners",

@@ -43,7 +43,8 @@ def summary(evaluation: Evaluation) -> str:
     if metrics.unannotated:
         lines.append(f"{metrics.unannotated} landmarks are not annotated and do not count")
     if ignored := evaluation.ignored_ids:
-        lines.append(f"{len(ignored)} predicted landmarks are in no annotation and do not count: {_ids(ignored)}")
+        ids = ", ".join([*map(str, ignored[:5]), *["..."] * (len(ignored) > 5)])
+        lines.append(f"{len(ignored)} predicted landmarks are in no annotation and do not count: {ids}")
     if not math.isnan(pose.mae["mean"]):
         errors = ", ".join(f"{name} {error:.3f}" for name, error in pose.mae.items())
         lines.append(f"head pose, mean absolute error in degrees: {errors}")
@@ -115,10 +116,6 @@ def _figures(evaluation: Evaluation) -> list[str]:
     interval = _interval(evaluation.nme_interval, ".4f")
     curve = [f"{metrics.auc:.3f}", f"{metrics.fr:.4f}"]
     return [str(metrics.faces), f"{metrics.nme:.4f}", interval, *(f"{error:.4f}" for error in errors), *curve]
-
-
-def _ids(ids: Sequence[int]) -> str:
-    return ", ".join(map(str, ids[:5])) + (", ..." if len(ids) > 5 else "")
 
 
 def _interval(ends: tuple[float, float], form: str) -> str:

@@ -5,6 +5,7 @@ its face in the dataset. A face that is seen twice counts once: distributed samp
 process the same number of them. What comes out is the same however the faces are split and in whatever order.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,11 +45,16 @@ class _PerFace(Metric):
 
     def _keep(self, index: Tensor, values: np.ndarray) -> None:
         rows = torch.cat([index.double().cpu()[:, None], torch.from_numpy(values)], dim=1)
-        self.rows.append(rows.flatten().to(self.device))  # type: ignore[union-attr]  # a list until it is reduced
+        self.rows.append(self._placed(rows.flatten()))  # type: ignore[union-attr]  # a list until it is reduced
+
+    def _placed(self, values: Tensor) -> Tensor:
+        """Values on the metric's device, where other processes look for them; MPS has no double precision."""
+        return values if self.device.type == "mps" else values.to(self.device)
 
     def _faces(self) -> np.ndarray:
         """The rows [F, width] in the order of the dataset, one a face."""
-        rows = dim_zero_cat(self.rows).cpu().numpy().reshape(-1, 1 + self.width)
+        rows = dim_zero_cat(self.rows).cpu().numpy() if len(self.rows) else np.zeros(0)
+        rows = rows.reshape(-1, 1 + self.width)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         index, first, seen = np.unique(rows[:, 0], return_index=True, return_inverse=True)
         gap = np.abs(rows - rows[first[seen]])
@@ -59,7 +65,7 @@ class _PerFace(Metric):
         return rows[first, 1:]
 
     def _scalar(self, value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=self.device)
+        return self._placed(torch.tensor(value, dtype=torch.float64))
 
 
 class LandmarkError(_PerFace):
@@ -124,10 +130,13 @@ class LandmarkError(_PerFace):
         return landmark_metrics(self._faces(), self.ids, self.norm, self.threshold, self.divisor)
 
     def compute(self) -> dict[str, Tensor]:
-        """The figures of the faces of all processes: nme, nme_p90, nme_p95, nme_p99, auc and fr, percent."""
-        figures = self.metrics()
+        """The figures of the faces of all processes: nme, nme_p90, nme_p95, nme_p99, auc and fr, percent.
+
+        NaN without faces.
+        """
+        figures = self.metrics() if len(self._faces()) else None
         names = ("nme", "nme_p90", "nme_p95", "nme_p99", "auc", "fr")
-        return {name: self._scalar(getattr(figures, name)) for name in names}
+        return {name: self._scalar(getattr(figures, name, math.nan)) for name in names}
 
 
 class HeadPoseError(_PerFace):
@@ -165,6 +174,6 @@ class HeadPoseError(_PerFace):
         self._keep(index, angle_errors(predicted, true))
 
     def compute(self) -> dict[str, Tensor]:
-        """The errors over the faces of all processes: yaw, pitch, roll and mean, degrees."""
+        """The errors over the faces of all processes: yaw, pitch, roll and mean, degrees; NaN where none is known."""
         errors = self._faces()
         return {name: self._scalar(error) for name, error in mean_angle_errors(errors).items()}

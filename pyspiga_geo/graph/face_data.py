@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 POSITIONS = ("pos", "initial", "steps")
 """Node fields of :class:`FaceData` that are positions: whatever moves a face moves them all."""
 
-_GRAPH_LEVEL = {"image", "bbox", "pose", "camera", "crop", "score", "windows"}
+_GRAPH_LEVEL = {"image", "bbox", "pose", "headpose", "camera", "crop", "score", "windows"}
 
 
 class FaceData(Data):
@@ -27,9 +27,9 @@ class FaceData(Data):
 
     Graph fields get a batch dimension when faces are batched: ``image`` [3, H, W], ``bbox`` [4] as x, y, w, h in
     pixels (along the face's own axes where its crop is turned), ``pose`` [6] as yaw, pitch, roll in degrees and
-    translation, ``camera`` [3, 3], ``crop`` [3, 3] (photo pixels to crop pixels), ``score`` [], how sure the detector
-    is of the face, 0..1; ``windows`` [K], the sides of the windows through which each step looked, in the units of the
-    positions.
+    translation, ``headpose`` [6], the same as the photo's annotation says it, ``camera`` [3, 3], ``crop`` [3, 3] (photo
+    pixels to crop pixels), ``score`` [], how sure the detector is of the face, 0..1; ``windows`` [K], the sides of the
+    windows through which each step looked, in the units of the positions.
 
     Fields of your own are welcome; those with L rows are node fields. As in all of PyG a field whose name contains
     ``index`` holds numbers of nodes: batching adds the nodes of the faces before to it. Name no field so, nor

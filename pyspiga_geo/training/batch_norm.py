@@ -30,17 +30,15 @@ class SyncBatchNorm(_BatchNorm):
         mean = sum_over_processes(values.sum(across)) / count
         centred = values - mean.view(shape)
         variance = sum_over_processes(centred.square().sum(across)) / count
-        self._track(mean.detach(), variance.detach() * count / (count - 1))
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
-
-    def _track(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum or 0)
-        self.running_var.lerp_(variance.to(self.running_var), self.momentum or 0)
+        self.running_mean.lerp_(mean.detach().to(self.running_mean), self.momentum or 0)
+        unbiased = variance.detach() * count / (count - 1)
+        self.running_var.lerp_(unbiased.to(self.running_var), self.momentum or 0)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 class BatchNormSync(LayerSync):
@@ -49,23 +47,15 @@ class BatchNormSync(LayerSync):
     def apply(self, model: nn.Module) -> nn.Module:
         """Replace every batch norm; weights, statistics and names stay."""
         if dist.get_backend() == "nccl":
-            synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-            return synced
+            return nn.SyncBatchNorm.convert_sync_batchnorm(model)
         for module in list(model.modules()):
             for name, child in module.named_children():
                 if isinstance(child, _BatchNorm):
-                    setattr(module, name, _copied(child, SyncBatchNorm))
+                    synced = SyncBatchNorm(child.num_features, child.eps, child.momentum)
+                    synced.__dict__.update(vars(child))  # the same parameters and buffers
+                    setattr(module, name, synced)
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
         """Leave the model as it is: the next stage is told to synchronise again, and evaluation does not."""
         return model
-
-
-def _copied(norm: _BatchNorm, kind: type[_BatchNorm]) -> _BatchNorm:
-    """A batch norm of another kind with the same parameters and buffers."""
-    copy = kind(norm.num_features, norm.eps, norm.momentum)
-    copy.weight, copy.bias = norm.weight, norm.bias
-    copy.running_mean, copy.running_var = norm.running_mean, norm.running_var
-    copy.num_batches_tracked = norm.num_batches_tracked
-    return copy.train(norm.training)

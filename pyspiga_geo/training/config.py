@@ -4,17 +4,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from pyspiga_geo.settings import Allowed, Pair, Range, Whole, check_settings, refuse_code, shown
 
 _SHARE = Range(0, 1)
 _WEIGHT = Range(0, 1e6)
 _POSITIVE = Range(0, 100, above=True)
+_SIZES = Pair(Range(0, 1, above=True))
 
 Occluder = Literal["rectangle", "hand", "blur", "border"]
 OCCLUDERS: tuple[Occluder, ...] = get_args(Occluder)
 """Kinds of painted occluders, as :mod:`pyspiga_geo.data.transforms.occluders` has them: that needs PyTorch."""
+
+Strategy = Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
+Precision = Literal["64-true", "32-true", "bf16-mixed", "16-mixed"]
 
 Setting = bool | int | float | str | list[int] | list[float] | None
 """What a key of the model may hold: nothing that could be called."""
@@ -32,9 +36,7 @@ class StageConfig:
     epochs: int
     lr: float
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        check_settings(self, {"epochs": Whole(0, 100_000), "lr": _POSITIVE})
+    allowed: ClassVar[Allowed] = {"epochs": Whole(0, 100_000), "lr": _POSITIVE}
 
 
 @dataclass
@@ -57,11 +59,12 @@ class UncertaintyConfig(StageConfig):
     occlusion_size: tuple[float, float] = (0.1, 0.5)
     visible: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        super().__post_init__()
-        size = Pair(Range(0, 1, above=True))
-        check_settings(self, {"occlusion": _SHARE, "occlusion_size": size, "visible": _WEIGHT})
+    allowed: ClassVar[Allowed] = {
+        **StageConfig.allowed,
+        "occlusion": _SHARE,
+        "occlusion_size": _SIZES,
+        "visible": _WEIGHT,
+    }
 
 
 @dataclass
@@ -100,16 +103,13 @@ class AugmentationConfig:
     occlusion_size: tuple[float, float] | None = None
     occluders: tuple[Occluder, ...] = ("rectangle",)
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        shares = dict.fromkeys(("flip", "shift", "brightness", "grey", "hsv", "blur", "occlusion"), _SHARE)
-        others = {"degrees": Range(0, 180), "scale": Range(0, 1, below=True), "hue": Range(0, 0.5)}
-        check_settings(self, {**shares, **others, "blur_sigma": Pair(_POSITIVE)})
-        if self.occlusion_size is not None:
-            check_settings(self, {"occlusion_size": Pair(Range(0, 1, above=True))})
-        kinds = self.occluders
-        if not isinstance(kinds, list | tuple) or not kinds or not all(kind in OCCLUDERS for kind in kinds):
-            raise ValueError(f"occluders must be one or more of {', '.join(OCCLUDERS)}, got {shown(kinds)}")
+    allowed: ClassVar[Allowed] = {
+        **dict.fromkeys(("flip", "shift", "brightness", "grey", "hsv", "blur", "occlusion"), _SHARE),
+        "degrees": Range(0, 180),
+        "scale": Range(0, 1, below=True),
+        "hue": Range(0, 0.5),
+        "blur_sigma": Pair(_POSITIVE),
+    }
 
 
 @dataclass
@@ -132,10 +132,10 @@ class LossConfig:
     point_sigma: float = 1.0
     boundary_sigma: float = 1.0
 
-    def __post_init__(self) -> None:
-        """Check types and ranges."""
-        weights = dict.fromkeys(("coordinates", "attention", "pose", "cascade"), _WEIGHT)
-        check_settings(self, {**weights, "point_sigma": _POSITIVE, "boundary_sigma": _POSITIVE})
+    allowed: ClassVar[Allowed] = {
+        **dict.fromkeys(("coordinates", "attention", "pose", "cascade"), _WEIGHT),
+        **dict.fromkeys(("point_sigma", "boundary_sigma"), _POSITIVE),
+    }
 
 
 @dataclass
@@ -203,8 +203,8 @@ class TrainConfig:
     accelerator: str = "auto"
     devices: int | str = "auto"
     num_nodes: int = 1
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
-    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    strategy: Strategy = "auto"
+    precision: Precision = "32-true"
     weight_decay: float = 1e-4
     average_decay: float = 0.995
     landmarks: StageConfig = field(default_factory=lambda: StageConfig(epochs=30, lr=1.5e-3))
@@ -220,9 +220,20 @@ class TrainConfig:
         check_settings(self, _ALLOWED, but=("devices",))
         refuse_code(self.model, "model")
         for name, kind in _PARTS.items():
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} must be a {kind.__name__}, got {shown(getattr(self, name))}")
-        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS), ("strategy", STRATEGIES)):
+            part = getattr(self, name)
+            if not isinstance(part, kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {shown(part)}")
+            check_settings(part, part.allowed, name)
+        painted = self.augmentation
+        if painted.occlusion_size is not None and painted.occlusion_size not in _SIZES:  # type: ignore[comparison-overlap]
+            raise ValueError(f"augmentation.occlusion_size must be {_SIZES}, got {shown(painted.occlusion_size)}")
+        kinds = painted.occluders
+        if not isinstance(kinds, list | tuple) or not kinds or not all(kind in OCCLUDERS for kind in kinds):
+            raise ValueError(
+                f"augmentation.occluders must be one or more of {', '.join(OCCLUDERS)}, got {shown(kinds)}"
+            )
+        choices = (("accelerator", ACCELERATORS), ("precision", get_args(Precision)), ("strategy", get_args(Strategy)))
+        for name, known in choices:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
         text = isinstance(self.devices, str) and re.fullmatch(r"auto|[1-9]\d{0,2}|\d+(,\d+)+,?|\d+,", self.devices)
@@ -239,8 +250,6 @@ class TrainConfig:
 
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
-PRECISIONS = ("64-true", "32-true", "bf16-mixed", "16-mixed")
 
 _ALLOWED: Allowed = {
     "synthetic_faces": Whole(1, 10**9),
@@ -252,7 +261,7 @@ _ALLOWED: Allowed = {
     "weight_decay": Range(0, 100),
     "average_decay": _SHARE,
 }
-_PARTS: dict[str, type] = {
+_PARTS: dict[str, type[StageConfig | LossConfig | AugmentationConfig]] = {
     **dict.fromkeys(("landmarks", "pose", "cascade", "joint"), StageConfig),
     "uncertainty": UncertaintyConfig,
     "loss": LossConfig,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset, DistributedSampler
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
@@ -41,29 +41,25 @@ class FaceDataModule(LightningDataModule):
         varied = random_crop(config.augmentation, layout, size, model.crop_scale)
         if str(config.annotations) == SYNTHETIC:
             held_out = round(config.validation_fraction * config.synthetic_faces)
-            seed = 2 * config.seed  # training draws from even seeds, validation from odd ones
-            self.training: Faces = SyntheticFaces(
-                layout, config.synthetic_faces - held_out, seed=seed, transform=varied
-            )
+            seed, count = 2 * config.seed, config.synthetic_faces  # training draws from even seeds, validation from odd
+            self.training: Faces = SyntheticFaces(layout, count - held_out, seed=seed, transform=varied)
             self.validation: Faces = SyntheticFaces(layout, held_out, seed=seed + 1, transform=plain)
-            self._check()
-            return
-        faces, root = _annotated(config, layout)
-        training, validation = split_groups(faces, config.validation_fraction, config.seed)
-        self.training = AnnotatedFaces(training, root, layout, varied)
-        self.validation = AnnotatedFaces(validation, root, layout, plain)
-        self._check()
-
-    def _check(self) -> None:
+        else:
+            faces, root = _annotated(config, layout)
+            training, validation = split_groups(faces, config.validation_fraction, config.seed)
+            self.training = AnnotatedFaces(training, root, layout, varied)
+            self.validation = AnnotatedFaces(validation, root, layout, plain)
         if not len(self.training):
             raise ValueError(
-                f"validation_fraction {self.config.validation_fraction} leaves none of {len(self.validation)} faces to "
+                f"validation_fraction {config.validation_fraction} leaves none of {len(self.validation)} faces to "
                 "train on: the faces of one group stay together"
             )
 
     def train_dataloader(self) -> DataLoader:
         """This process's share of the augmented crops in random order."""
         sampler = SeededSampler(self.training, self.config.seed, *self._share)
+        if not len(sampler):
+            raise ValueError(f"{len(self.training)} training faces are fewer than the {self._share[0]} processes")
         loader = self._loader(
             SeededFaces(self.training),
             sampler=sampler,
@@ -75,9 +71,11 @@ class FaceDataModule(LightningDataModule):
         return loader
 
     def val_dataloader(self) -> DataLoader:
-        """This process's share of the plain crops: every W-th in order, none twice."""
-        replicas, rank = self._share
-        return self._loader(Subset(self.validation, range(rank, len(self.validation), replicas)))
+        """This process's share of the plain crops: every W-th in order, and the first ones again at the end.
+
+        All processes must have as many batches, or they would wait for each other without end.
+        """
+        return self._loader(self.validation, sampler=DistributedSampler(self.validation, *self._share, shuffle=False))
 
     def whole_validation(self) -> DataLoader:
         """All plain crops in order."""

@@ -1,4 +1,4 @@
-"""Several processes that train as one would with their faces in one batch: sums and rows of all. Torch alone."""
+"""Several processes that train as one would with their faces in one batch: sums over all. Torch alone."""
 
 from typing import Any
 
@@ -13,6 +13,8 @@ def world_size() -> int:
 
 
 class _SumOverProcesses(torch.autograd.Function):
+    """As ``torch.distributed.nn.functional.all_reduce``, which is deprecated, and its substitute is private."""
+
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
         total = value.clone(memory_format=torch.contiguous_format)
@@ -29,15 +31,3 @@ def sum_over_processes(value: Tensor) -> Tensor:
     """Sum of the processes' values, the same in each; gradients flow back to all of them."""
     total: Tensor = value if world_size() == 1 else _SumOverProcesses.apply(value)
     return total
-
-
-def gather_rows(rows: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The rows of all processes, where process r of W holds rows r, r + W, ...; their numbers may differ."""
-    parts: list[Any] = [None] * world_size()
-    if len(parts) == 1:
-        return rows
-    dist.all_gather_object(parts, rows)
-    counts = [len(next(iter(part.values()))) for part in parts]
-    index = torch.cat([rank + len(parts) * torch.arange(count) for rank, count in enumerate(counts)])
-    order = index.argsort()
-    return {name: torch.cat([part[name] for part in parts])[order] for name in rows}

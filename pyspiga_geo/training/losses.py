@@ -94,22 +94,23 @@ def cascade_loss(steps: list[Tensor], target: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([coordinate_loss(pos, target, mask) for pos in steps]).sum()
 
 
-def likelihood_loss(
+def negative_log_likelihood(
     predicted: Tensor, covariance: Tensor, target: Tensor, mask: Tensor, dof: float = DEGREES_OF_FREEDOM
 ) -> Tensor:
-    r"""Negative log-likelihood of positions [B, L, 2] under a bivariate Student t, mean over unmasked landmarks [B, L].
+    r"""Negative log-likelihood [B, L] of positions [B, L, 2] under a bivariate Student t about the predicted ones.
 
     .. math::
         \ln \frac{2 \pi (\nu - 2)}{\nu} + \tfrac{1}{2} \ln |\Sigma|
         + \tfrac{\nu + 2}{2} \ln\left(1 + \frac{d^2}{\nu - 2}\right),
         \qquad d^2 = (y - \hat y)^T \Sigma^{-1} (y - \hat y)
 
-    with the covariance Sigma [B, L, 2, 2], not the scale matrix, which is smaller by (nu - 2) / nu.
+    with the covariance Sigma [B, L, 2, 2], not the scale matrix, which is smaller by (nu - 2) / nu. Targets whose mask
+    [B, L] is False may be NaN.
     """
     squared, determinant = squared_mahalanobis(torch.where(mask[..., None], target - predicted, 0), covariance)
     tail = (dof / 2 + 1) * torch.log1p(squared / (dof - 2))
     constant = math.log(2 * math.pi * (dof - 2) / dof)
-    return masked_mean(constant + determinant.log() / 2 + tail, mask)
+    return constant + determinant.log() / 2 + tail
 
 
 def squared_mahalanobis(error: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,11 +134,6 @@ def likeliest_spread(squared: Tensor, dof: float = DEGREES_OF_FREEDOM) -> Tensor
     for _ in range(200 if len(squared) else 0):
         variance = ((dof + 2) * squared / (dof - 2 + squared / variance)).mean() / 2
     return variance.sqrt()
-
-
-def visibility_loss(logit: Tensor, visible: Tensor, mask: Tensor) -> Tensor:
-    """Binary cross-entropy of the visibility [B, L], 0 to 1, mean over unmasked landmarks [B, L]."""
-    return masked_mean(F.binary_cross_entropy_with_logits(logit, visible, reduction="none"), mask)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -5,14 +5,12 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,8 +20,9 @@ from pyspiga_geo.evaluation import evaluate_faces, normaliser, normaliser_text
 from pyspiga_geo.evaluation.tables import summary
 from pyspiga_geo.geometry import invert_transform, transform_points
 from pyspiga_geo.models import SPIGA
-from pyspiga_geo.training.targets import pose_targets
+from pyspiga_geo.training.targets import true_poses
 from pyspiga_geo.visualization import save_figure, write_evaluation_report
+from pyspiga_geo.visualization.canvas import to_pillow
 
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
@@ -84,7 +83,7 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
 def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], dict[str, list[FaceRecord]]]:
     """The true faces and, by name, the found ones from heatmaps and first guess to the last step, in photo pixels.
 
-    Head poses are those that the crop's camera sees; the true ones are computed from the true landmarks.
+    Head poses are those that the crop's camera sees; the true ones are the annotated, or else those of the landmarks.
     """
     truth: list[FaceRecord] = []
     found: dict[str, list[FaceRecord]] = defaultdict(list)
@@ -97,17 +96,17 @@ def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], di
         heatmaps = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1].landmarks
         positions = {"heatmaps": heatmaps, "initial": out.initial}
         positions |= {f"step {number}": step for number, step in enumerate(out.steps, start=1)}
-        to_photo = invert_transform(batch.crop)
+        to_photo = invert_transform(batch.crop.double())
 
         def records(points: Tensor, poses: Tensor | None) -> list[FaceRecord]:
-            landmarks = transform_points(size * points.to(to_photo), to_photo).double().numpy()  # noqa: B023
+            landmarks = transform_points(size * points.to(to_photo), to_photo).numpy()  # noqa: B023
             heads = [None] * len(landmarks) if poses is None else [tuple(pose) for pose in poses.tolist()]
             return [
                 FaceRecord(path, tuple(box), ids, face, np.ones(len(ids)), head)
                 for path, box, face, head in zip(batch.imgpath, batch.bbox.tolist(), landmarks, heads, strict=True)  # noqa: B023
             ]
 
-        truth += records(known, pose_targets(pos, mask, model.layout, model.config.focal_ratio))
+        truth += records(known, true_poses(batch, pos, mask, model.layout, model.config.focal_ratio))
         for name, points in positions.items():
             found[name] += records(points, out.pose)
     return truth, found
@@ -120,12 +119,9 @@ def _pictures_of(validation: DataLoader) -> Iterator[Path | None]:
     if not isinstance(faces, SyntheticFaces):
         yield getattr(faces, "root", None)
         return
-    plain = copy(faces)
-    plain.transform = None
     with tempfile.TemporaryDirectory() as folder:
-        for face in map(plain.get, range(len(plain))):
-            pixels = (255 * face.image).round().byte().permute(1, 2, 0).numpy()
-            Image.fromarray(pixels).save(Path(folder, face.imgpath), format="PNG")
+        for face in map(faces.get, range(len(faces))):
+            to_pillow(face.image).save(Path(folder, face.imgpath), format="PNG")
         yield Path(folder)
 
 
@@ -140,7 +136,8 @@ def _curves(folder: Path) -> Figure:
             with log.open(newline="") as file:
                 for entry in csv.DictReader(file):
                     for name, value in entry.items():
-                        if value and name not in ("epoch", "step"):
+                        # On a logarithmic axis there is no room for what may be zero.
+                        if value and name not in ("epoch", "step", "val/auc", "val/fr"):
                             at = "epoch" if name.startswith("val/") else "step"
                             curves[name].append((float(entry[at]), float(value)))
         for name, points in curves.items():

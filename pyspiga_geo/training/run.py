@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.accelerators import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -42,7 +42,13 @@ def run_training(config: TrainConfig) -> Path:
             folder in which a run with other settings or data was begun.
         pyspiga_geo.models.CheckpointError: when the weights to start from cannot be read.
     """
-    _check_accelerator(config.accelerator)
+    known: dict[str, list[type[Accelerator]]] = {
+        "cuda": [CUDAAccelerator],
+        "gpu": [CUDAAccelerator, MPSAccelerator],
+        "mps": [MPSAccelerator],
+    }
+    if not any(kind.is_available() for kind in known.get(config.accelerator, [CPUAccelerator])):
+        raise ValueError(f"accelerator {config.accelerator!r} is not there on this machine; 'cpu' is")
     seed_everything(config.seed)
     model = _first_model(config)
     data = FaceDataModule(config, model.config)
@@ -106,13 +112,6 @@ def _first_model(config: TrainConfig) -> SPIGA:
     return fresh
 
 
-def _check_accelerator(name: str) -> None:
-    known = {"cuda": CUDAAccelerator, "gpu": CUDAAccelerator, "mps": MPSAccelerator}
-    found = name not in known or known[name].is_available() or (name == "gpu" and MPSAccelerator.is_available())
-    if not found:
-        raise ValueError(f"accelerator {name!r} is not there on this machine; 'cpu' is")
-
-
 def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:
     if config.precision == "64-true":
         stage.double()  # before the engine does: the moving average starts as a copy
@@ -127,14 +126,8 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
     trainer = Trainer(
         max_epochs=stage.stage.epochs,
         default_root_dir=folder,
-        logger=[
-            TensorBoardLogger(folder, name="", version="tensorboard"),
-            CSVLogger(folder, name="csv"),
-        ],
-        callbacks=[
-            keep,
-            WeightAveraging(avg_fn=moving_average(config.average_decay)),
-        ],
+        logger=[TensorBoardLogger(folder, name="", version="tensorboard"), CSVLogger(folder, name="csv")],
+        callbacks=[keep, WeightAveraging(avg_fn=moving_average(config.average_decay))],
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
@@ -148,9 +141,10 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
     )
     try:
         with warnings.catch_warnings():
-            # Both are meant: the frozen backbone, and a folder that holds the logs.
+            # All are meant: the frozen backbone, a folder that holds the logs, and a model that estimates no head pose.
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
             warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", r"The ``compute`` method of metric HeadPoseError was called before")
             trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
     except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away
         raise KeyboardInterrupt from stop

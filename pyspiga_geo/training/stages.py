@@ -1,58 +1,62 @@
 """The stages as Lightning modules: the backbone's tasks, the cascade, then both together."""
 
-import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch_geometric.data import Batch
 
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
-from pyspiga_geo.evaluation import head_pose_errors, landmark_errors, nme, normaliser
+from pyspiga_geo.evaluation import normaliser
+from pyspiga_geo.evaluation.landmark_pose import pose_targets
+from pyspiga_geo.evaluation.torch_metrics import HeadPoseError, LandmarkError
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
-from pyspiga_geo.training.distributed import gather_rows
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
-from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, pose_targets
+from pyspiga_geo.training.targets import boundary_heatmaps, boundary_mask, point_heatmaps, true_poses
 from pyspiga_geo.visualization import face_sheet, save_figure
 
 SHEET_EVERY = 5
 """Epochs between two sheets of validation faces."""
 
 
-def numbered(steps: list[Tensor]) -> dict[str, Tensor]:
-    """Positions after each step, by name."""
-    return {f"step{number}": pos for number, pos in enumerate(steps, start=1)}
-
-
-def _known(pose: Tensor | None, like: Tensor) -> Tensor:
-    """Poses [B, 6], not numbers where the backbone estimates none."""
-    return like.new_full((len(like), 6), torch.nan) if pose is None else pose
-
-
 class Stage(LightningModule):
     """What the stages share: augmentation, optimiser, validation.
+
+    Validation logs ``val/nme_NAME`` of each kind of position in percent of the layout's ``norm``, ``val/auc`` and
+    ``val/fr`` of the last kind, and ``val/pose_mae`` in degrees: the figures of ``pyspiga-geo evaluate``.
 
     Args:
         model: the network, trained in place.
         config: the run.
         stage: epochs and learning rate of this stage.
+        positions: names of what :meth:`predict` gives before the steps of the cascade.
+        cascade: whether it gives these too.
     """
 
-    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
+    def __init__(
+        self, model: SPIGA, config: TrainConfig, stage: StageConfig, positions: Sequence[str], cascade: bool
+    ) -> None:
         super().__init__()
         self.model = model
         self.config = config
         self.stage = stage
         self.photometric = photometric(config.augmentation)
-        self._seen: list[dict[str, Tensor]] = []
+        names = [*positions, *(f"step{number + 1}" for number in range(model.config.num_steps if cascade else 0))]
+        errors: list[Any] = [LandmarkError(model.layout.ids, model.layout.norm) for _ in names]
+        pose_error: Any = HeadPoseError()
+        figures = {f"nme_{name}": error["nme"] for name, error in zip(names, errors, strict=True)}
+        figures |= {"auc": errors[-1]["auc"], "fr": errors[-1]["fr"], "pose_mae": pose_error["mean"]}
+        self.errors, self.pose_error = nn.ModuleList(errors), pose_error
+        self.figures: Any = nn.ModuleDict(figures)  # what is logged of them, a number each
         if model.uncertainty is not None:
             model.uncertainty.requires_grad_(False)  # it learns last, in a stage of its own
 
@@ -61,8 +65,8 @@ class Stage(LightningModule):
         """Parts of the loss, already weighted, of crops [B, 3, S, S] with landmarks [B, L, 2], mask [B, L]."""
 
     @abstractmethod
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """What is measured in validation: ``pose`` [B, 6], then positions [B, L, 2] by name, the best last."""
+    def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        """What is measured in validation: poses [B, 6], if the backbone estimates them, and positions [B, L, 2]."""
 
     def unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, 3, S, S], positions [B, L, 2] in crop units and mask [B, L] of a batch of graphs."""
@@ -116,45 +120,50 @@ class Stage(LightningModule):
             if not parameter.isfinite().all():
                 raise ValueError(f"{name} is not finite after epoch {self.current_epoch}; no checkpoint is written")
 
-    def validation_step(self, batch: Batch) -> None:
-        """Collect predictions of one batch."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure what is predicted for one batch."""
         images, pos, mask = self.unpack(batch)
         images = images.contiguous(memory_format=torch.channels_last)
-        predicted = self.predict(images)
+        pose, predicted = self.predict(images)
         truth = torch.where(mask[..., None], pos, torch.nan)
-        if not self._seen and self.trainer.is_global_zero and not self.trainer.sanity_checking:
-            self._show(images, truth, predicted)
-        self._seen.append({"truth": truth, **predicted})
+        if not batch_idx and self.trainer.is_global_zero and not self.trainer.sanity_checking:
+            self._show(images, truth, predicted[-1])
+        number, first = self._numbers(batch_idx, len(images))
+        if pose is not None:
+            known = true_poses(batch, pos, mask, self.model.layout, self.model.config.focal_ratio)
+            self.pose_error.update(pose[first], known[first], number[first])
+        scale = normaliser(truth.double().cpu().numpy(), self.model.layout.ids, self.model.layout.norm)
+        measured = first & torch.from_numpy(scale > 0)
+        for error, each in zip(self.errors, predicted, strict=True):
+            error.update(each[measured], truth[measured], number[measured])  # type: ignore[operator]
 
-    def _show(self, images: Tensor, truth: Tensor, predicted: dict[str, Tensor]) -> None:
+    def _numbers(self, batch_idx: int, count: int) -> tuple[Tensor, Tensor]:
+        """Numbers [B] of a batch's faces, r, r + W, ... in process r of W; and which are no repetition."""
+        place = batch_idx * self.config.batch_size + torch.arange(count)
+        number = self.global_rank + self.trainer.world_size * place
+        return number, number < len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]  # the only loader
+
+    def _show(self, images: Tensor, truth: Tensor, predicted: Tensor) -> None:
         """Every few epochs, and after the last, draw some faces as PNG and for TensorBoard."""
         epoch = self.current_epoch + 1
         if epoch % SHEET_EVERY and epoch != self.stage.epochs:
             return
-        *_, best = predicted.values()
-        sheet = face_sheet(images[:12], truth[:12], best[:12], self.model.layout)
+        sheet = face_sheet(images[:12], truth[:12], predicted[:12], self.model.layout)
         save_figure(Path(self.trainer.default_root_dir) / "faces" / f"epoch_{epoch:04d}.png", sheet)
         for logger in self.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure("validation faces", sheet, epoch)
 
-    def on_validation_epoch_end(self) -> None:
-        """Log NME in percent of the layout's ``norm``, and the mean absolute error of the head pose.
+    def on_validation_epoch_start(self) -> None:
+        """Forget the faces of the epoch before."""
+        for figure in self.figures.values():
+            figure.reset()
 
-        What no validation face tells, such as the pose of three landmarks, is not logged.
-        """
-        seen = gather_rows({key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]})
-        self._seen.clear()
-        truth, pose = seen.pop("truth"), seen.pop("pose")
-        true_pose = pose_targets(truth, truth.isfinite().all(dim=2), self.model.layout, self._focal_ratio)
-        error = head_pose_errors(pose.numpy(), true_pose.numpy())["mean"]
-        if math.isfinite(error):
-            self.log("val/pose_mae", error, prog_bar=True)
-        scale = normaliser(truth.numpy(), self.model.layout.ids, self.model.layout.norm)
-        if (measured := scale > 0).any():
-            for name, pos in seen.items():
-                errors = landmark_errors(pos.numpy()[measured], truth.numpy()[measured], scale[measured])
-                self.log(f"val/nme_{name}", nme(errors), prog_bar=True)
+    def on_validation_epoch_end(self) -> None:
+        """Log figures over the faces of all processes; none that no face tells, such as the pose of three points."""
+        for name, figure in self.figures.items():
+            if figure.compute().isfinite():  # the same in all processes
+                self.log(f"val/{name}", figure, prog_bar=True)
 
     def _in_full_precision(self) -> torch.autocast:
         """Geometry and cascade count in full precision, whatever the engine's: half would cost them pixels."""
@@ -169,10 +178,6 @@ class Stage(LightningModule):
             maps = [each.to(self.dtype) for each in seen.maps]
             initial, out = self.model.refine(seen._replace(maps=maps), detach_steps=True)
         return initial, out.steps
-
-    @property
-    def _focal_ratio(self) -> float:
-        return self.model.config.focal_ratio
 
     def configure_optimizers(self) -> Any:
         """AdamW with one cosine cycle."""
@@ -191,8 +196,10 @@ class BackboneStage(Stage):
     of the last of the M hourglasses.
     """
 
-    def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig, with_pose: bool) -> None:
-        super().__init__(model, config, stage)
+    def __init__(
+        self, model: SPIGA, config: TrainConfig, stage: StageConfig, with_pose: bool, cascade: bool = False
+    ) -> None:
+        super().__init__(model, config, stage, ("initial", "heatmaps"), cascade)
         self.with_pose = with_pose
         model.backbone.requires_grad_(True)
         model.cascade.requires_grad_(False)
@@ -212,7 +219,7 @@ class BackboneStage(Stage):
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
         whole = boundary_mask(mask, layout)
-        pose = pose_targets(pos, mask, layout, self._focal_ratio) if self.with_pose else None
+        pose = pose_targets(pos, mask, layout, self.model.config.focal_ratio) if self.with_pose else None
         parts = {"coordinates": pos.new_zeros(()), "attention": pos.new_zeros(())}
         if self.with_pose:
             parts["pose"] = pos.new_zeros(())
@@ -225,19 +232,19 @@ class BackboneStage(Stage):
                 parts["pose"] += weight * loss.pose * pose_loss(out.pose, pose)
         return parts
 
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """The last hourglass's coordinates, and the shape x_0 of its pose."""
+    def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+        """The shape x_0 of the pose of the last hourglass, and its coordinates."""
         last = self._stacks(images)[-1]
         with self._in_full_precision():
             initial = self.model.start(last).expand(len(images), -1, -1)
-        return {"pose": _known(last.pose, initial), "initial": initial, "heatmaps": last.landmarks}
+        return last.pose, [initial, last.landmarks]
 
 
 class CascadeStage(Stage):
     """Stage 3: the cascade learns on features and poses of the frozen backbone, L_CR = sum_t L_coord(x_t)."""
 
     def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
-        super().__init__(model, config, stage)
+        super().__init__(model, config, stage, ("initial",), cascade=True)
         model.backbone.requires_grad_(False)
         model.cascade.requires_grad_(True)
         self.train()
@@ -253,11 +260,11 @@ class CascadeStage(Stage):
         _, steps = self.refine(self._look(images))
         return {"cascade": cascade_loss(steps, pos, mask)}
 
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """x_0 and the positions after each step."""
         seen = self._look(images)
         initial, steps = self.refine(seen)
-        return {"pose": _known(seen.pose, initial), "initial": initial, **numbered(steps)}
+        return seen.pose, [initial, *steps]
 
     def _look(self, images: Tensor) -> BackboneOutput:
         model = self.model
@@ -274,7 +281,7 @@ class JointStage(BackboneStage):
     """
 
     def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
-        super().__init__(model, config, stage, with_pose=True)
+        super().__init__(model, config, stage, with_pose=True, cascade=True)
         model.cascade.requires_grad_(True)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
@@ -284,13 +291,8 @@ class JointStage(BackboneStage):
         cascade = self.config.loss.cascade * cascade_loss(steps, pos, mask)
         return {**self.stack_losses(outputs, pos, mask), "cascade": cascade}
 
-    def predict(self, images: Tensor) -> dict[str, Tensor]:
+    def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         """What the last hourglass and the cascade say."""
         last = self._stacks(images)[-1]
         initial, steps = self.refine(last)
-        return {
-            "pose": _known(last.pose, initial),
-            "initial": initial,
-            "heatmaps": last.landmarks,
-            **numbered(steps),
-        }
+        return last.pose, [initial, last.landmarks, *steps]

@@ -1,16 +1,11 @@
-"""What the backbone is taught: heatmaps of points and boundaries, and the pose of the true points."""
+"""What the backbone is taught: heatmaps of points and boundaries; and the pose that it is measured by."""
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Batch
 
-from pyspiga_geo.geometry import camera_matrix, pose_from_points
+from pyspiga_geo.evaluation.landmark_pose import pose_targets
 from pyspiga_geo.layouts import Layout
-
-
-def _pixels(size: int, like: Tensor) -> Tensor:
-    """(x, y) of all map pixels [size * size, 2]."""
-    steps = torch.arange(size, dtype=like.dtype, device=like.device)
-    return torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).reshape(-1, 2)
 
 
 def point_heatmaps(pos: Tensor, size: int, sigma: float) -> Tensor:
@@ -41,9 +36,10 @@ def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> T
     Returns:
         [B, E, size, size], one map a contour.
     """
-    pixels = _pixels(size, pos)
     if not layout.contours:
         return pos.new_zeros(len(pos), 0, size, size)
+    steps = torch.arange(size, dtype=pos.dtype, device=pos.device)
+    pixels = torch.cartesian_prod(steps, steps).flip(1)  # (x, y), row by row
     maps = []
     for members in layout.contours.values():
         line = size * pos[:, list(members)]  # [B, n, 2]
@@ -62,23 +58,13 @@ def boundary_mask(mask: Tensor, layout: Layout) -> Tensor:
     return torch.stack([mask[:, list(members)].all(dim=1) for members in layout.contours.values()], dim=1)
 
 
-def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
-    """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
+def true_poses(batch: Batch, pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
+    """Pose [B, 6] that a prediction is measured by: ``batch.headpose`` where annotated, else :func:`pose_targets`.
 
-    All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.
-
-    Args:
-        pos: [B, L, 2], normalised crop coordinates.
-        mask: [B, L] bool.
-        layout: tells the rigid shape and the robust landmarks.
-        focal_ratio: focal length of the camera over the size of the crop.
+    The other arguments are those of :func:`pose_targets`.
     """
-    rows = layout.pose_rows
-    if layout.shape3d is None or not rows:
-        return pos.new_full((len(pos), 6), torch.nan)
-    # POSIT's tolerance is in pixels: count in those of the reference's 256-pixel crop.
-    size = 256
-    camera = camera_matrix(size, focal_ratio, dtype=torch.float64).to(pos.device)
-    shape3d = torch.tensor(layout.shape3d[rows], dtype=torch.float64, device=pos.device)
-    pose = pose_from_points(size * pos[:, rows].double(), shape3d, camera, mask[:, rows])
-    return pose.to(pos.dtype)
+    poses = pose_targets(pos, mask, layout, focal_ratio)
+    if "headpose" not in batch:
+        return poses
+    annotated = batch.headpose.to(pos.device)
+    return torch.where(annotated.isnan(), poses.to(annotated), annotated)

@@ -4,14 +4,15 @@ from dataclasses import replace
 from typing import Self
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
+from torchmetrics import MeanMetric
 
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
-from pyspiga_geo.training.distributed import gather_rows
-from pyspiga_geo.training.losses import likeliest_spread, likelihood_loss, squared_mahalanobis, visibility_loss
+from pyspiga_geo.training.losses import likeliest_spread, masked_mean, negative_log_likelihood, squared_mahalanobis
 from pyspiga_geo.training.stages import CascadeStage
 
 
@@ -45,6 +46,7 @@ class UncertaintyStage(CascadeStage):
 
     def __init__(self, model: SPIGA, config: TrainConfig) -> None:
         super().__init__(model.with_uncertainty(), occluded(config), config.uncertainty)
+        self.figures = nn.ModuleDict({"likelihood": MeanMetric(), "visible": MeanMetric()})
         self.model.requires_grad_(False)
         self.model.uncertainty.requires_grad_(True)
         self.train()
@@ -62,34 +64,25 @@ class UncertaintyStage(CascadeStage):
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
         """Likelihood of the true positions, and visibility."""
-        return self.parts(self.how_sure(images) | {"truth": pos, "mask": mask, "seen": known["visible"]})
+        parts = self.parts(images, pos, mask, known["visible"])
+        return {name: masked_mean(values, mask) for name, values in parts.items()}
 
-    def how_sure(self, images: Tensor) -> dict[str, Tensor]:
-        """Landmarks, covariances, and logits of being visible; only the head gets a gradient."""
+    def parts(self, images: Tensor, pos: Tensor, mask: Tensor, visible: Tensor) -> dict[str, Tensor]:
+        """The weighted losses [B, L] of each landmark; only the head gets a gradient."""
         with torch.no_grad(), self._in_full_precision():
             seen = self._look(images)
             _, out = self.model.refine(seen)
         with self._in_full_precision():
-            covariance, visible = self.model.uncertainty(out.x, seen.maps[-1].to(self.dtype), out.pos)
-        return {"pos": out.pos, "covariance": covariance, "visible": visible}
-
-    def parts(self, said: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted losses."""
-        truth, mask = said["truth"], said["mask"]
+            covariance, logit = self.model.uncertainty(out.x, seen.maps[-1].to(self.dtype), out.pos)
+        hidden = F.binary_cross_entropy_with_logits(logit, visible, reduction="none")
         return {
-            "likelihood": likelihood_loss(said["pos"], said["covariance"], truth, mask),
-            "visible": self.config.uncertainty.visible * visibility_loss(said["visible"], said["seen"], mask),
+            "likelihood": negative_log_likelihood(out.pos, covariance, pos, mask),
+            "visible": self.config.uncertainty.visible * hidden,
         }
 
-    def validation_step(self, batch: Batch) -> None:
-        """Collect what is said of one batch."""
-        images, truth, mask = self.unpack(batch)
-        seen = self.known(batch)["visible"]
-        self._seen.append(self.how_sure(images) | {"truth": truth, "mask": mask, "seen": seen})
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the losses of plain crops; where the landmarks are has been measured before."""
-        said = gather_rows({key: torch.cat([part[key] for part in self._seen]).cpu() for key in self._seen[0]})
-        self._seen.clear()
-        for name, value in self.parts({key: each.to(self.device) for key, each in said.items()}).items():
-            self.log(f"val/{name}", value, prog_bar=True)
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure the losses of plain crops; where the landmarks are has been measured before."""
+        images, pos, mask = self.unpack(batch)
+        _, first = self._numbers(batch_idx, len(images))
+        for name, values in self.parts(images, pos, mask, **self.known(batch)).items():
+            self.figures[name].update(values[mask & first[:, None].to(mask.device)])

@@ -13,7 +13,7 @@ from torch import Tensor
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.visualization.canvas import Points, as_array, face_size
+from pyspiga_geo.visualization.canvas import Points, cut_out, to_pillow
 from pyspiga_geo.visualization.cascade import path_of
 from pyspiga_geo.visualization.overlay import draw_overlay
 
@@ -57,16 +57,9 @@ def animate_cascade(
     if os.path.splitext(path)[1].lower() != ".gif":
         raise ValueError(f"path must end in .gif, got {os.fspath(path)!r}")
     walk = path_of(face)
-    low, high = walk.min(axis=(0, 1)), walk.max(axis=(0, 1))
-    side = face_size(walk.reshape(-1, 2)) * (1 + 2 * margin)
-    left, top = (low + high - side) / 2
-    zoom = size / side
-    photo = Image.fromarray((255 * as_array(image).clip(0, 1)).round().astype(np.uint8))
-    # Pillow counts from a pixel's corner, positions from its centre.
-    box = (left + 0.5, top + 0.5, left + side + 0.5, top + side + 0.5)
-    photo = photo.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC)
+    photo, zoom, shift = cut_out(to_pillow(image), walk, size, margin)
     pictures, durations = [], []
-    for points, step, duration in _frames(zoom * (walk - [left, top] + 0.5) - 0.5, frames):
+    for points, step, duration in _frames(zoom * walk + shift, frames):
         shown = draw_overlay(photo, [FaceData(pos=torch.from_numpy(points))], layout, numbers=False)
         height = max(size / 18, 11)
         pen = ImageDraw.Draw(shown)

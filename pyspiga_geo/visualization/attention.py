@@ -65,13 +65,11 @@ def draw_attention(
     lines.set_clim(0, None)
     ax.add_collection(lines, autolim=False)
     style: dict[str, Any] = {"linestyle": "", "marker": "o", "zorder": 3, "path_effects": strokes.rimmed(0)}
-    ax.plot(*points.T, color="white", markersize=max(strokes.dot, 2 * strokes.line), mew=0, **style)
+    ax.plot(*points.T, color="white", markersize=strokes.least_dot, mew=0, **style)
     if listener is not None:
-        size = 3 * max(strokes.dot, 2 * strokes.line)
-        ring = {**style, "path_effects": strokes.rimmed(1.5 * strokes.line)}
-        ax.plot(
-            *points[listener, :, None], color="#56b4e9", mfc="none", markersize=size, mew=1.5 * strokes.line, **ring
-        )
+        width = 1.5 * strokes.line
+        ring = {**style, "markersize": 3 * strokes.least_dot, "mew": width, "path_effects": strokes.rimmed(width)}
+        ax.plot(*points[listener, :, None], color="#56b4e9", mfc="none", **ring)
     if colorbar:
         ax.figure.colorbar(lines, ax=ax, shrink=0.7, label="attention")
     return ax

@@ -1,4 +1,4 @@
-"""What all drawings share: a photo in an Axes, the view of a face, and lines whose width suits its size."""
+"""What all drawings share: photos, the view of a face, the axes of a head, and lines whose width suits its size."""
 
 from typing import Any, NamedTuple, Self
 
@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pyspiga_geo.geometry import project
 from pyspiga_geo.graph import FaceData
+from pyspiga_geo.layouts import Layout
+from pyspiga_geo.visualization.colours import POSE_AXES
 
 Points = NDArray[np.float64]
 
-LEAST = 1.5
+_LEAST = 1.5
 """Width in pixels of the thinnest line."""
 
 _LINE, _DOT, _RIM = 1 / 160, 1 / 65, 1 / 400
 """Width of a line, diameter of a landmark and width of the dark rim around both, in face sizes."""
 
-DOTTED = 80
+_DOTTED = 80
 """Pixels from which a face has its landmarks marked; on a smaller one they would hide it."""
 
 
@@ -47,7 +50,7 @@ def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float 
     return ax
 
 
-def as_array(image: Tensor | NDArray[Any] | Image.Image) -> Points:
+def as_array(image: Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
     """A photo, in any form that :func:`show_photo` takes, as array [H, W, 3] in 0..1."""
     if isinstance(image, Tensor):
         if image.dim() != 3 or image.size(0) != 3:
@@ -59,7 +62,51 @@ def as_array(image: Tensor | NDArray[Any] | Image.Image) -> Points:
         if pixels.ndim != 3 or pixels.shape[2] != 3:
             raise ValueError(f"image must be [H, W] or [H, W, 3] as an array, got {list(pixels.shape)}")
     white = 1 if pixels.dtype.kind in "bf" else 255
-    return pixels.astype(np.float64) / white
+    return np.asarray(pixels, dtype=np.float32) / np.float32(white)
+
+
+def to_pillow(image: Tensor | NDArray[Any] | Image.Image) -> Image.Image:
+    """A photo, in any form that :func:`show_photo` takes, as Pillow image: RGB with 8 bits, and a copy."""
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    pixels = 255 * as_array(image)  # a large photo takes much memory: what follows works in place
+    return Image.fromarray(np.clip(np.round(pixels, out=pixels), 0, 255, out=pixels).astype(np.uint8))
+
+
+def cut_out(photo: Image.Image, points: Points, size: int, margin: float) -> tuple[Image.Image, float, Points]:
+    """Cut the square around landmarks [..., 2] out of a photo; black is what lies beyond its edge.
+
+    Returns:
+        The picture of ``size`` pixels; and the zoom z and shift s [2] that take p in the photo to z p + s in it.
+    """
+    low, high = points.reshape(-1, 2).min(axis=0), points.reshape(-1, 2).max(axis=0)
+    side = max(float((high - low).max()), 1e-3) * (1 + 2 * margin)
+    corner = (low + high - side) / 2
+    zoom = size / side
+    # Pillow counts from a pixel's corner, positions from its centre.
+    box = (*(corner + 0.5), *(corner + side + 0.5))
+    cut = photo.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BICUBIC)
+    return cut, zoom, -zoom * corner - 0.5
+
+
+def scaled(face: FaceData, zoom: float, shift: NDArray[Any]) -> FaceData:
+    """What a :func:`draw_overlay` draws of a face, where p of the photo has become zoom p + shift [2]."""
+    moved = FaceData(pos=zoom * face.pos + face.pos.new_tensor(shift))
+    if "sigma" in face:
+        moved.sigma = zoom * face.sigma
+    if "pose" in face and "camera" in face:
+        enlarge = face.camera.new_tensor([[zoom, 0, shift[0]], [0, zoom, shift[1]], [0, 0, 1]])
+        moved.pose, moved.camera = face.pose, enlarge @ face.camera
+    return moved
+
+
+def head_axes(face: FaceData, layout: Layout) -> Points:
+    """The foremost point of the rigid face and the ends of its ``POSE_AXES``, half a face long, in pixels [4, 2]."""
+    shape3d = torch.tensor(layout.shape3d)
+    length = (shape3d.amax(dim=0) - shape3d.amin(dim=0)).max() / 2
+    tip = shape3d[shape3d[:, 0].argmax()]
+    ends = torch.stack([tip, *(tip + length * tip.new_tensor(direction) for direction, _, _ in POSE_AXES)])
+    return project(ends, face.pose.detach().cpu().to(tip), face.camera.detach().cpu().to(tip)).numpy()
 
 
 def zoom_to_face(ax: Axes, face: FaceData, margin: float = 0.3) -> Axes:
@@ -95,6 +142,12 @@ def face_size(points: Points) -> float:
     return float(np.nan_to_num(np.nanmax(points, axis=0) - np.nanmin(points, axis=0)).max()) or 1.0
 
 
+def stroke_widths(size: float) -> tuple[float, float, float]:
+    """Width of a line, diameter of a landmark (0: none) and width of the rim, in pixels as the face's size."""
+    dot = max(size * _DOT, 2 * _LEAST) if size >= _DOTTED else 0.0
+    return max(size * _LINE, _LEAST), dot, max(size * _RIM, 0.5)
+
+
 class Strokes(NamedTuple):
     """Line width, diameter of a landmark and width of the rim in points, for a face as large as it is shown."""
 
@@ -109,9 +162,12 @@ class Strokes(NamedTuple):
             zoom_to_face(ax, FaceData(pos=torch.from_numpy(points)))
         (left, right), (bottom, top), shown = ax.get_xlim(), ax.get_ylim(), ax.get_window_extent()
         zoom = min(shown.width / max(abs(right - left), 1e-9), shown.height / max(abs(top - bottom), 1e-9))
-        size, pixel = zoom * face_size(points), 72 / ax.figure.dpi
-        dot = max(size * _DOT, 2 * LEAST) if size >= DOTTED else 0.0
-        return cls(max(size * _LINE, LEAST) * pixel, dot * pixel, max(size * _RIM, 0.5) * pixel)
+        return cls(*(72 / ax.figure.dpi * width for width in stroke_widths(zoom * face_size(points))))
+
+    @property
+    def least_dot(self) -> float:
+        """Diameter of a landmark that is marked on small faces too."""
+        return max(self.dot, 2 * self.line)
 
     def rimmed(self, width: float | None = None) -> list[withStroke]:
         """Effects that lay a dark rim around a line, so that it can be seen on any photo."""

@@ -46,7 +46,7 @@ def draw_cascade(ax: Axes, face: FaceData, layout: Layout, *, steps: int | None 
         name, colour = f"$x_{step - 1}$ to $x_{step}$", step_colour(step)
         style: dict[str, Any] = {"linewidths": 1.2 * strokes.line, "path_effects": strokes.rimmed(1.2 * strokes.line)}
         ax.add_collection(LineCollection(list(moves), colors=colour, label=name, **style), autolim=False)
-    style = {"marker": "o", "markersize": max(strokes.dot, 2 * strokes.line), "mew": 0, "zorder": 3}
+    style = {"marker": "o", "markersize": strokes.least_dot, "mew": 0, "zorder": 3}
     ax.plot(*walk[count].T, linestyle="", color="white", path_effects=strokes.rimmed(0), **style)
     return ax
 
@@ -88,7 +88,11 @@ def draw_windows(
     if step is not None and not 1 <= step < len(walk):
         raise ValueError(f"step must be in 1..{len(walk) - 1}, got {step}")
     strokes = Strokes.of(ax, walk[0])
-    corners = np.array([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]) @ _crop_axes(face) / 2
+    axes = np.eye(2)  # directions of the crop's rows and columns in the photo: a crop may be turned
+    if "crop" in face:
+        linear = np.linalg.inv(positions(face.crop)[:2, :2])  # its columns are where the crop's axes point
+        axes = (linear / np.linalg.norm(linear, axis=0)).T
+    corners = np.array([(-1.0, -1), (1, -1), (1, 1), (-1, 1)]) @ axes / 2
     for number in range(1, len(walk)) if step is None else (step,):
         centres = walk[number - 1][list(landmarks)]
         squares = centres[:, None] + sides[number - 1] * corners
@@ -98,8 +102,7 @@ def draw_windows(
             PolyCollection(list(squares), facecolors="none", edgecolors=colour, label=f"step {number}", **style),
             autolim=False,
         )
-        size = max(strokes.dot, 2 * strokes.line)
-        ax.plot(*centres.T, "o", color=colour, markersize=size, mew=0, path_effects=strokes.rimmed(0))
+        ax.plot(*centres.T, "o", color=colour, markersize=strokes.least_dot, mew=0, path_effects=strokes.rimmed(0))
     return ax
 
 
@@ -142,11 +145,3 @@ def draw_heatmaps(ax: Axes, heatmaps: Tensor, landmarks: Sequence[int] | None = 
 def path_of(face: FaceData) -> Points:
     """x_0, x_1, ..., x_K of a face: [K + 1, L, 2]."""
     return positions(torch.cat([face.initial[None], face.steps.transpose(0, 1)]))
-
-
-def _crop_axes(face: FaceData) -> Points:
-    """Directions [2, 2] of the crop's rows and columns in the photo: a crop may be turned."""
-    if "crop" not in face:
-        return np.eye(2)
-    linear = np.linalg.inv(positions(face.crop)[:2, :2])  # its columns are where the crop's axes point
-    return np.asarray((linear / np.linalg.norm(linear, axis=0)).T)

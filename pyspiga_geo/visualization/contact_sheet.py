@@ -6,6 +6,7 @@ from PIL import Image
 
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
+from pyspiga_geo.visualization.canvas import cut_out, positions, scaled
 from pyspiga_geo.visualization.overlay import draw_overlay
 
 _COLUMNS = 12
@@ -38,21 +39,8 @@ class ContactSheet:
 
     def add(self, photo: Image.Image, face: FaceData) -> None:
         """Take a face from its photo; black is what lies beyond its edge."""
-        low, high = face.pos.amin(dim=0), face.pos.amax(dim=0)
-        side = float((high - low).max()) * (1 + 2 * self.margin)
-        left, top = ((low + high - side) / 2).tolist()
-        zoom = self.size / max(side, 1e-3)
-        # Pillow counts from a pixel's corner, positions from its centre.
-        cut = photo.transform(
-            (self.size, self.size),
-            Image.Transform.EXTENT,
-            (left + 0.5, top + 0.5, left + side + 0.5, top + side + 0.5),
-            Image.Resampling.BICUBIC,
-        )
-        shown = FaceData(pos=zoom * (face.pos - face.pos.new_tensor([left, top])) - 0.5)
-        if "sigma" in face:
-            shown.sigma = zoom * face.sigma
-        self.faces.append(draw_overlay(cut, [shown], self.layout, numbers=False))
+        cut, zoom, shift = cut_out(photo, positions(face.pos), self.size, self.margin)
+        self.faces.append(draw_overlay(cut, [scaled(face, zoom, shift)], self.layout, numbers=False))
 
     def picture(self) -> Image.Image:
         """The sheet, in the order in which the faces were taken."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float64]
+from pyspiga_geo.data.records import FloatArray
 
 
 def mean_face(truth: npt.ArrayLike) -> FloatArray:

@@ -11,14 +11,7 @@ from matplotlib.figure import Figure
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data import FaceRecord, find_image, landmarks_for, read_image
 from pyspiga_geo.evaluation import Evaluation, layout_of, match_records, normaliser_text, true_yaws
-from pyspiga_geo.evaluation.tables import (
-    comparison_table,
-    contour_table,
-    parts_table,
-    pose_table,
-    summary,
-    table,
-)
+from pyspiga_geo.evaluation.tables import comparison_table, contour_table, parts_table, pose_table, summary, table
 from pyspiga_geo.geometry import square_crop, transform_points, warp_image
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.error_curves import contour_bars, cumulative_curve, error_against_yaw
@@ -60,65 +53,49 @@ def write_evaluation_report(
     """
     folder = Path(folder)
     first = next(iter(evaluations.values()))
+    label = f"error, % of {normaliser_text(first.landmarks.norm)}"
     worst = np.argsort(-first.landmarks.per_face, kind="stable")[:_WORST]
-    pictures = _pictures(evaluations, annotations, predictions, worst, images, layout)
-    for name, figure in pictures.items():
-        save_figure(folder / f"{name}.png", figure)
-
     rows = [[str(face), annotations[face].imgpath, f"{first.landmarks.per_face[face]:.2f}"] for face in worst]
-    tables = {
-        "Methods side by side": comparison_table(evaluations) if len(evaluations) > 1 else "",
-        "Cumulative error": "",
-        "Error per landmark": "",
-        "Error per contour": contour_table(evaluations) if first.landmarks.per_contour else "",
-        "Error against yaw": "",
-        "Head pose": pose_table(first) if first.pose.faces else "",
-        "Worst faces": table(["face", "image", "error, %"], rows),
+    ids, _, truth = match_records(predictions, annotations, layout)
+    (yaw, _), known = true_yaws(annotations, layout), layout_of(ids, layout)
+    metrics = {name: evaluation.landmarks for name, evaluation in evaluations.items()}
+    curves = {
+        f"{name}: NME {each.nme:.2f}, AUC_{each.threshold:g} {each.auc:.1f}, FR {each.fr:.2f}": each.per_face
+        for name, each in metrics.items()
     }
+    of_landmark = {name: [each.per_landmark[i] for i in ids] for name, each in metrics.items()}
+    per_face = {name: each.per_face for name, each in metrics.items()}
+    contours = {name: each.per_contour for name, each in metrics.items() if each.per_contour}
+    # What the annotations allow for: contours and the worst faces need a known layout, yaw a true head pose.
+    sections: list[tuple[str, Figure | None, str]] = [
+        ("Methods side by side", None, comparison_table(evaluations) if len(evaluations) > 1 else ""),
+        ("Cumulative error", cumulative_curve(curves, first.landmarks.threshold, label), ""),
+        ("Error per landmark", error_map(mean_face(truth), of_landmark, label), ""),
+        (
+            "Error per contour",
+            contour_bars(contours, label) if contours else None,
+            contour_table(evaluations) if contours else "",
+        ),
+        ("Error against yaw", error_against_yaw(yaw, per_face, label) if np.isfinite(yaw).any() else None, ""),
+        ("Head pose", None, pose_table(first) if first.pose.faces else ""),
+        (
+            "Worst faces",
+            _sheet(worst, first, predictions, annotations, known, images) if known else None,
+            table(["face", "image", "error, %"], rows),
+        ),
+    ]
     parts = [REPORT_TITLE, *summary(first).splitlines(), parts_table(first)]
-    for title, text in tables.items():
+    for title, figure, text in sections:
         name = title.lower().replace(" ", "_")
-        picture = f"![{title}]({name}.png)" if name in pictures else ""
-        if picture or text:
+        if figure is not None:
+            save_figure(folder / f"{name}.png", figure)
+        if figure is not None or text:
+            picture = f"![{title}]({name}.png)" if figure is not None else ""
             parts += [part for part in (f"## {title}", picture, text) if part]
     page = folder / "report.md"
     with atomic_path(page) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8", errors="backslashreplace")
     return page
-
-
-def _pictures(
-    evaluations: Mapping[str, Evaluation],
-    annotations: Sequence[FaceRecord],
-    predictions: Sequence[FaceRecord],
-    worst: np.ndarray,
-    images: str | os.PathLike[str] | None,
-    layout: str | Layout | None,
-) -> dict[str, Figure]:
-    """The pictures that the annotations allow for: contours need a known layout, yaw a true head pose."""
-    first = next(iter(evaluations.values()))
-    label = f"error, % of {normaliser_text(first.landmarks.norm)}"
-    ids, _, truth = match_records(predictions, annotations, layout)
-    (yaw, _), known = true_yaws(annotations, layout), layout_of(ids, layout)
-    metrics = {name: evaluation.landmarks for name, evaluation in evaluations.items()}
-    per_face = {name: figures.per_face for name, figures in metrics.items()}
-    of_landmark = {name: [figures.per_landmark[i] for i in ids] for name, figures in metrics.items()}
-    curves = {
-        f"{name}: NME {figures.nme:.2f}, AUC_{figures.threshold:g} {figures.auc:.1f}, FR {figures.fr:.2f}": errors
-        for (name, figures), errors in zip(metrics.items(), per_face.values(), strict=True)
-    }
-    pictures = {
-        "cumulative_error": cumulative_curve(curves, first.landmarks.threshold, label),
-        "error_per_landmark": error_map(mean_face(truth), of_landmark, label),
-    }
-    if first.landmarks.per_contour:
-        contours = {name: figures.per_contour for name, figures in metrics.items()}
-        pictures["error_per_contour"] = contour_bars(contours, label)
-    if known is not None:
-        pictures["worst_faces"] = _sheet(worst, first, predictions, annotations, known, images)
-    if np.isfinite(yaw).any():
-        pictures["error_against_yaw"] = error_against_yaw(yaw, per_face, label)
-    return pictures
 
 
 def _sheet(

@@ -14,7 +14,7 @@ from matplotlib.collections import EllipseCollection
 from pyspiga_geo.geometry import ellipse_radius, project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.visualization.canvas import Points, Strokes, positions
+from pyspiga_geo.visualization.canvas import Points, Strokes, head_axes, positions
 from pyspiga_geo.visualization.colours import POSE_AXES, contour_colour
 
 
@@ -70,8 +70,7 @@ def draw_initial_shape(ax: Axes, face: FaceData, layout: Layout) -> Axes:
     points = positions(face.initial)
     strokes = Strokes.of(ax, points)
     single = points[np.flatnonzero(layout.boundary_matrix[:, -1])]
-    size = max(strokes.dot, 2 * strokes.line)
-    ax.plot(*single.T, "o", color="white", fillstyle="none", markersize=size, mew=strokes.line)
+    ax.plot(*single.T, "o", color="white", fillstyle="none", markersize=strokes.least_dot, mew=strokes.line)
     _draw_contours(ax, points, layout, strokes, "white", linestyle=(0, (2, 2)))
     return ax
 
@@ -103,18 +102,14 @@ def draw_pose(ax: Axes, face: FaceData, layout: Layout, *, label: bool = False) 
     if not ("pose" in face and "camera" in face):
         raise ValueError("face must have pose [6] and camera [3, 3]")
     shape3d = torch.tensor(layout.shape3d)
-    length = (shape3d.amax(dim=0) - shape3d.amin(dim=0)).max() / 2
-    tip = shape3d[shape3d[:, 0].argmax()]
-    ends = torch.stack([tip, *(tip + length * tip.new_tensor(direction) for direction, _, _ in POSE_AXES)])
-    pose, camera = face.pose.detach().cpu().to(tip), face.camera.detach().cpu().to(tip)
-    start, *heads = project(ends, pose, camera).numpy()
+    pose, camera = face.pose.detach().cpu().to(shape3d), face.camera.detach().cpu().to(shape3d)
     strokes = Strokes.of(ax, project(shape3d, pose, camera).numpy())
+    start, *heads = head_axes(face, layout)
     width = 2 * strokes.line
+    style: dict[str, Any] = {"linewidth": width, "path_effects": strokes.rimmed(width)}
     for order, (head, (_, colour, meaning)) in enumerate(zip(heads, POSE_AXES, strict=True)):
-        name = meaning if label else None
         line = np.stack([start, head])
-        effects = strokes.rimmed(width)
-        ax.plot(*line.T, color=colour, linewidth=width, zorder=5 - 0.1 * order, label=name, path_effects=effects)
+        ax.plot(*line.T, color=colour, zorder=5 - 0.1 * order, label=meaning if label else None, **style)
     return ax
 
 

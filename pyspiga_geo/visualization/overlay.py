@@ -6,13 +6,12 @@ from itertools import count, pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pyspiga_geo.geometry import project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
+from pyspiga_geo.visualization.canvas import head_axes, stroke_widths
 from pyspiga_geo.visualization.colours import POSE_AXES
 
 PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
@@ -23,16 +22,6 @@ _FINE = 3
 
 _LARGE = 300
 """Pixels from which a face is large."""
-
-_LEAST = 1.5
-"""Width in pixels of the thinnest line."""
-
-_LINE, _DOT, _RIM = 1 / 160, 1 / 130, 1 / 400
-"""Width of a line, radius of a landmark and width of the dark rim around both, in face sizes."""
-
-_DOTTED = 80
-"""Pixels from which a face has its landmarks marked; on a smaller one they would hide it."""
-
 
 _SURE, _FADE, _FAINTEST = 0.01, 0.05, 0.25
 """Error in face sizes up to which a landmark is drawn boldly, how much more makes it vanish, and how far it may."""
@@ -48,8 +37,8 @@ class _Strokes(NamedTuple):
 
     @classmethod
     def of(cls, size: float) -> Self:
-        dot = max(size * _DOT, 0.8 * _LEAST) if size >= _DOTTED else 0.0
-        return cls(max(size * _LINE, _LEAST), dot, max(size * _RIM, 0.5), 2 if size >= _LARGE else _FINE)
+        line, dot, rim = stroke_widths(size)
+        return cls(line, dot / 2, rim, 2 if size >= _LARGE else _FINE)
 
 
 def draw_overlay(
@@ -89,19 +78,15 @@ def draw_overlay(
         size = float(max(np.ptp(points, axis=0).max(), 1))
         colour = PALETTE[(number - 1) % len(PALETTE)]
         strokes = _Strokes.of(size)
-        _draw_face(drawn, points, layout, colour, strokes, _certainty(face, size))
+        certainty = np.ones(len(points))  # how boldly each landmark is drawn
+        if "sigma" in face:  # paler where it is expected to be off by over 1 % of the face
+            certainty = np.clip(1 - (face.sigma.double().numpy() / size - _SURE) / _FADE, _FAINTEST, 1)
+        _draw_face(drawn, points, layout, colour, strokes, certainty)
         if pose and layout.shape3d is not None and "pose" in face and "camera" in face:
             _draw_axes(drawn, face, layout, strokes)
         if numbers:
             _draw_number(drawn, points, number, colour, size)
     return drawn
-
-
-def _certainty(face: FaceData, size: float) -> NDArray[np.float64]:
-    """How boldly each landmark is drawn [L]: 1, and less where it is expected to be off by over 1 % of the face."""
-    if "sigma" not in face:
-        return np.ones(len(face.pos))
-    return np.clip(1 - (face.sigma.double().numpy() / size - _SURE) / _FADE, _FAINTEST, 1)
 
 
 def _draw_face(
@@ -131,11 +116,7 @@ def _draw_face(
 
 def _draw_axes(image: Image.Image, face: FaceData, layout: Layout, strokes: _Strokes) -> None:
     """The axes of the head, half a face long, over a dark rim."""
-    shape3d = torch.tensor(layout.shape3d)
-    tip = shape3d[shape3d[:, 0].argmax()]
-    length = (shape3d.amax(dim=0) - shape3d.amin(dim=0)).max() / 2
-    ends = torch.stack([tip, *(tip + length * tip.new_tensor(direction) for direction, _, _ in POSE_AXES)])
-    start, *heads = project(ends, face.pose.to(tip), face.camera.to(tip)).numpy()
+    start, *heads = head_axes(face, layout)
     for head, (_, colour, _) in zip(heads, POSE_AXES, strict=True):
         ends_of_axis = np.stack([start, head])
         for paint, opacity, width in (

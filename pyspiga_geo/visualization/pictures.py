@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -12,7 +13,7 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.attention import draw_attention
-from pyspiga_geo.visualization.canvas import show_photo, zoom_to_face
+from pyspiga_geo.visualization.canvas import scaled, show_photo, to_pillow, zoom_to_face
 from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks, draw_pose
 from pyspiga_geo.visualization.overlay import draw_overlay
 from pyspiga_geo.visualization.sheets import SOFTWARE, save_figure
@@ -42,14 +43,15 @@ def save_faces(
         layout: names the contours.
         longest: most pixels along the longer side; larger photos are made smaller.
     """
-    photo = image.convert("RGB") if isinstance(image, Image.Image) else _to_pillow(image)
+    photo = to_pillow(image)
     factor = max(_LONGER_SIDE / max(photo.size), 1.0)
     if longest is not None:
         factor = min(factor, longest / max(photo.size))
     if factor != 1:
         width, height = (max(round(factor * side), 1) for side in photo.size)
         photo = photo.resize((width, height), Image.Resampling.LANCZOS)
-        faces = [_scaled(face, factor) for face in faces]
+        shift = np.full(2, (factor - 1) / 2)  # pixel indices are those of the centres
+        faces = [scaled(face, factor, shift) for face in faces]
     save_picture(path, draw_overlay(photo, faces, layout, numbers=False, pose=True))
 
 
@@ -60,23 +62,6 @@ def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
     quick = 1 if picture.width * picture.height > _LARGE else 6  # the size hardly differs, the time does
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", pnginfo=metadata, compress_level=quick)
-
-
-def _to_pillow(image: Tensor) -> Image.Image:
-    """A photo [3, H, W], RGB in 0..1, for Pillow."""
-    return Image.fromarray((255 * image).round_().clamp_(0, 255).byte().permute(1, 2, 0).numpy())
-
-
-def _scaled(face: FaceData, factor: float) -> FaceData:
-    """What is drawn of a face, in a photo that is made larger by a factor."""
-    shift = (factor - 1) / 2  # pixel indices are those of the centres
-    scaled = FaceData(pos=factor * face.pos + shift)
-    if "sigma" in face:
-        scaled.sigma = factor * face.sigma
-    if "pose" in face and "camera" in face:
-        enlarge = face.camera.new_tensor([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
-        scaled.pose, scaled.camera = face.pose, enlarge @ face.camera
-    return scaled
 
 
 def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layout: Layout) -> None:

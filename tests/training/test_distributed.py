@@ -2,8 +2,10 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +14,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pyspiga_geo.cli import main
+from pyspiga_geo import SPIGA
 
 pytest.importorskip("lightning")
 from pyspiga_geo.training.batch_norm import BatchNormSync
-from pyspiga_geo.training.distributed import gather_rows, sum_over_processes
+from pyspiga_geo.training.distributed import sum_over_processes
 from pyspiga_geo.training.losses import masked_mean
+from pyspiga_geo.training.run import last_checkpoint
 
 
 def in_two_processes(work, folder: Path) -> list:
@@ -65,9 +68,6 @@ def train_a_share(rank: int) -> tuple[Tensor, dict[str, Tensor]]:
     model = BatchNormSync().apply(network())
     images, mask = batch()
     loss, state = loss_and_state(model, images[rank::2], mask[rank::2])
-    rows = gather_rows({"mask": mask[rank::2], "first": images[rank::2, 0]})
-    assert torch.equal(rows["mask"], mask)
-    assert torch.equal(rows["first"], images[:, 0])
     return loss, state
 
 
@@ -83,11 +83,9 @@ def test_batch_norm_and_masked_means_are_those_of_the_whole_batch(tmp_path):
             assert torch.equal(state0[name], state1[name]), name
 
 
-def test_one_process_sums_and_gathers_nothing():
+def test_one_process_sums_nothing():
     value = torch.rand(3)
     assert sum_over_processes(value) is value
-    rows = {"a": value}
-    assert gather_rows(rows) is rows
 
 
 # Both processes run this; none draws pictures.
@@ -101,30 +99,42 @@ main()
 TINY = {
     "model": "{image_size: 32, channels: 8, num_stacks: 2, depth: 1, node_channels: 8, hidden_channels: 8, heads: 2}",
     "annotations": "synthetic",
-    "synthetic_faces": "29",  # 26 to train on and three to validate on
     "accelerator": "cpu",
     "precision": "64-true",
     "workers": "0",
 }
 
 
-def train(folder: Path, devices: int, batch_size: int, epochs: dict[str, int]) -> dict[str, list[dict]]:
-    """Logs of the stages of a run by the command line."""
+def start(folder: Path, devices: int, batch_size: int, epochs: dict[str, int], **more: object) -> subprocess.Popen:
+    """A run by the command line, in a group of processes of its own."""
     script = folder.with_suffix(".py")
     script.write_text(SCRIPT)
-    options = TINY | {"out": str(folder), "devices": str(devices), "batch_size": str(batch_size)}
-    options |= {f"{stage}.epochs": str(epochs.get(stage, 0)) for stage in STAGES}
+    options = {**TINY, "out": folder, "devices": devices, "batch_size": batch_size, **more}
+    options |= {f"{stage}.epochs": epochs.get(stage, 0) for stage in STAGES}
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    if devices == 1:
-        main(["train", *arguments])
-    else:
-        subprocess.run(
-            [sys.executable, script, "train", *arguments],
-            check=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            timeout=500,
-        )
+    return subprocess.Popen(
+        [sys.executable, script, "train", *arguments],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    """Wait for a run, and end all its processes where it hangs."""
+    try:
+        _, errors = process.communicate(timeout=500)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 0, errors
+
+
+def train(folder: Path, devices: int, batch_size: int, epochs: dict[str, int], **more: object) -> dict[str, list[dict]]:
+    """Logs of the stages of a run by the command line."""
+    finish(start(folder, devices, batch_size, epochs, **more))
     logs = {}
     for stage in epochs:
         with (folder / stage / "csv" / "version_0" / "metrics.csv").open(newline="") as file:
@@ -135,18 +145,57 @@ def train(folder: Path, devices: int, batch_size: int, epochs: dict[str, int]) -
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
-def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path):
-    epochs = dict.fromkeys(STAGES, 2)
-    one = train(tmp_path / "one", 1, 8, epochs)
-    two = train(tmp_path / "two", 2, 4, epochs)
+@pytest.mark.parametrize(
+    ("faces", "steps", "epochs"),
+    [(17, 2, {"joint": 1}), pytest.param(47, 5, dict.fromkeys(STAGES, 2), marks=pytest.mark.slow)],
+    ids=["one face to validate on", "all stages"],
+)
+def test_two_processes_train_as_one_with_the_doubled_batch(faces, steps, epochs, tmp_path):
+    """Of 17 faces one is kept out, so that a process has none to validate on; of 47 five."""
+    few = {"synthetic_faces": faces, "validation_fraction": 0.1 if faces > 20 else 0.06}
+    one = train(tmp_path / "one", 1, 8, epochs, **few)
+    two = train(tmp_path / "two", 2, 4, epochs, **few)
     for stage in epochs:
         assert len(one[stage]) == len(two[stage])
-        assert len(one[stage]) == 4 * epochs[stage]  # three steps and a validation each epoch
+        assert len(one[stage]) == (steps + 1) * epochs[stage]  # and a validation each epoch
         for row, other in zip(one[stage], two[stage], strict=True):
             assert row.keys() == other.keys()
             for name, value in row.items():
                 assert bool(value) == bool(other[name])
                 if value:
                     assert float(other[name]) == pytest.approx(float(value), rel=1e-4), (stage, name)
+
+
+SHORT = {"devices": 2, "batch_size": 4, "epochs": {"joint": 3}, "synthetic_faces": 20}
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """What a run of two processes comes to that nobody kills."""
+    folder = tmp_path_factory.mktemp("runs") / "untouched"
+    finish(start(folder, **SHORT, workers=0))
+    return weights_of(folder)
+
+
+def weights_of(run: Path) -> dict[str, Tensor]:
+    """In the precision in which they were trained."""
+    return SPIGA.from_pretrained(run / "joint" / "model.safetensors").state_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_of_two_processes_that_was_killed_goes_on_where_it_was(workers, untouched, tmp_path):
+    run = tmp_path / "run"
+    process = start(run, **SHORT, workers=workers)
+    while last_checkpoint(run / "joint") is None:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (run / "joint" / "model.safetensors").exists()
+    finish(start(run, **SHORT, workers=workers))
+    with (run / "joint" / "csv" / "version_1" / "metrics.csv").open(newline="") as file:
+        assert {row["epoch"] for row in csv.DictReader(file)} <= {"1", "2"}
+    resumed = weights_of(run)
+    assert all(torch.equal(resumed[name], value) for name, value in untouched.items())

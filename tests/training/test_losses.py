@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -13,10 +14,10 @@ from pyspiga_geo.training.losses import (
     coordinate_loss,
     heatmap_loss,
     likeliest_spread,
-    likelihood_loss,
+    masked_mean,
+    negative_log_likelihood,
     pose_loss,
     squared_mahalanobis,
-    visibility_loss,
 )
 
 
@@ -125,33 +126,29 @@ def test_the_likelihood_is_that_of_the_t_distribution():
         -stats.multivariate_t(mean, matrix * (nu - 2) / nu, nu).logpdf(true)
         for mean, matrix, true in zip(pos[mask].numpy(), covariance[mask].numpy(), target[mask].numpy(), strict=True)
     ]
-    assert likelihood_loss(pos, covariance, target, mask).item() == pytest.approx(
-        sum(expected) / len(expected), abs=1e-12
-    )
+    found = negative_log_likelihood(pos, covariance, target, mask)[mask]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
 
 
 def test_the_likelihood_of_many_degrees_of_freedom_is_that_of_a_gaussian():
     pos, covariance, target, mask = scattered()
     gaussian = torch.distributions.MultivariateNormal(pos, covariance).log_prob(target)
-    loss = likelihood_loss(pos, covariance, target, mask, dof=1e9)
-    torch.testing.assert_close(loss, -gaussian[mask].mean(), rtol=1e-6, atol=1e-6)
+    loss = negative_log_likelihood(pos, covariance, target, mask, dof=1e9)
+    torch.testing.assert_close(loss[mask], -gaussian[mask], rtol=1e-6, atol=1e-6)
 
 
 def test_masked_landmarks_have_no_likelihood_and_no_gradient():
     pos, covariance, target, mask = scattered()
     target[~mask] = torch.nan
     covariance.requires_grad_()
-    likelihood_loss(pos, covariance, target, mask).backward()
+
+    def loss(each: torch.Tensor) -> torch.Tensor:
+        return masked_mean(negative_log_likelihood(pos, each, target, mask), mask)
+
+    loss(covariance).backward()
     assert covariance.grad.isfinite().all()
     assert (covariance.grad[~mask] == 0).all()
-    assert torch.autograd.gradcheck(lambda each: likelihood_loss(pos, each, target, mask), covariance)
-
-
-def test_visibility_is_a_cross_entropy_over_the_unmasked():
-    logit, visible = torch.randn(3, 5, dtype=torch.float64), (torch.rand(3, 5) < 0.5).double()
-    mask = torch.rand(3, 5) < 0.6
-    each = -(visible * logit.sigmoid().log() + (1 - visible) * (-logit).sigmoid().log())
-    torch.testing.assert_close(visibility_loss(logit, visible, mask), each[mask].mean())
+    assert torch.autograd.gradcheck(loss, covariance)
 
 
 def test_the_likeliest_spread_is_that_of_the_drawn_errors():
@@ -163,7 +160,7 @@ def test_the_likeliest_spread_is_that_of_the_drawn_errors():
     assert spread.item() == pytest.approx(1.3, abs=0.01)
     zero, mask = torch.zeros_like(error), torch.ones(len(error), dtype=torch.bool)
     best, *others = (
-        likelihood_loss(zero, (spread * factor) ** 2 * covariance.expand(len(error), 2, 2), error, mask)
+        negative_log_likelihood(zero, (spread * factor) ** 2 * covariance.expand(len(error), 2, 2), error, mask).mean()
         for factor in (1, 0.99, 1.01)
     )
     assert best < min(others)

@@ -123,6 +123,6 @@ def test_its_crops_have_occluders_of_all_kinds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("epochs", -1), ("occlusion", 1.5), ("occlusion_size", (0.5, 0.1)), ("visible", -1.0)]
 )
-def test_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be"):
-        UncertaintyConfig(**{name: value})  # type: ignore[arg-type]
+def test_refused_by_name(name: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"^uncertainty.{name} must be"):
+        TrainConfig(tmp_path, tmp_path, uncertainty=UncertaintyConfig(**{name: value}))  # type: ignore[arg-type]

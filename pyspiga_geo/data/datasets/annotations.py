@@ -1,5 +1,6 @@
 """Faces from an annotation-record JSON and the pictures it names."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ class AnnotatedFaces(FaceDataset):
     """Annotated faces as graphs in pixels of their photo.
 
     An item is a :class:`FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels (0 where
-    not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4] and ``imgpath``; then the transform is applied.
+    not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4], ``headpose`` [6] (NaN where not annotated) and
+    ``imgpath``; then the transform is applied.
 
     Args:
         records: see :func:`pyspiga_geo.data.read_records`.
@@ -34,17 +36,17 @@ class AnnotatedFaces(FaceDataset):
         layout: Layout,
         transform: Callable[[FaceData], FaceData] | None = None,
     ) -> None:
+        super().__init__(transform)
         self.records = list(records)
         self.root = Path(root)
         self.layout = layout
-        self.transform = transform
 
     def __len__(self) -> int:
         """Number of faces."""
         return len(self.records)
 
     def get(self, number: int) -> FaceData:
-        """Read one face.
+        """Read one face, before the transform.
 
         Raises:
             pyspiga_geo.data.ImageError: when its picture cannot be read.
@@ -52,22 +54,16 @@ class AnnotatedFaces(FaceDataset):
         record = self.records[number]
         points = landmarks_for(record, self.layout.ids)
         annotated = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
-        visible = landmarks_visible(record, self.layout.ids)
-        face = FaceData(
+        visible = dict(zip(record.ids, record.visible.tolist(), strict=True))
+        return FaceData(
             image=read_image(find_image(self.root, record.imgpath)),
             pos=torch.tensor(np.where(annotated[:, None], points, 0), dtype=torch.float32),
             mask=torch.from_numpy(annotated),
-            visible=torch.tensor(visible, dtype=torch.float32),
+            visible=torch.tensor([visible.get(landmark, 0) for landmark in self.layout.ids], dtype=torch.float32),
             bbox=torch.tensor(record.bbox, dtype=torch.float32),
+            headpose=torch.tensor(record.headpose or [math.nan] * 6, dtype=torch.float32),
             imgpath=record.imgpath,
         )
-        return face if self.transform is None else self.transform(face)
-
-
-def landmarks_visible(record: FaceRecord, ids: Sequence[int]) -> list[float]:
-    """Visibility of the landmarks with these ids, 0 where the record lacks one."""
-    visible = dict(zip(record.ids, record.visible.tolist(), strict=True))
-    return [visible.get(number, 0.0) for number in ids]
 
 
 def split_groups(

@@ -1,6 +1,6 @@
 """What all datasets of faces share: how one asks for an item or for several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import index as whole_number
 from typing import overload
 
@@ -10,14 +10,21 @@ from pyspiga_geo.graph import FaceData
 
 
 class FaceDataset(Dataset[FaceData]):
-    """A dataset that is indexed like a list: ``faces[-1]`` is the last face, ``faces[:10]`` the first ten."""
+    """A dataset that is indexed like a list: ``faces[-1]`` is the last face, ``faces[:10]`` the first ten.
+
+    Args:
+        transform: applied to each item.
+    """
+
+    def __init__(self, transform: Callable[[FaceData], FaceData] | None = None) -> None:
+        self.transform = transform
 
     def __len__(self) -> int:
         """Number of faces."""
         raise NotImplementedError
 
     def get(self, number: int) -> FaceData:
-        """Make the face with a number, counted from 0."""
+        """Make the face with a number, counted from 0, before the transform."""
         raise NotImplementedError
 
     @overload
@@ -42,7 +49,8 @@ class FaceDataset(Dataset[FaceData]):
             return Subset(self, range(len(self))[item])
         if isinstance(item, Sequence):
             return Subset(self, [self._number(each) for each in item])
-        return self.get(self._number(item))
+        face = self.get(self._number(item))
+        return face if self.transform is None else self.transform(face)
 
     def _number(self, item: int) -> int:
         number, count = whole_number(item), len(self)

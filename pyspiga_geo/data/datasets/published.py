@@ -95,13 +95,20 @@ class PublishedFaces(AnnotatedFaces):
         for where, face, subsets in tqdm(
             self._find(), desc="checking", unit="face", total=total, leave=False, disable=not check_images
         ):
-            if reason := face if isinstance(face, str) else self._damage(face, check_images):
+            if reason := face if isinstance(face, str) else damage(self.root, face.imgpath, check_images):
                 problems.append(f"{where}: {reason}")
                 continue
             for name in subsets:
                 self.subsets.setdefault(name, []).append(len(self.records))
             self.records.append(face)
-        self._report(problems, skip_bad)
+        count = len(self)
+        report_bad(problems, count, skip_bad, DatasetError, str(self.root), self._expected)
+        if total not in (None, count):
+            warnings.warn(
+                f"{self.root}: {count} faces, but {self.title} has {total} in {self.split!r}: "
+                "figures on them do not compare with published ones",
+                stacklevel=2,
+            )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write annotation records; and, where there are subsets, them into ``..._subsets.json`` beside.
@@ -131,23 +138,6 @@ class PublishedFaces(AnnotatedFaces):
     @property
     def _expected(self) -> str:
         return f"Expected there is {self.title}:\n{self.files}\nGet it from {self.url}"
-
-    def _damage(self, face: FaceRecord, check_image: bool) -> str | None:
-        """What is wrong with the picture of a face."""
-        path = self.root / face.imgpath
-        if check_image:
-            return damage(path)
-        return None if path.is_file() else f"{path}: no such file"
-
-    def _report(self, problems: Sequence[str], skip_bad: bool) -> None:
-        count = len(self)
-        report_bad(problems, count, skip_bad, DatasetError, str(self.root), self._expected)
-        if self.sizes[self.split] not in (None, count):
-            warnings.warn(
-                f"{self.root}: {count} faces, but {self.title} has {self.sizes[self.split]} in {self.split!r}: "
-                "figures on them do not compare with published ones",
-                stacklevel=3,
-            )
 
 
 def face_record(

@@ -54,27 +54,28 @@ class SyntheticFaces(FaceDataset):
     ) -> None:
         if layout.shape3d is None or "jaw" not in layout.contours:
             raise ValueError(f"layout {layout.name!r} needs a rigid 3-D shape and a contour 'jaw' to be drawn")
+        super().__init__(transform)
         self.layout = layout
         self.num_faces = num_faces
         self.size = size
         self.max_angles = max_angles
         self.seed = seed
-        self.transform = transform
 
     def __len__(self) -> int:
         """Number of faces."""
         return self.num_faces
 
     def get(self, number: int) -> FaceData:
-        """Draw one face."""
+        """Draw one face, before the transform."""
         rng = np.random.default_rng(derive_seed(self.seed, number))
         shape3d = _deform(self.layout, rng)
-        pose = self._draw_pose(rng)
+        angles, distance = rng.uniform(-1, 1, 3) * self.max_angles, rng.uniform(3.6, 4.6)
+        pose = torch.tensor([*angles, *rng.uniform(-0.15, 0.15, 2), distance], dtype=torch.float64)
         camera = camera_matrix(self.size, dtype=torch.float64)
         pos = project(torch.from_numpy(shape3d), pose, camera)
         head = project(torch.from_numpy(_forehead(self.layout, shape3d)), pose, camera)
         image = _draw(self.layout, pos.numpy(), head.numpy(), self.size, rng)
-        face = FaceData(
+        return FaceData(
             image=image,
             pos=pos.float(),
             mask=torch.ones(len(self.layout), dtype=torch.bool),
@@ -83,13 +84,6 @@ class SyntheticFaces(FaceDataset):
             pose=pose.float(),
             imgpath=f"synthetic face {number}",
         )
-        return face if self.transform is None else self.transform(face)
-
-    def _draw_pose(self, rng: np.random.Generator) -> Tensor:
-        angles = rng.uniform(-1, 1, 3) * self.max_angles
-        distance = rng.uniform(3.6, 4.6)
-        shift = rng.uniform(-0.15, 0.15, 2)
-        return torch.tensor([*angles, *shift, distance], dtype=torch.float64)
 
 
 def _deform(layout: Layout, rng: np.random.Generator) -> Points:

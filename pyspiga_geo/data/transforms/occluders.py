@@ -54,7 +54,7 @@ def border(image: Tensor, low: Tensor, high: Tensor, size: Size) -> tuple[Region
     angle = math.floor(4 * side) * math.pi / 2 + (2 * tilt - 1) * TILT
     angles = [angle, angle + math.pi / 2] if corner < 0.3 else [angle]
     directions = torch.tensor([[math.cos(each), math.sin(each)] for each in angles]).to(low)  # [1 or 2, 2]
-    reach = _corners(low, high) @ directions.mT  # [4, 1 or 2]
+    reach = torch.cartesian_prod(*torch.stack([low, high], dim=1)) @ directions.mT  # of the corners [4, 1 or 2]
     first, last = reach.amin(dim=0), reach.amax(dim=0)
     hidden = size[0] + (size[1] - size[0]) * torch.tensor(shares[: len(angles)]).to(low)
     edge = last - hidden * (last - first)
@@ -93,8 +93,3 @@ def _blob(start: Tensor, sides: Tensor) -> Region:
         return torch.hypot(x, y) < 1 + bent.sum(dim=-1)
 
     return region
-
-
-def _corners(low: Tensor, high: Tensor) -> Tensor:
-    """The corners [4, 2] of an upright box."""
-    return torch.stack([low, torch.stack([high[0], low[1]]), high, torch.stack([low[0], high[1]])])

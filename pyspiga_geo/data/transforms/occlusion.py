@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 from torch_geometric.transforms import BaseTransform
 
 from pyspiga_geo.data.transforms.occluders import OCCLUDERS
@@ -65,21 +64,13 @@ class RandomOcclusion(BaseTransform):
         if "visible" not in data:
             data.visible = data.pos.new_ones(len(data.pos))
         if torch.rand(()) < self.p:
-            hides, paint = OCCLUDERS[self._kind()](data.image, *_upright_box(data.bbox, data.crop), self.size)
+            # Nothing is drawn where there is but one kind.
+            kind = self.kinds[int(torch.randint(len(self.kinds), ()))] if len(self.kinds) > 1 else self.kinds[0]
+            x, y, w, h = data.bbox
+            corners = transform_points(torch.stack([x, y, x + w, y, x, y + h, x + w, y + h]).view(4, 2), data.crop)
+            hides, paint = OCCLUDERS[kind](data.image, corners.amin(dim=0), corners.amax(dim=0), self.size)
             steps = torch.arange(self.resolution)
             pixels = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).to(data.pos)
             data.image = torch.where(hides(pixels), paint, data.image)
             data.visible = data.visible.masked_fill(hides(self.resolution * data.pos), 0)
         return data
-
-    def _kind(self) -> str:
-        """One of the kinds; nothing is drawn where there is but one."""
-        return self.kinds[int(torch.randint(len(self.kinds), ()))] if len(self.kinds) > 1 else self.kinds[0]
-
-
-def _upright_box(bbox: Tensor, crop: Tensor) -> tuple[Tensor, Tensor]:
-    """Lowest and highest corner [2] in crop pixels of the box x, y, w, h in photo pixels."""
-    x, y, w, h = bbox
-    corners = torch.stack([x, y, x + w, y, x, y + h, x + w, y + h]).view(4, 2)
-    moved = transform_points(corners, crop)
-    return moved.amin(dim=0), moved.amax(dim=0)
