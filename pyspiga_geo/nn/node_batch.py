@@ -1,4 +1,4 @@
-"""Landmarks in the forms that a caller may have them, brought into the two forms that the steps know."""
+"""Landmarks in the forms that a caller may have them, converted to the two forms that the steps take."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
