@@ -37,18 +37,18 @@ class UncertaintyOutput(NamedTuple):
 class UncertaintyHead(nn.Module):
     r"""Covariance and visibility of landmarks, from their node features after a cascade and a window of the map.
 
-    The node features say where to move; an occluder shows better in the map itself. So f = x + v, with v from a window of
-    the map around each landmark (:class:`VisualWindow`); then one graph layer, because an occluder usually covers
+    The node features say where to move; an occluder shows better in the map itself. So f = x + v, with v from a window
+    of the map around each landmark (:class:`VisualWindow`); then one graph layer, because an occluder usually covers
     neighbouring landmarks too; then per landmark the logarithms of two standard deviations, a correlation and a logit,
 
     .. math::
         \Sigma = \begin{pmatrix} \sigma_x^2 & \rho \sigma_x \sigma_y \\ \rho \sigma_x \sigma_y & \sigma_y^2
         \end{pmatrix}, \qquad 10^{-4} < \sigma < 1, \quad |\rho| < 0.99 .
 
-    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated, because errors on
-    unseen faces may be larger or smaller. The bounds are smooth, so that every finite feature gives an invertible matrix.
-    Each landmark has a bias of its own: annotators agree on the corner of an eye, but not on where along the jaw a point
-    lies.
+    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated, because
+    errors on unseen faces may be larger or smaller. The bounds are smooth, so that every finite feature gives an
+    invertible matrix. Each landmark has a bias of its own: annotators agree on the corner of an eye, but not on where
+    along the jaw a point lies.
 
     Args:
         num_landmarks: L.

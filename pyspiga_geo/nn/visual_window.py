@@ -94,8 +94,8 @@ class HeatmapWindow(VisualWindow):
     r"""Sample a square window of each landmark's own heatmap and map it to one vector.
 
     A visual window shows every landmark the same features; here each landmark sees the one map about itself:
-    ``heatmaps``, the logarithms of densities, up to a constant. With s_k the samples of a landmark's map, one linear map
-    reads
+    ``heatmaps``, the logarithms of densities, up to a constant. With s_k the samples of a landmark's map, one linear
+    map reads
 
     .. math::
         \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log {\textstyle\sum_{map}} e^s, -10) / 10\right],
