@@ -37,10 +37,20 @@ def save_faces(
 
     Args:
         path: the file.
-        image: [3, H, W], float RGB in 0..1, or a Pillow image that stands upright.
-        faces: in pixels of the photo; see :func:`draw_overlay` for what is drawn of them.
-        layout: names the contours.
-        longest: most pixels along the longer side; larger photos are made smaller.
+        image: [3, H, W], float RGB in 0..1, or an upright Pillow image.
+        faces: in pixels of the photo; see :func:`draw_overlay` for their fields.
+        layout: its contours join the landmarks.
+        longest: most pixels along the longer side; larger photos are reduced.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> face = FaceData(pos=torch.tensor(60 * IBUG68.shape3d[:, 1:] + 100))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_faces(f"{folder}/a.png", Image.new("RGB", (200, 150)), [face], IBUG68, longest=400)
+        ...     Image.open(f"{folder}/a.png").size
+        (400, 300)
     """
     photo = image.convert("RGB") if isinstance(image, Image.Image) else _to_pillow(image)
     factor = max(_LONGER_SIDE / max(photo.size), 1.0)
@@ -54,7 +64,19 @@ def save_faces(
 
 
 def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
-    """Write a picture as PNG that is known as this program's; it appears whole or not at all."""
+    """Write a picture as PNG whose metadata name this program; it appears complete or not at all.
+
+    Args:
+        path: the file.
+        picture: the picture.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_picture(f"{folder}/a.png", Image.new("RGB", (20, 10)))
+        ...     Image.open(f"{folder}/a.png").text
+        {'Software': 'pyspiga-geo'}
+    """
     metadata = PngInfo()
     metadata.add_text("Software", SOFTWARE)
     quick = 1 if picture.width * picture.height > _LARGE else 6  # the size hardly differs, the time does
@@ -63,12 +85,12 @@ def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
 
 
 def _to_pillow(image: Tensor) -> Image.Image:
-    """A photo [3, H, W], RGB in 0..1, for Pillow."""
+    """Convert a photo [3, H, W], RGB in 0..1, to a Pillow image."""
     return Image.fromarray((255 * image).round_().clamp_(0, 255).byte().permute(1, 2, 0).numpy())
 
 
 def _scaled(face: FaceData, factor: float) -> FaceData:
-    """What is drawn of a face, in a photo that is made larger by a factor."""
+    """The fields of a face that are drawn, in a photo that is enlarged by a factor."""
     shift = (factor - 1) / 2  # pixel indices are those of the centres
     scaled = FaceData(pos=factor * face.pos + shift)
     if "sigma" in face:
@@ -80,10 +102,22 @@ def _scaled(face: FaceData, factor: float) -> FaceData:
 
 
 def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layout: Layout) -> None:
-    """Write the package's picture as PNG: what was found on a face, and which landmarks listen to which.
+    """Write the package's picture as PNG: the landmarks of a face, and its attention graph.
 
     Left: landmarks by contour, the axes of the head and the initial shape x_0. Right: the strongest attention
-    edges of the first layer of the first step, which moves the landmarks farthest; ``face`` must have ``attention``.
+    edges of the first layer of the first step, which moves the landmarks farthest.
+
+    Args:
+        path: the file.
+        image: [3, H, W], float RGB in 0..1.
+        face: in pixels of the photo, with ``attention``, ``initial``, ``pose`` and ``camera``.
+        layout: its contours join the landmarks.
+
+    Example:
+        >>> from pyspiga_geo import FaceAligner
+        >>> from pyspiga_geo.data import read_image
+        >>> aligner, photo = FaceAligner(), read_image("photo.jpg")  # doctest: +SKIP
+        >>> save_demo("demo.png", photo, aligner(photo, attention=True)[0], aligner.layout)  # doctest: +SKIP
     """
     figure = Figure(figsize=(13, 6.9), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
