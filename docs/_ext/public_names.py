@@ -31,7 +31,7 @@ def _aliases() -> dict[str, str]:
     """How autodoc writes out types that have a name, longest first, and the name."""
     named: dict[str, Any] = {"numpy.typing.ArrayLike": ArrayLike}
     for kind in (np.float64, np.uint8, np.bool_, np.generic):
-        named[f"numpy.typing.NDArray[{kind.__name__}]"] = NDArray[kind]
+        named[f"numpy.typing.NDArray[~numpy.{kind.__name__}]"] = NDArray[kind]
     for package, names in subpackages():
         for name in names:
             value = _object(f"{package}.{name}")

@@ -19,8 +19,8 @@ def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
     """Sample the crop that an affine map describes, bilinearly, black outside the picture.
 
     Where the crop is smaller than the part of the picture it shows, by whatever factor, details too fine for it are
-    averaged away first (:mod:`pyspiga_geo.geometry.warp`). Otherwise the crop is the bilinear interpolation of the
-    picture.
+    averaged away first, by symmetric filters, which shift nothing. Otherwise the crop is the bilinear interpolation of
+    the picture.
 
     Args:
         image: [C, H, W] float.

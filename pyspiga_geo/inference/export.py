@@ -15,6 +15,8 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.models import SPIGA, MeanShape, PosedShape
 from pyspiga_geo.models.fold import fold_batch_norm
 
+__all__ = ["Format", "export_model"]
+
 Format = Literal["onnx", "torch-export"]
 """A file for onnxruntime and other runtimes; or one for :func:`torch.export.load`."""
 

@@ -151,7 +151,19 @@ class LandmarkAttention(MessagePassing):
         batch: Items = None,
         return_attention_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Any]:
-        """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
+        """Compute the messages; the class lists the shapes.
+
+        Args:
+            x: node features.
+            edge_index: edges. Default: the complete graph.
+            edge_attr: edge features.
+            mask: nodes that exist. Default: all.
+            batch: the item of each node.
+            return_attention_weights: return the pair (messages, attention).
+
+        Raises:
+            ValueError: if an argument does not fit.
+        """
         if batch is not None and edge_index is None:
             return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)
         source, target = x if isinstance(x, tuple) else (x, x)

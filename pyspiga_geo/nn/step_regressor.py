@@ -24,9 +24,12 @@ class StepOutput(NamedTuple):
         (torch.Size([2, 5, 2]), torch.Size([2, 5, 8]), [])
     """
 
-    move: Tensor  # displacement [B, L, d] in the units of pos
-    x: Tensor  # node features [B, L, C] after the last layer
-    attention: list[Any]  # of each layer, where it was asked for
+    move: Tensor
+    """[B, L, d]: displacements in the units of the positions."""
+    x: Tensor
+    """[B, L, C]: node features after the last layer."""
+    attention: list[Any]
+    """Attention of each layer, if it was requested."""
 
 
 class StepRegressor(nn.Module):

@@ -90,21 +90,24 @@ def draw_attention_matrix(
     head: int | None = None,
     colorbar: bool = False,
 ) -> Axes:
-    """Show attention as a matrix: row i says to which landmarks j landmark i listens.
+    """Show attention as a matrix: row i holds the weights of the landmarks j that landmark i attends to.
 
-    Colours are those of the square root, so that small weights can be seen.
+    The colour scale is that of the square root, so that small weights are visible.
 
     Args:
         ax: where to draw.
         face: see :func:`draw_attention`.
-        layout: names the parts of the face along the sides; without it there are numbers.
+        layout: labels the parts of the face along the axes; without it there are numbers.
         step: 0 for the first step of the cascade, -1 for the last.
         layer: of that step, from 0; -1 for the last.
         head: from 0; None for the mean over heads.
-        colorbar: put a colour bar beside the Axes.
+        colorbar: add a colour bar beside the Axes.
+
+    Returns:
+        The Axes.
 
     Raises:
-        ValueError: as :func:`draw_attention` does.
+        ValueError: as in :func:`draw_attention`.
 
     Example:
         >>> import torch
