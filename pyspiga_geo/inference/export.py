@@ -50,8 +50,11 @@ def export_model(model: SPIGA, path: str | os.PathLike[str], format: Format = "o
         OSError: if the file cannot be written.
 
     Example:
-        >>> model = SPIGA.from_pretrained("compact")
-        >>> export_model(model, "compact.onnx")  # doctest: +SKIP
+        >>> model = SPIGA.from_preset("compact", image_size=64, channels=16, num_stacks=1)
+        >>> export_model(model, "small.onnx")  # doctest: +SKIP
+        >>> export_model(model, "small.onnx", format="torch-export")
+        Traceback (most recent call last):
+        ValueError: small.onnx: the name of a file in the format torch-export must end in .pt2
     """
     check_format(path, format)
     graph = _Graph(model).eval()

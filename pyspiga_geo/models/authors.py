@@ -24,6 +24,9 @@ def reference_model(path: str | Path) -> SPIGA:
 
     Example:
         >>> model = reference_model("spiga_wflw.pt")  # doctest: +SKIP
+        >>> reference_model("missing.pt")
+        Traceback (most recent call last):
+        pyspiga_geo.models.checkpoint.CheckpointError: missing.pt: no such file
     """
     state = checkpoint.read_reference(path)
     try:

@@ -114,10 +114,19 @@ def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layou
         layout: its contours join the landmarks.
 
     Example:
-        >>> from pyspiga_geo import FaceAligner
-        >>> from pyspiga_geo.data import read_image
-        >>> aligner, photo = FaceAligner(), read_image("photo.jpg")  # doctest: +SKIP
-        >>> save_demo("demo.png", photo, aligner(photo, attention=True)[0], aligner.layout)  # doctest: +SKIP
+        >>> import tempfile
+        >>> import torch
+        >>> from pyspiga_geo.geometry import camera_matrix
+        >>> from pyspiga_geo.graph import complete_edges
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> pos = torch.tensor(60 * IBUG68.shape3d[:, 1:] + 100)
+        >>> face = FaceData(pos=pos, initial=pos + 5, edge_index=complete_edges(68))
+        >>> face.attention = torch.rand(68, 1, 1, 1, 68)
+        >>> face.pose, face.camera = torch.tensor([0.0, 0, 0, 0, 0, 5]), camera_matrix(200)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_demo(f"{folder}/a.png", torch.zeros(3, 200, 200), face, IBUG68)
+        ...     Image.open(f"{folder}/a.png").size
+        (1430, 759)
     """
     figure = Figure(figsize=(13, 6.9), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)
