@@ -14,7 +14,7 @@ from pyspiga_geo.settings import refuse_code, shown
 from pyspiga_geo.training import TrainConfig
 
 _CONFIGS = Path(__file__).parents[1] / "training" / "configs"
-_NORMS = "corners, pupils, lnd_bbox, bbox, height, diagonal"
+_NORMS = "inter_ocular, pupils, lnd_bbox, bbox, height, diagonal"
 _OVERWRITE = "replace files that this program did not write; inputs are never replaced"
 
 _GROUPS = [each.name for each in fields(TrainConfig) if is_dataclass(each.type)]

@@ -14,7 +14,7 @@ from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors,
 from pyspiga_geo.evaluation.normalisers import normaliser, own_normaliser
 from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.layouts.layout import Normaliser
+from pyspiga_geo.layouts.layout import Normaliser, current_name
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -179,7 +179,7 @@ def landmark_metrics(
     )
     return LandmarkMetrics(
         faces=len(per_face),
-        norm=own_normaliser(ids, layout) if norm is None else norm,
+        norm=own_normaliser(ids, layout) if norm is None else current_name(norm),
         threshold=threshold,
         nme=math.fsum(per_face) / len(per_face),
         auc=auc,

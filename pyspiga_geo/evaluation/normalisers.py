@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from pyspiga_geo.evaluation.matching import layout_of
 from pyspiga_geo.layouts import EYE_CORNER_IDS, Layout, default_normaliser, get_layout
-from pyspiga_geo.layouts.layout import Normaliser
+from pyspiga_geo.layouts.layout import Normaliser, current_name
 
 FloatArray = npt.NDArray[np.float64]
 
 _TEXTS = {
-    "corners": "the distance of the outer eye corners",
+    "inter_ocular": "the distance of the outer eye corners",
     "pupils": "the distance of the eyes' centres",
     "lnd_bbox": "sqrt(w h) of the landmarks' box",
     "bbox": "sqrt(w h) of the annotated box",
@@ -39,16 +39,16 @@ def normaliser(
 
     Two ids mean the distance of these landmarks; the named lengths are
 
-    ========  ===========================================================================================
-    corners   distance of the outer eye corners, ids 7 and 12
-    pupils    distance of the eyes' centres, each the mean of the points of its eyelids: six per eye in
-              the 68-point layout, eight in the 98-point one (whose two pupil points follow the gaze and
-              are left out: the length of a face must not depend on where it looks)
-    lnd_bbox  sqrt(w h) of the tight box of the landmarks
-    bbox      sqrt(w h) of the annotated box
-    height    h of the annotated box
-    diagonal  sqrt(w^2 + h^2) of the annotated box
-    ========  ===========================================================================================
+    ============  ===============================================================================================
+    inter_ocular  distance of the outer eye corners, ids 7 and 12 (old name: ``"corners"``)
+    pupils        distance of the eyes' centres, each the mean of the points of its eyelids: six per eye in
+                  the 68-point layout, eight in the 98-point one (whose two pupil points follow the gaze and
+                  are left out: the length of a face must not depend on where it looks)
+    lnd_bbox      sqrt(w h) of the tight box of the landmarks
+    bbox          sqrt(w h) of the annotated box
+    height        h of the annotated box
+    diagonal      sqrt(w^2 + h^2) of the annotated box
+    ============  ===============================================================================================
 
     Args:
         landmarks: true positions [F, L, 2], pixels.
@@ -64,7 +64,7 @@ def normaliser(
 
     Example:
         >>> eyes = [[[0, 0], [30, 40]]]
-        >>> normaliser(eyes, ids=(7, 12), kind="corners").tolist()
+        >>> normaliser(eyes, ids=(7, 12), kind="inter_ocular").tolist()
         [50.0]
         >>> normaliser(eyes, ids=(201, 202), kind=(201, 202)).tolist()
         [50.0]
@@ -73,7 +73,8 @@ def normaliser(
     """
     points = np.asarray(landmarks, dtype=np.float64)
     length: FloatArray
-    if kind == "corners":
+    kind = current_name(kind)
+    if kind == "inter_ocular":
         kind = EYE_CORNER_IDS
     if kind == "pupils" or not isinstance(kind, str):
         ends = _eyelids(ids) if kind == "pupils" else [(int(end),) for end in kind]
@@ -107,13 +108,13 @@ def own_normaliser(ids: Sequence[int], layout: str | Layout | None = None) -> No
 
     Example:
         >>> own_normaliser((7, 12, 128)), own_normaliser((128, 129)), own_normaliser((201, 202, 203))
-        ('corners', 'lnd_bbox', 'lnd_bbox')
+        ('inter_ocular', 'lnd_bbox', 'lnd_bbox')
     """
     if layout is not None:
         return get_layout(layout).norm
     known = layout_of(ids)
     norm = default_normaliser(ids) if known is None else known.norm
-    needed = EYE_CORNER_IDS if norm == "corners" else () if isinstance(norm, str) else norm
+    needed = EYE_CORNER_IDS if norm == "inter_ocular" else () if isinstance(norm, str) else norm
     return norm if set(needed) <= set(ids) else default_normaliser(ids)
 
 
@@ -127,11 +128,11 @@ def normaliser_text(kind: Normaliser) -> str:
         The text.
 
     Example:
-        >>> normaliser_text("corners"), normaliser_text((201, 203))
+        >>> normaliser_text("inter_ocular"), normaliser_text((201, 203))
         ('the distance of the outer eye corners', 'the distance of landmarks 201 and 203')
     """
     if isinstance(kind, str):
-        return _TEXTS[kind]
+        return _TEXTS[str(current_name(kind))]
     return "the distance of landmarks {} and {}".format(*kind)
 
 

@@ -26,7 +26,7 @@ Normaliser = str | tuple[int, int]
 
 
 def default_normaliser(ids: Sequence[int]) -> Normaliser:
-    """``"corners"`` if both outer eye corners are among the landmarks, else ``"lnd_bbox"``.
+    """``"inter_ocular"`` if both outer eye corners are among the landmarks, else ``"lnd_bbox"``.
 
     Args:
         ids: of the landmarks.
@@ -36,9 +36,14 @@ def default_normaliser(ids: Sequence[int]) -> Normaliser:
 
     Example:
         >>> default_normaliser((7, 12, 301)), default_normaliser((201, 202, 203))
-        ('corners', 'lnd_bbox')
+        ('inter_ocular', 'lnd_bbox')
     """
-    return "corners" if set(EYE_CORNER_IDS) <= set(ids) else "lnd_bbox"
+    return "inter_ocular" if set(EYE_CORNER_IDS) <= set(ids) else "lnd_bbox"
+
+
+def current_name(normaliser: Normaliser) -> Normaliser:
+    """The name of a normaliser as it is now: the old name of ``"inter_ocular"``, ``"corners"``, remains valid."""
+    return "inter_ocular" if normaliser == "corners" else normaliser
 
 
 def from_mean_face_axes(points: ArrayLike) -> NDArray[np.float64]:
@@ -73,9 +78,9 @@ class Layout:
             have no boundary heatmaps and pictures show points only.
         shape3d: rigid shape [L, 3] in the world frame of :mod:`pyspiga_geo.geometry.rotation`, in arbitrary units; or
             None: such a layout can be used by a cascade, but not for initialisation from the head pose.
-        normaliser: what errors are divided by (:attr:`norm`): ``"corners"``, the distance of the outer eye corners, ids
-            7 and 12; ``"lnd_bbox"``, sqrt(w h) of the tight box of the landmarks; or two ids, meaning the distance
-            between those landmarks. None: ``"corners"`` for a layout that has them, else ``"lnd_bbox"``.
+        normaliser: what errors are divided by (:attr:`norm`): ``"inter_ocular"``, the distance of the outer eye
+            corners, ids 7 and 12; ``"lnd_bbox"``, sqrt(w h) of the tight box of the landmarks; or two ids, meaning the
+            distance between those landmarks. None: ``"inter_ocular"`` for a layout that has them, else ``"lnd_bbox"``.
         mean_shape: mean of the upright faces [L, 2], x to the right of the picture and y down, with its tight box
             centred on 0 and a longer side of 1; or None.
 
@@ -204,7 +209,7 @@ class Layout:
     @property
     def norm(self) -> Normaliser:
         """What errors are divided by: ``normaliser``, or :func:`default_normaliser` if that is None."""
-        return default_normaliser(self.ids) if self.normaliser is None else self.normaliser
+        return default_normaliser(self.ids) if self.normaliser is None else current_name(self.normaliser)
 
     @property
     def boundary_matrix(self) -> NDArray[np.float64]:
@@ -279,15 +284,15 @@ class Layout:
 
     def _check_normaliser(self) -> None:
         norm = self.norm
-        wanted = EYE_CORNER_IDS if norm == "corners" else norm
+        wanted = EYE_CORNER_IDS if norm == "inter_ocular" else norm
         if isinstance(wanted, str):
             fits = wanted == "lnd_bbox"
         else:
             fits = len(set(wanted)) == len(wanted) == 2 and set(wanted) <= set(self.ids)
         if not fits:
             raise ValueError(
-                f"layout {self.name!r}: normaliser must be 'corners' (with ids 7 and 12), 'lnd_bbox' or two of the "
-                f"layout's ids, not {norm!r}"
+                f"layout {self.name!r}: normaliser must be 'inter_ocular' (with ids 7 and 12), 'lnd_bbox' or two of "
+                f"the layout's ids, not {norm!r}"
             )
 
 

@@ -67,7 +67,7 @@ def test_evaluate_divides_by_what_the_layout_of_the_model_says(run, tmp_path, ti
         code, _, err = run("evaluate", "--predictions", annotated, "--annotations", annotated, "--norm", norm)
         assert code == 1
         assert one_sentence(err)
-        assert "--norm must be one of corners, pupils, " in err
+        assert "--norm must be one of inter_ocular, pupils, " in err
 
 
 def test_evaluate_says_what_it_needs(run, tmp_path, weights, annotated):
