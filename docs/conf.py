@@ -33,7 +33,7 @@ exclude_patterns = ["_build", "_templates", "ablation", "model_card_figures.md",
 templates_path = ["_templates"]
 math_renderer = html_math_renderer = "mathml"
 
-# The API: what each subpackage's __all__ names, on one page per subpackage.
+# The API: what each subpackage's __all__ names, one page per subpackage.
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autosummary_context = {"long_values": public_names.long_values()}
@@ -82,6 +82,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "pyspiga_geo"
 html_show_sourcelink = False
+html_static_path = ["_static"]
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],

@@ -1,9 +1,11 @@
 """The API pages: every public name is on them, and docstrings may call each name by its last part alone."""
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
+from pprint import pformat
 from typing import Any, get_origin
 
 import numpy as np
@@ -11,6 +13,7 @@ from docutils import nodes
 from numpy.typing import ArrayLike, NDArray
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
@@ -22,8 +25,8 @@ import pyspiga_geo
 logger = logging.getLogger(__name__)
 
 
-LONGEST_VALUE = 200
-"""Characters of the longest value that is shown of a constant."""
+LONGEST_VALUE = 120
+"""Characters of the longest value of a constant that is shown on its line."""
 
 
 @cache
@@ -107,12 +110,25 @@ def _mend_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any,
         lines[:] = _text_below(name)
         if not lines:
             logger.warning("constant without a docstring: %s", name)
-    if what in ("data", "attribute", "property"):
-        lines[:0] = ["..", ""]  # an empty comment
-    for index, line in enumerate(lines[:-1]):
-        text = lines[index + 1].lstrip()
-        if line.strip() in ("Returns:", "Yields:") and ":" in text:
-            lines[index + 1] = lines[index + 1].replace(text, f": {text}")  # the type before the colon is empty
+        if len(repr(value)) > LONGEST_VALUE and _is_plain(value):
+            shown = pformat(value, width=100, sort_dicts=False).splitlines()
+            lines += ["", ".. code-block:: python", "", *(f"    {line}" for line in shown)]
+    starts = [index + 1 for index, line in enumerate(lines[:-1]) if line.strip() in ("Returns:", "Yields:")]
+    if what in ("data", "attribute", "property") and lines:
+        starts.append(0)
+    for start in starts:
+        text = lines[start].lstrip()
+        if ":" in text:
+            lines[start] = lines[start].replace(text, f": {text}")  # the type before the first colon is empty
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is made of numbers and strings alone."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _mend_signature(
@@ -146,6 +162,10 @@ def _text_below(name: str) -> list[str]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the build."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
+    app.add_css_file("api.css")
     app.connect("env-check-consistency", _check_all_are_there)
     app.connect("missing-reference", _by_last_part)
     app.connect("autodoc-process-signature", _mend_signature)
