@@ -83,7 +83,7 @@ def report_bad(
     if problems and not skip_bad:
         raise error(f"{lines}\n{len(problems)} bad of {sound + len(problems)} faces; skip_bad leaves them out")
     if not sound:
-        raise error(f"{lines}\n{where}: no face to work with\n{hint}".strip())
+        raise error(f"{lines}\n{where}: no usable face\n{hint}".strip())
     if problems:
         said = f"{lines}\n{len(problems)} bad faces are left out, {sound} remain"
         print(said.encode("utf-8", "backslashreplace").decode())  # names of files may be no Unicode

@@ -84,7 +84,7 @@ def read_pillow(path: str | os.PathLike[str]) -> Image.Image:
 def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) -> Read:
     """Apply a function to a picture while its file is open."""
     if not os.fspath(path):
-        raise ImageError("an empty path is no picture")
+        raise ImageError("the path of a picture must not be empty")
     path = Path(path)
     if not path.exists():
         raise ImageError(f"{path}: no such file")

@@ -227,14 +227,14 @@ def parse_record(entry: Any, where: str) -> FaceRecord:
         raise RecordError(f"{where}: has unknown keys: {', '.join(map(repr, unknown))}")
     imgpath, ids, group = entry["imgpath"], entry["ids"], entry.get("group")
     if not isinstance(imgpath, str) or not imgpath:
-        raise RecordError(f"{where}: imgpath must be a text that is not empty")
+        raise RecordError(f"{where}: imgpath must be a non-empty string")
     if not isinstance(ids, list) or not ids or any(type(landmark) is not int for landmark in ids):
-        raise RecordError(f"{where}: ids must be a list of whole numbers that is not empty")
+        raise RecordError(f"{where}: ids must be a non-empty list of integers")
     if len(set(ids)) < len(ids):
         twice = next(landmark for landmark in ids if ids.count(landmark) > 1)
         raise RecordError(f"{where}: id {twice} occurs more than once")
     if group is not None and not isinstance(group, str):
-        raise RecordError(f"{where}: group must be a text or null")
+        raise RecordError(f"{where}: group must be a string or null")
     landmarks = _landmarks(entry["landmarks"], len(ids), where)
     visible = [1.0] * len(ids)
     if entry.get("visible") is not None:

@@ -55,7 +55,7 @@ class OnnxModel(nn.Module):
             self.start = _start(values["start"], self.config)
             self.outputs = _outputs(self.session, len(self.layout), self.config.image_size)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: what it says of itself cannot be read: {error}") from error
+            raise CheckpointError(f"{path}: its metadata cannot be read: {error}") from error
 
     @torch.no_grad()
     def forward(self, images: Tensor, edge_index: None = None, return_attention: bool = False) -> SPIGAOutput:
@@ -69,7 +69,7 @@ class OnnxModel(nn.Module):
         if images.dim() != 4 or images.shape[1:] != (3, size, size) or not images.is_floating_point():
             raise ValueError(f"images must be float [B, 3, {size}, {size}] in 0..1, got {list(images.shape)}")
         if edge_index is not None or return_attention:
-            raise ValueError("an exported model takes no edges and gives no attention: use the weights file")
+            raise ValueError("an exported model supports neither edges nor attention: use the weights file")
         pixels = images.detach().float().cpu().numpy()
         arrays = self.session.run(self.outputs, {"images": pixels})
         found: dict[str, Any] = {
@@ -94,7 +94,7 @@ def _session(path: str | os.PathLike[str], device: torch.device) -> Any:
     providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
     provider: Any = providers.get(device.type)
     if provider not in onnxruntime.get_available_providers():
-        raise ValueError(f"device {device} is not one of the installed onnxruntime's; for cuda: onnxruntime-gpu")
+        raise ValueError(f"device {device} is not supported by the installed onnxruntime; for cuda: onnxruntime-gpu")
     if device.index is not None:
         provider = (provider, {"device_id": device.index})
     options = onnxruntime.SessionOptions()

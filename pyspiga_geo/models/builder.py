@@ -53,7 +53,7 @@ def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) 
 def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:
     if config.start == "posed":
         if layout.shape3d is None:
-            raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does without")
+            raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does not need one")
         return PosedShape(layout.shape3d, config.map_size, config.focal_ratio)
     mean = layout.mean_shape
     if mean is None and layout.shape3d is not None:

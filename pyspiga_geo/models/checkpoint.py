@@ -91,7 +91,7 @@ def load(build: Callable[[SPIGAConfig, Layout], Model], model: str | Path) -> Mo
     except CheckpointError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{model}: its configuration makes no model: {error}") from error
+        raise CheckpointError(f"{model}: its configuration is not valid: {error}") from error
     fill(loaded, state, model)
     return loaded.eval()
 
@@ -123,7 +123,7 @@ def read_about(model: str | Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
         return _plain(metadata.get("about", "{}"), "about")
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{model}: what it says of itself cannot be read: {error}") from error
+        raise CheckpointError(f"{model}: its metadata cannot be read: {error}") from error
 
 
 def _plain(text: str, name: str) -> dict[str, Any]:

@@ -55,5 +55,5 @@ def _compile(model: M) -> None:
         try:
             get_cpp_compiler()
         except (InvalidCxxCompiler, RuntimeError, OSError) as error:
-            raise ValueError("compile needs a C++ compiler, such as g++; compile=False does without") from error
+            raise ValueError("compile needs a C++ compiler, such as g++; compile=False does not need one") from error
     model.compile(dynamic=True)

@@ -187,7 +187,7 @@ class SPIGA(nn.Module):
         if self.uncertainty is not None:
             return self
         if not self.built:
-            raise ValueError("a model put together by hand takes its head as SPIGA(..., uncertainty=...)")
+            raise ValueError("a model not built from a configuration takes its head as SPIGA(..., uncertainty=...)")
         config = replace(self.config, uncertainty=True)
         head = build_uncertainty(config, self.layout, self.backbone)
         return type(self)(self.backbone, self.start, self.cascade, self.layout, config=config, uncertainty=head)
@@ -275,7 +275,7 @@ class SPIGA(nn.Module):
         """
         if not self.built:
             raise ValueError(
-                "a model put together by hand, or optimized, cannot be saved with its parts: register the backbone "
+                "a model not built from a configuration, or optimized, cannot be saved: register the backbone "
                 "(register_backbone) and use SPIGA.from_config, or save its state dict"
             )
         state: dict[str, Tensor] = self.state_dict()

@@ -75,7 +75,7 @@ class PosedShape(nn.Module):
             ValueError: if the backbone estimates no pose.
         """
         if seen.pose is None:
-            raise ValueError("PosedShape needs a backbone with a pose head; MeanShape does without")
+            raise ValueError("PosedShape needs a backbone with a pose head; MeanShape does not need one")
         pose = seen.pose.to(torch.promote_types(seen.pose.dtype, self.shape3d.dtype))
         with torch.autocast(pose.device.type, enabled=False):  # half precision would be off by pixels
             return project(self.shape3d, pose, self.camera) / self.map_size

@@ -36,7 +36,7 @@ def check_batch(batch: Tensor | None, num_nodes: int, batch_size: int | None = N
     if not has_values(batch):
         return
     if batch[0] < 0 or (batch.diff() < 0).any():
-        raise ValueError("batch must be sorted: the nodes of one item stand together, those of item 0 first")
+        raise ValueError("batch must be sorted: the nodes of one item are consecutive, starting with item 0")
     if batch_size is not None and batch[-1] >= batch_size:
         raise ValueError(f"batch must be in 0..{batch_size - 1}, one of {batch_size} items, got {batch[-1]}")
 

@@ -204,7 +204,7 @@ def make_position(
     if position == "pooled":
         return PooledPositionEncoder(channels, dim=dim, norm=norm)
     if num_landmarks is None:
-        raise ValueError(f"position {position!r} needs num_landmarks; 'pooled' and 'none' do without")
+        raise ValueError(f"position {position!r} needs num_landmarks; 'pooled' and 'none' do not")
     if position == "learned":
         return LearnedPosition(num_landmarks, channels)
     return RelativePositionEncoder(num_landmarks, channels, dim=dim, norm=norm)

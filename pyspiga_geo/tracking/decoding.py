@@ -63,7 +63,7 @@ def _open(source: str, camera: bool, fps: float | None) -> Any:
         else:
             container = av.open(source)
     except ValueError as error:  # FFmpeg's "invalid data", or a format it does not know
-        raise ValueError(f"{source}: is no {'camera' if camera else 'film'} that can be read") from error
+        raise ValueError(f"{source}: not a {'camera' if camera else 'film'} that can be read") from error
     if not container.streams.video:
         container.close()
         raise ValueError(f"{source}: has no pictures")

@@ -23,7 +23,7 @@ def frame_files(folder: Path) -> list[Path]:
     pictures = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     files = [path for path in pictures if not path.name.startswith(".")]
     if not files:
-        raise ValueError(f"{folder}: holds no pictures")
+        raise ValueError(f"{folder}: contains no pictures")
     return sorted(files, key=lambda path: natural_order(path.name))
 
 

@@ -67,7 +67,7 @@ def read_tracks(path: str | os.PathLike[str]) -> Iterator[TrackedFrame]:
             if not 0 <= frame.time < math.inf:
                 raise ValueError(f"its time is {frame.time}")
         except (ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
-            raise ValueError(f"{path}: line {index + 1} is no line of tracked faces: {error}") from error
+            raise ValueError(f"{path}: line {index + 1} is not a line of tracked faces: {error}") from error
         if frame.number != index - 1:
             raise ValueError(f"{path}: line {index + 1} is frame {frame.number}, frame {index - 1} was expected")
         yield frame
@@ -140,7 +140,7 @@ def _difference(path: str | os.PathLike[str], found: Mapping[str, Any], wanted: 
     key = next(key for key in [*wanted, *found] if found.get(key) != wanted.get(key))
     return (
         f"{path}: was made with {key} {found.get(key)!r}, not {wanted.get(key)!r}, and cannot be continued; "
-        "choose another name, or say --overwrite to begin it anew"
+        "choose another name, or add --overwrite to start anew"
     )
 
 

@@ -215,7 +215,7 @@ def test_bad_faces_stop_training_and_evaluation_or_are_left_out(run, tmp_path, w
     lost.write_text(json.dumps([{**entries[0], "imgpath": "lost.png"}]))
     code, _, err = run("train", "--annotations", lost, "--out", tmp_path / "run", "--skip-bad")
     assert code == 1
-    assert "no face to work with" in err
+    assert "no usable face" in err
     code, said, _ = run(*evaluate, "--skip-bad")
     assert code == 0
     assert "1 bad faces are left out, 1 remain" in said

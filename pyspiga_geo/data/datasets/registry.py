@@ -53,5 +53,5 @@ def read_dataset(
         >>> faces = read_dataset("wflw", "datasets/wflw", "test")  # doctest: +SKIP
     """
     if name not in DATASETS:
-        raise ValueError(f"no dataset {name!r}; there are {', '.join(DATASETS)}")
+        raise ValueError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}")
     return DATASETS[name](root, split, layout, skip_bad=skip_bad, check_images=True)

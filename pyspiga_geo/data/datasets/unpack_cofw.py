@@ -42,7 +42,7 @@ def pictures(path: Path) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
                 raise ValueError(f"a picture must have 1 to {_MOST_PIXELS:,} values, got {list(shape[::-1])}")
             remaining -= int(np.prod(shape, dtype=np.int64))
             if remaining < 0:
-                raise ValueError("it speaks of more pictures than a file of its size can hold")
+                raise ValueError("it claims more pictures than a file of its size can hold")
             yield np.ascontiguousarray(file[cell][()].T)
 
 
