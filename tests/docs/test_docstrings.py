@@ -111,7 +111,8 @@ def documented() -> Iterator[Documented]:
                 continue
             # Of class methods without the class, as they are called.
             member = getattr(value, each) if isinstance(member, classmethod) else getattr(member, "__func__", member)
-            if isinstance(member, property) or inspect.isroutine(member):
+            function = getattr(member, "fget", member)
+            if inspect.isroutine(function) and function.__module__ == value.__module__:  # PyG adds some of its own
                 yield Documented(f"{name}.{each}", member, thing)
 
 
