@@ -33,10 +33,15 @@ def euler_to_rotation(angles: Tensor) -> Tensor:
         >>> (euler_to_rotation(torch.zeros(3)) @ out_of_the_face).round().abs().tolist()  # along the camera's z axis
         [0.0, 0.0, 1.0]
     """
-    yaw, pitch, roll = angles.unbind(-1)
-    turned = [90 - yaw, -pitch, -(roll + 90)]
-    rotation: Tensor = roma.euler_to_rotmat(_AXES, turned, degrees=True)
-    return rotation
+    # The product written out: a chain of general rotations takes seven times as many operations.
+    turned = torch.deg2rad(angles * angles.new_tensor([-1, -1, -1]) + angles.new_tensor([90, 0, -90]))
+    (sy, sz, sx), (cy, cz, cx) = turned.sin().unbind(-1), turned.cos().unbind(-1)
+    rows = (
+        (cy * cz, sy * sx - cy * sz * cx, sy * cx + cy * sz * sx),
+        (sz, cz * cx, -cz * sx),
+        (-sy * cz, cy * sx + sy * sz * cx, cy * cx - sy * sz * sx),
+    )
+    return torch.stack([entry for row in rows for entry in row], dim=-1).unflatten(-1, (3, 3))
 
 
 def rotation_to_euler(rotation: Tensor) -> Tensor:

@@ -200,8 +200,9 @@ class LandmarkAttention(MessagePassing):
         found = []
         for nodes, size, exist in zip((source, target), sizes, masks, strict=True):
             check_shape("x", nodes, ["N", size], ["B", "L", size])
-            found.append(nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exist is None else exist)
-            check_mask(found[-1], nodes.shape[:-1])
+            check_mask(exist, nodes.shape[:-1])
+            if mask is not None:
+                found.append(nodes.new_ones(nodes.shape[:-1], dtype=torch.bool) if exist is None else exist)
         if source.shape[:-2] != target.shape[:-2]:
             shapes = f"{list(source.shape)} and {list(target.shape)}"
             raise ValueError(f"x_src and x_dst must be of one batch, got {shapes}")

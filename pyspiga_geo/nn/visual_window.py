@@ -26,16 +26,12 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
         [0.0, 1.0, 2.0, 4.0, 5.0, 6.0, 8.0, 9.0, 10.0]
     """
     dim = pos.size(-1)
-    steps = torch.arange(samples, device=pos.device, dtype=pos.dtype) * 2 - (samples - 1)
-    offsets = torch.meshgrid(*[steps] * dim, indexing="ij")
-    axes = []
-    # Sizes stay numbers, not tensors: an exported program can then have them vary.
-    for axis, (offset, size) in enumerate(zip(reversed(offsets), reversed(maps.shape[2:]), strict=True)):
-        reach = torch.sym_max(window - 1 / size, 0.0) / 2  # from the landmark to the outermost samples
-        point = pos[..., axis, None] + reach * offset.flatten() / max(samples - 1, 1)
-        # grid_sample counts -1..1 from edge to edge of the map, pos from the centre of its first pixel.
-        axes.append(2 * (point + 0.5 / size) - 1)
-    points = torch.stack(axes, dim=-1)  # [B, L, samples^d, d]
+    steps = torch.arange(1 - samples, samples, 2, device=pos.device, dtype=pos.dtype) / max(samples - 1, 1)
+    # grid_sample counts -1..1 from edge to edge of the map, pos from the centre of its first pixel. Sizes stay
+    # numbers, not tensors: an exported program can then have them vary.
+    axes = [steps * torch.sym_max(window - 1 / size, 0.0) + (1 / size - 1) for size in maps.shape[2:]]
+    offsets = torch.stack([axis.flatten() for axis in reversed(torch.meshgrid(*axes, indexing="ij"))], dim=-1)
+    points = offsets + (2 * pos).unsqueeze(2)  # [B, L, samples^d, d]
     grid = points if dim == 2 else points.unsqueeze(3)
     precise = torch.promote_types(maps.dtype, points.dtype)  # bfloat16 would be off by pixels
     seen = F.grid_sample(maps.to(precise), grid.to(precise), padding_mode="border", align_corners=False)

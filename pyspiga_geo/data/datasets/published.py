@@ -14,7 +14,8 @@ from tqdm import tqdm
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data.checking import damage, report_bad
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces
-from pyspiga_geo.data.records import FARTHEST, FaceRecord, FloatArray, RecordError, write_records
+from pyspiga_geo.data.record_writing import write_records
+from pyspiga_geo.data.records import FARTHEST, FaceRecord, FloatArray, RecordError
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout, get_layout
