@@ -47,7 +47,7 @@ class _PerFace(Metric):
         self.rows.append(rows.flatten().to(self.device))  # type: ignore[union-attr]  # a list until it is reduced
 
     def _faces(self) -> np.ndarray:
-        """The rows [F, width] in the order of the dataset, one a face."""
+        """The rows [F, width] in the order of the dataset, one per face."""
         rows = dim_zero_cat(self.rows).cpu().numpy().reshape(-1, 1 + self.width)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         index, first, seen = np.unique(rows[:, 0], return_index=True, return_inverse=True)
