@@ -8,6 +8,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import public_names
+
 import pyspiga_geo
 
 project = "pyspiga_geo"
@@ -19,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "matplotlib.sphinxext.plot_directive",
@@ -30,12 +33,13 @@ exclude_patterns = ["_build", "_templates", "ablation", "model_card_figures.md",
 templates_path = ["_templates"]
 math_renderer = html_math_renderer = "mathml"
 
-# The API: what each room's __all__ names, on one page a room.
+# The API: what each subpackage's __all__ names, one page per subpackage.
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+autosummary_context = {"long_values": public_names.long_values()}
 autodoc_member_order = "bysource"
-# PyG writes these for each MessagePassing.
-autodoc_default_options = {"exclude-members": "edge_updater, propagate"}
+# PyG writes the first two for each MessagePassing, and calls the others.
+autodoc_default_options = {"exclude-members": "edge_updater, propagate, edge_update, message"}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
@@ -78,6 +82,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "pyspiga_geo"
 html_show_sourcelink = False
+html_static_path = ["_static"]
 html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],

@@ -102,23 +102,21 @@ def refuse_code(value: Any, name: str = "") -> None:
     Example:
         >>> refuse_code({"model": {"conv": {"class_path": "subprocess.Popen"}}})
         Traceback (most recent call last):
-        ValueError: model.conv.class_path: a configuration is data, and names no code to import or run
+        ValueError: model.conv.class_path: a configuration must not name code to import or run
     """
     remaining, count = [(value, name, 0)], 0
     while remaining:
         value, name, depth = remaining.pop()
         count += 1
         if depth > _DEEPEST or count > _MOST_VALUES:
-            raise ValueError(f"{shown(name)[1:-1]}: too many values within each other for a configuration")
+            raise ValueError(f"{shown(name)[1:-1]}: too many or too deeply nested values for a configuration")
         if isinstance(value, int) and abs(value) > sys.float_info.max:
             raise ValueError(f"{shown(name)[1:-1]}: too large a number for a configuration")
         if isinstance(value, Mapping):
             for key, part in value.items():
                 inner = f"{name}.{key}" if name else str(key)
                 if not set(CODE_KEYS).isdisjoint(str(key).split(".")):
-                    raise ValueError(
-                        f"{shown(inner)[1:-1]}: a configuration is data, and names no code to import or run"
-                    )
+                    raise ValueError(f"{shown(inner)[1:-1]}: a configuration must not name code to import or run")
                 remaining.append((part, inner, depth + 1))
         elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
             remaining += ((part, f"{name}[{number}]", depth + 1) for number, part in enumerate(value))

@@ -53,7 +53,7 @@ class Result:
 
 def percent(pos: Tensor, truth: Tensor, layout: Layout) -> Tensor:
     """Distance of each landmark [F, L] from the truth [F, L, 2] in percent of the eye corners' distance."""
-    distance = normaliser(truth.numpy(), layout.ids, "corners")
+    distance = normaliser(truth.numpy(), layout.ids, "inter_ocular")
     return torch.from_numpy(landmark_errors(pos.numpy(), truth.numpy(), distance).astype(np.float32))
 
 

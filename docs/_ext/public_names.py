@@ -1,24 +1,50 @@
 """The API pages: every public name is on them, and docstrings may call each name by its last part alone."""
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
-from typing import Any
+from functools import cache
+from pprint import pformat
+from typing import Any, get_origin
 
+import numpy as np
 from docutils import nodes
+from numpy.typing import ArrayLike, NDArray
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
+from sphinx.util.typing import stringify_annotation
 
 import pyspiga_geo
 
 logger = logging.getLogger(__name__)
 
 
-def rooms() -> Iterator[tuple[str, list[str]]]:
+LONGEST_VALUE = 120
+"""Characters of the longest value of a constant that is shown on its line."""
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    """How autodoc writes out types that have a name, longest first, and the name."""
+    named: dict[str, Any] = {"numpy.typing.ArrayLike": ArrayLike}
+    for kind in (np.float64, np.uint8, np.bool_, np.generic):
+        named[f"numpy.typing.NDArray[~numpy.{kind.__name__}]"] = NDArray[kind]
+    for package, names in subpackages():
+        for name in names:
+            value = _object(f"{package}.{name}")
+            if get_origin(value) is not None:
+                named[f"{package}.{name}"] = value
+    written = {stringify_annotation(value, "smart"): f"~{name}" for name, value in named.items()}
+    return dict(sorted(written.items(), key=lambda pair: -len(pair[0])))
+
+
+def subpackages() -> Iterator[tuple[str, list[str]]]:
     """The packages that list their public names, with those names."""
     found = pkgutil.walk_packages(pyspiga_geo.__path__, f"{pyspiga_geo.__name__}.")
     for name in (pyspiga_geo.__name__, *(info.name for info in found if info.ispkg)):
@@ -27,14 +53,24 @@ def rooms() -> Iterator[tuple[str, list[str]]]:
             yield name, list(names)
 
 
+def long_values() -> list[str]:
+    """The public names whose values are too long to show, by full name."""
+    return [
+        f"{package}.{name}"
+        for package, names in subpackages()
+        for name in names
+        if len(repr(_object(f"{package}.{name}"))) > LONGEST_VALUE
+    ]
+
+
 def _check_all_are_there(app: Sphinx, env: BuildEnvironment) -> None:
-    """Warn of each public name without an entry; one that another room shows too needs no second."""
+    """Warn of each public name without an entry; one that another package shows too needs no second."""
     documented = env.domains.python_domain.objects
     shown = {id(_object(name)) for name in documented if _is_ours(name)}
-    for room, names in rooms():
+    for package, names in subpackages():
         for name in names:
-            if f"{room}.{name}" not in documented and id(_object(f"{room}.{name}")) not in shown:
-                logger.warning("public name without documentation: %s.%s", room, name)
+            if f"{package}.{name}" not in documented and id(_object(f"{package}.{name}")) not in shown:
+                logger.warning("public name without documentation: %s.%s", package, name)
 
 
 def _is_ours(name: str) -> bool:
@@ -69,24 +105,49 @@ def _by_last_part(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: 
 
 
 def _mend_docstring(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    """Find the text below a constant, and keep napoleon from reading a shape before a colon as a type."""
+    """Find the text below a constant, and keep napoleon from reading what stands before a colon as a type."""
     if what == "data":
         lines[:] = _text_below(name)
         if not lines:
             logger.warning("constant without a docstring: %s", name)
-    if what in ("data", "attribute", "property"):
-        lines[:0] = ["..", ""]  # an empty comment
+        if len(repr(value)) > LONGEST_VALUE and _is_plain(value):
+            shown = pformat(value, width=100, sort_dicts=False).splitlines()
+            lines += ["", ".. code-block:: python", "", *(f"    {line}" for line in shown)]
+    starts = [index + 1 for index, line in enumerate(lines[:-1]) if line.strip() in ("Returns:", "Yields:")]
+    if what in ("data", "attribute", "property") and lines:
+        starts.append(0)
+    for start in starts:
+        text = lines[start].lstrip()
+        if ":" in text:
+            lines[start] = lines[start].replace(text, f": {text}")  # the type before the first colon is empty
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is made of numbers and strings alone."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _mend_signature(
     app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Write ``...`` for a dataclass's default of ``<factory>``, which is no expression that could be parsed."""
-    return (signature.replace("<factory>", "...") if signature else signature), returns
+    """Write types by the names they have in the source, and a default of ``<factory>`` as ``...``."""
+    return _with_names(signature), _with_names(returns)
+
+
+def _with_names(signature: str | None) -> str | None:
+    if signature is None:
+        return None
+    for written, name in _aliases().items():
+        signature = signature.replace(written, name)
+    return signature.replace("<factory>", "...")  # which is no expression that could be parsed
 
 
 def _text_below(name: str) -> list[str]:
-    """The docstring of a constant, in its module or in the file from which its room imports it."""
+    """The docstring of a constant, in its module or in the file from which its package imports it."""
     module, _, constant = name.rpartition(".")
     files = pkgutil.walk_packages(getattr(importlib.import_module(module), "__path__", []), f"{module}.")
     for file in (module, *(info.name for info in files)):
@@ -101,6 +162,10 @@ def _text_below(name: str) -> list[str]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to the build."""
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
+    app.add_css_file("api.css")
     app.connect("env-check-consistency", _check_all_are_there)
     app.connect("missing-reference", _by_last_part)
     app.connect("autodoc-process-signature", _mend_signature)

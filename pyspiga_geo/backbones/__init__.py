@@ -1,4 +1,4 @@
-"""Backbones: image to head pose, feature maps and heatmaps. One backbone per file, all of one protocol."""
+"""Backbones: from an image to head pose, feature maps and heatmaps. One backbone per file, all of one protocol."""
 
 from pyspiga_geo.backbones.encoder_decoder import EncoderDecoder, LiteEncoder
 from pyspiga_geo.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead, soft_argmax

@@ -1,9 +1,9 @@
-"""A backbone that sees the whole face at low resolution and its details at high: an encoder and a decoder.
+"""An encoder-decoder backbone: context from a half-size image, details from the full-size image.
 
 The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation), which can start
 from ImageNet weights (:mod:`pyspiga_geo.backbones.imagenet`). It reads the image at half size: its depthwise
-convolutions are bound by memory and would take most of the time at full size. The decoder is of plain 3 x 3
-convolutions, which processors do best.
+convolutions are bound by memory and would take most of the time at full size. The decoder has plain 3 x 3
+convolutions, the fastest kind on most processors.
 """
 
 import torch
@@ -18,7 +18,7 @@ STEM_CHANNELS = 32
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
 """Kernel, stride of the first block, expansion, channels and number of blocks of each stage but the last two."""
 TAPS = (0, 2, 4, 10)
-"""The last blocks of each size."""
+"""The last blocks of each map size."""
 
 
 class LiteConv(nn.Module):
@@ -49,7 +49,7 @@ class LiteConv(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen (1 x 1), filter each channel apart, narrow (1 x 1); plus the input where the shape stays."""
+    """Widen (1 x 1), filter each channel separately, narrow (1 x 1); plus the input if the shape stays the same."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -71,6 +71,11 @@ class LiteEncoder(nn.Module):
     Shapes:
         - **images**: ``[B, 3, H, W]``, float RGB in 0..1, H and W multiples of 16
         - **output**: four maps of 16, 24, 40 and 112 channels and 1/2, 1/4, 1/8 and 1/16 of the sides
+
+    Example:
+        >>> import torch
+        >>> [tuple(m.shape[1:]) for m in LiteEncoder()(torch.rand(1, 3, 32, 32))]
+        [(16, 16, 16), (24, 8, 8), (40, 4, 4), (112, 2, 2)]
     """
 
     channels = (16, 24, 40, 112)
@@ -86,7 +91,11 @@ class LiteEncoder(nn.Module):
                 width = channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps, fine to coarse; they are not bounded by an activation."""
+        """Compute the maps, fine to coarse; they are not bounded by an activation.
+
+        Args:
+            images: the batch.
+        """
         x = self.stem((255 * images - 127) / 128)
         maps = []
         for index, block in enumerate(self.blocks):
@@ -127,12 +136,15 @@ class Up(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """Context from an encoder of the half-size image, details from the image itself; it speaks once.
+    """A backbone with context from an encoder of the half-size image and details from the image itself.
+
+    Unlike :class:`MultitaskHourglass` it has a single stage, whose outputs serve both inference and training.
 
     Args:
-        boundary_matrix: [L, E + 1], membership of landmarks in boundaries (:class:`pyspiga_geo.layouts.Layout`).
+        boundary_matrix: [L, E + 1], membership of landmarks in boundaries
+            (:attr:`pyspiga_geo.layouts.Layout.boundary_matrix`).
         channels: channels of the feature maps, coarse (stride 8) and fine (stride 4).
-        heatmap_stride: which of the two maps the heatmaps are read from, 8 or 4.
+        heatmap_stride: which of the two maps the heatmaps are computed from, 8 or 4.
         pose: whether there is a head for the head pose.
 
     Shapes:
@@ -145,9 +157,9 @@ class EncoderDecoder(nn.Module):
     Example:
         >>> import torch
         >>> backbone = EncoderDecoder(torch.eye(5), channels=(16, 8))
-        >>> pose, maps, _ = backbone(torch.rand(2, 3, 128, 128))
+        >>> pose, maps, _ = backbone(torch.rand(2, 3, 64, 64))
         >>> pose.shape, [tuple(m.shape) for m in maps]
-        (torch.Size([2, 6]), [(2, 16, 16, 16), (2, 8, 32, 32)])
+        (torch.Size([2, 6]), [(2, 16, 8, 8), (2, 8, 16, 16)])
     """
 
     strides = (8, 4)
@@ -180,16 +192,28 @@ class EncoderDecoder(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, images: Tensor, return_heatmaps: bool = False) -> BackboneOutput:
-        """Return pose and feature maps, and heatmaps on request."""
+        """Compute pose and feature maps, and heatmaps on request.
+
+        Args:
+            images: the batch.
+            return_heatmaps: also compute the heatmaps.
+        """
         pose, maps = self._features(images)
         return BackboneOutput(pose, maps, self._read(maps).log_density if return_heatmaps else None)
 
     def pose_modules(self) -> list[nn.Module]:
-        """The pose head, with what leads to it from the encoder."""
+        """The pose head and the layers between it and the encoder."""
         return [module for module in (self.core, self.pose) if module is not None]
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
-        """Return the one output, all that training supervises."""
+        """Compute the one output that training supervises.
+
+        Args:
+            images: the batch.
+
+        Returns:
+            A list of one :class:`StackOutput`.
+        """
         pose, maps = self._features(images)
         seen = self._read(maps)
         return [StackOutput(pose, seen.landmarks, seen.points, seen.boundaries, maps, seen.log_density)]

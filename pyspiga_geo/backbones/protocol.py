@@ -1,4 +1,4 @@
-"""What a backbone is: any module that sees head pose, feature maps and heatmaps in a crop."""
+"""The protocol of backbones: any module that computes head pose, feature maps and heatmaps of a crop."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,7 +6,13 @@ from torch import Tensor, nn
 
 
 class BackboneOutput(NamedTuple):
-    """What the cascade needs."""
+    """Output of a :class:`Backbone` at inference: what start and cascade need.
+
+    Example:
+        >>> import torch
+        >>> BackboneOutput(pose=None, maps=[torch.zeros(1, 8, 16, 16)], heatmaps=None).maps[0].shape
+        torch.Size([1, 8, 16, 16])
+    """
 
     pose: Tensor | None
     """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape. None without a pose head."""
@@ -17,7 +23,15 @@ class BackboneOutput(NamedTuple):
 
 
 class StackOutput(NamedTuple):
-    """What training supervises: of one hourglass, or of a backbone that speaks once. Heatmaps have h x w pixels."""
+    """Output that training supervises, one per stack; heatmaps have h x w pixels.
+
+    Example:
+        >>> import torch
+        >>> from pyspiga_geo.backbones import EncoderDecoder
+        >>> (stack,) = EncoderDecoder(torch.eye(5), channels=(16, 8)).forward_stacks(torch.rand(2, 3, 64, 64))
+        >>> stack.landmarks.shape, stack.boundaries.shape
+        (torch.Size([2, 5, 2]), torch.Size([2, 4, 16, 16]))
+    """
 
     pose: Tensor | None
     """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape. None without a pose head."""
@@ -34,21 +48,43 @@ class StackOutput(NamedTuple):
 
 
 class Backbone(Protocol):
-    """What :class:`~pyspiga_geo.models.SPIGA` asks of its backbone, a :class:`torch.nn.Module`.
+    """What :class:`~pyspiga_geo.models.SPIGA` requires of its backbone, a :class:`torch.nn.Module`.
 
     Attributes:
         channels: Channels of each feature map, coarse to fine.
         strides: Image pixels per pixel of each feature map, coarse to fine.
+
+    Example:
+        >>> import torch
+        >>> from pyspiga_geo.backbones import EncoderDecoder
+        >>> backbone: Backbone = EncoderDecoder(torch.eye(5), channels=(16, 8))
+        >>> backbone.channels, backbone.strides
+        ((16, 8), (8, 4))
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
 
     def __call__(self, images: Tensor, return_heatmaps: bool = False) -> BackboneOutput:
-        """What inference needs of crops [B, 3, S, S], and nothing that only training needs."""
+        """Compute what inference needs, and nothing that only training needs.
+
+        Args:
+            images: crops [B, 3, S, S], float RGB in 0..1.
+            return_heatmaps: also compute the heatmaps.
+
+        Returns:
+            Pose, maps and, on request, heatmaps.
+        """
 
     def pose_modules(self) -> list[nn.Module]:
-        """Modules that serve the head pose alone: a stage of training without pose leaves them as they are."""
+        """Modules that serve the head pose alone: a training stage without pose leaves them unchanged."""
 
     def forward_stacks(self, images: Tensor) -> list[StackOutput]:
-        """What training supervises, first to last; the last holds what ``__call__`` returns."""
+        """Compute what training supervises.
+
+        Args:
+            images: crops [B, 3, S, S], float RGB in 0..1.
+
+        Returns:
+            One output per stack, first to last; the last holds what ``__call__`` returns.
+        """

@@ -30,14 +30,14 @@ _BACKBONES: dict[str, BackboneFactory] = {"hourglass": _hourglass, "encoder_deco
 
 
 def register_backbone(name: str, factory: BackboneFactory) -> None:
-    """Make a backbone of one's own known, so that configurations and weights files can name it.
+    """Register your own backbone by name, so that configurations and weights files can refer to it.
 
     Args:
-        name: what ``SPIGAConfig(backbone=name)`` says.
-        factory: makes it; ``config.backbone_options`` are for it.
+        name: the name to use in ``SPIGAConfig(backbone=name)``.
+        factory: builds it; ``config.backbone_options`` are meant for it.
 
     Raises:
-        ValueError: when another backbone has this name.
+        ValueError: if another backbone has this name.
 
     Example:
         >>> register_backbone("wide", lambda config, layout: MultitaskHourglass(_boundaries(layout), channels=512))
@@ -48,7 +48,14 @@ def register_backbone(name: str, factory: BackboneFactory) -> None:
 
 
 def make_backbone(config: Any, layout: Layout) -> nn.Module:
-    """The backbone that ``config.backbone`` names.
+    """Build the backbone that ``config.backbone`` names.
+
+    Args:
+        config: a :class:`~pyspiga_geo.models.SPIGAConfig`.
+        layout: the landmark set.
+
+    Returns:
+        The module, a :class:`Backbone`.
 
     Raises:
         ValueError: for an unknown name, or settings that do not fit.

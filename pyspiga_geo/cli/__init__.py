@@ -1,4 +1,4 @@
-"""The command line. Each command says in one sentence what went wrong, and then exits with 1."""
+"""The command line. Each command reports an error in one sentence and then exits with status 1."""
 
 import io
 import sys
@@ -7,13 +7,25 @@ from collections.abc import Sequence
 from pyspiga_geo.cli.arguments import parser, refuse_code_in
 from pyspiga_geo.cli.messages import complain, describe
 
+__all__ = ["main"]
+
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command; ``argv`` defaults to the arguments of the process.
+    """Run a command, as ``pyspiga-geo`` does.
+
+    Args:
+        argv: the arguments. Default: those of the process.
 
     Raises:
-        SystemExit: with 1 after a message when the command could not do its work, 2 for wrong usage, 130 when
-            interrupted.
+        SystemExit: with 1 after a message if the command failed, 2 for wrong usage, 130 if interrupted.
+
+    Example:
+        >>> try:
+        ...     main(["--version"])
+        ... except SystemExit as exit:
+        ...     print("status", exit.code)
+        pyspiga-geo ...
+        status 0
     """
     program = parser()
     if isinstance(sys.stdout, io.TextIOWrapper):

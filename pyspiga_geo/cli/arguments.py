@@ -14,7 +14,7 @@ from pyspiga_geo.settings import refuse_code, shown
 from pyspiga_geo.training import TrainConfig
 
 _CONFIGS = Path(__file__).parents[1] / "training" / "configs"
-_NORMS = "corners, pupils, lnd_bbox, bbox, height, diagonal"
+_NORMS = "inter_ocular, pupils, lnd_bbox, bbox, height, diagonal"
 _OVERWRITE = "replace files that this program did not write; inputs are never replaced"
 
 _GROUPS = [each.name for each in fields(TrainConfig) if is_dataclass(each.type)]
@@ -25,7 +25,7 @@ def _plain_data(text: str) -> Any:
     try:
         value = get_loader("yaml")(text)
     except RecursionError as error:
-        raise ValueError("too many values within each other for a configuration") from error
+        raise ValueError("too many or too deeply nested values for a configuration") from error
     refuse_code(value)
     for name in _GROUPS:
         # Of a text, a class of that name would be looked for.
@@ -69,7 +69,7 @@ def _number(value: Any) -> Any:
 def _add_speed(command: ArgumentParser) -> None:
     """Where a model runs on photos, and how many it takes at once."""
     command.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
-    command.add_argument("--batch-size", type=PositiveInt, default=16, help="faces that the model sees at once")
+    command.add_argument("--batch-size", type=PositiveInt, default=16, help="faces per batch of the model")
     command.add_argument(
         "--workers", type=NonNegativeInt, default=0, help="threads that read photos for a model on a GPU"
     )
@@ -95,19 +95,19 @@ def parser() -> ArgumentParser:
         type=_number,
         action="append",
         metavar=("X", "Y", "W", "H"),
-        help="a face, in pixels; once for each face",
+        help="box of a face, in pixels; repeat it for each face",
     )
     predict.add_argument(
         "--bbox-format",
         type=Literal["xywh", "xyxy"],
         default="xywh",
-        help="of --bbox: left, top and width, height, or right, bottom",
+        help="form of --bbox: left, top, width, height; or left, top, right, bottom",
     )
     predict.add_argument("--any-angle", action="store_true", help="find faces that lie on their side or upside down")
     predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     _add_speed(predict)
-    predict.add_argument("--devices", type=PositiveInt, default=1, help="processes, each on a device of its own")
-    predict.add_argument("--num-nodes", type=PositiveInt, default=1, help="machines, under torchrun or SLURM")
+    predict.add_argument("--devices", type=PositiveInt, default=1, help="number of processes, each on its own device")
+    predict.add_argument("--num-nodes", type=PositiveInt, default=1, help="number of machines, under torchrun or SLURM")
     predict.add_argument("--out", type=Path, help="folder of the pictures; without it none are drawn")
     predict.add_argument("--picture-size", type=PositiveInt, metavar="PIXELS", help="longest side of the pictures")
     predict.add_argument("--sheet", type=Path, metavar="PNG", help="draw all faces side by side into one picture")
@@ -115,13 +115,13 @@ def parser() -> ArgumentParser:
         "--json",
         type=Path,
         help="write the faces: NAME.jsonl with a line per photo, NAME.json as annotation records. "
-        "If the work is stopped, the same command goes on with it",
+        "If interrupted, the same command continues",
     )
     predict.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("predict", predict, help="find landmarks in photos")
 
     track = ArgumentParser(
-        description="Follow the faces in a film. Call again with the same arguments to go on after an interruption."
+        description="Follow the faces in a film. Call again with the same arguments to continue after an interruption."
     )
     track.add_argument(
         "film", type=str, metavar="FILM", help="a film, a folder of frames, or a camera by its name, as /dev/video0"
@@ -131,21 +131,21 @@ def parser() -> ArgumentParser:
     track.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
     track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
-    track.add_argument("--detect-every", type=int, default=10, help="frames between two looks for new faces")
+    track.add_argument("--detect-every", type=int, default=10, help="frames between two face detections")
     track.add_argument("--min-cutoff", type=float, default=1.0, help="Hz; lower: less jitter of faces at rest")
     track.add_argument("--beta", type=float, default=40.0, help="higher: less lag of faces in motion")
-    track.add_argument("--no-smoothing", action="store_true", help="landmarks as they are found in each frame")
-    track.add_argument("--overwrite", action="store_true", help=f"begin anew, and {_OVERWRITE}")
+    track.add_argument("--no-smoothing", action="store_true", help="do not smooth landmarks over time")
+    track.add_argument("--overwrite", action="store_true", help=f"start anew, and {_OVERWRITE}")
     commands.add_subcommand("track", track, help="follow the faces in a film")
 
     train = ArgumentParser(
-        description="Train the three stages; call again with the same --out to go on.", parser_mode="plain"
+        description="Train the three stages; call again with the same --out to continue.", parser_mode="plain"
     )
     names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
     train.add_argument("--config", action=_ConfigFile, help=f"YAML file, or one of: {names}")
     train.add_class_arguments(TrainConfig, skip={"skip_bad", "resume_anyway", "num_nodes"})
-    train.add_argument("--num-nodes", type=PositiveInt, default=1, help="machines, under torchrun or SLURM")
-    train.add_argument("--resume-anyway", action="store_true", help="go on even where other settings or data were")
+    train.add_argument("--num-nodes", type=PositiveInt, default=1, help="number of machines, under torchrun or SLURM")
+    train.add_argument("--resume-anyway", action="store_true", help="continue even if settings or data have changed")
     train.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
     commands.add_subcommand("train", train, help="train a model on annotated faces")
 
@@ -163,19 +163,17 @@ def parser() -> ArgumentParser:
         type=str,
         help=f"what divides the errors: {_NORMS}, or two ids as 7,12; default: the layout's own",
     )
-    evaluate.add_argument("--threshold", type=float, default=8.0, help="of AUC and failure rate, in percent")
-    evaluate.add_argument(
-        "--divisor", type=int, help="what each face's sum of errors is divided by, instead of its landmarks"
-    )
+    evaluate.add_argument("--threshold", type=float, default=8.0, help="upper limit for AUC and failure rate, percent")
+    evaluate.add_argument("--divisor", type=int, help="divisor of each face's sum of errors, instead of its landmarks")
     evaluate.add_argument("--subsets", type=Path, help="JSON file, name -> numbers of the faces")
     evaluate.add_argument("--skip-bad", action="store_true", help="leave out bad records and pictures")
-    evaluate.add_argument("--json", type=Path, help="write the figures")
+    evaluate.add_argument("--json", type=Path, help="write the results")
     evaluate.add_argument("--report", type=Path, metavar="DIR", help="write a page with pictures")
     evaluate.add_argument("--predictions-out", type=Path, help="write the predictions as annotation records")
     evaluate.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("evaluate", evaluate, help="NME, AUC and failure rate")
 
-    convert = ArgumentParser(description="Turn the authors' weights into a file of this package.")
+    convert = ArgumentParser(description="Convert the authors' weights to a file of this package.")
     convert.add_argument("reference", type=Path, metavar="REFERENCE.pt", help="the authors' state dict")
     convert.add_argument("out", type=Path, metavar="OUT.safetensors", help="the file to write")
     convert.add_argument("--overwrite", action="store_true", help=_OVERWRITE)

@@ -45,7 +45,7 @@ def train(args: Namespace) -> None:
 
 
 def convert(args: Namespace) -> None:
-    """Turn the authors' weights into a file of this package."""
+    """Convert the authors' weights to a file of this package."""
     check_outputs([args.out], [args.reference], args.overwrite)
     model: SPIGA = reference_model(args.reference)
     model.save(args.out)

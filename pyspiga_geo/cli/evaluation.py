@@ -22,7 +22,7 @@ from pyspiga_geo.evaluation import (
 )
 from pyspiga_geo.evaluation.tables import comparison_table, contour_table, parts_table, pose_table, summary
 from pyspiga_geo.inference import FaceAligner, predict_records
-from pyspiga_geo.layouts.layout import Normaliser
+from pyspiga_geo.layouts.layout import Normaliser, current_name
 
 
 def evaluate(args: Namespace) -> None:
@@ -91,8 +91,8 @@ def _check(args: Namespace) -> None:
 
 
 def _normaliser(text: str | None) -> Normaliser | None:
-    """A normaliser as it is written on the command line."""
-    if text is None or text in NORMALISERS:
+    """Read a normaliser from the command line."""
+    if text is None or current_name(text) in NORMALISERS:
         return text
     try:
         one, other = map(int, text.split(","))

@@ -121,12 +121,12 @@ class Journal:
                     "--overwrite to replace it"
                 ) from error
             if not known:
-                raise ValueError(f"{file}: exists; choose another name, or say --overwrite to replace it")
+                raise ValueError(f"{file}: exists; choose another name, or add --overwrite to replace it")
             for name, value in self.header.items():
                 if header.get(name) != value:
                     raise ValueError(
-                        f"{file}: was begun with {name} {header.get(name)}, not {value}; "
-                        "go on as it was begun, choose another name, or say --overwrite to begin anew"
+                        f"{file}: was started with {name} {header.get(name)}, not {value}; "
+                        "use the same settings, choose another name, or add --overwrite to start anew"
                     )
         return found
 

@@ -28,7 +28,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[str | Path], overwri
         if output.exists() and _identity(output) in read:
             raise ValueError(f"{output}: is an input, which is never written over; choose another place")
         if output.is_file() and not overwrite and not is_own_picture(output):
-            raise ValueError(f"{output}: exists; choose another name, or say --overwrite to replace it")
+            raise ValueError(f"{output}: exists; choose another name, or add --overwrite to replace it")
         folder = next(parent for parent in output.absolute().parents if parent.exists())
         if not folder.is_dir():
             raise ValueError(f"{output}: {folder} is a file, a folder was expected")
@@ -50,7 +50,7 @@ def check_report(folder: Path, overwrite: bool) -> None:
     # The pictures come first: those alone are of a report that was stopped, as are hidden files not finished.
     others = [] if own or not folder.exists() else [path for path in folder.iterdir() if not path.name.startswith(".")]
     if not all(is_own_picture(path) for path in others) and not overwrite:
-        raise ValueError(f"{folder}: holds other files; choose an empty folder, or say --overwrite")
+        raise ValueError(f"{folder}: holds other files; choose an empty folder, or add --overwrite")
 
 
 def _identity(path: str | Path) -> tuple[int, int]:

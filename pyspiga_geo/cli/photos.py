@@ -47,7 +47,7 @@ def _photos_of(argument: str) -> list[Named]:
         return [Named(argument, Path(folder.stem))]
     photos = [path for path in sorted(folder.rglob("*")) if _is_photo(path, folder)]
     if not photos:
-        raise ValueError(f"{argument}: holds no photos ({', '.join(FORMATS)})")
+        raise ValueError(f"{argument}: contains no photos ({', '.join(FORMATS)})")
     return [Named(str(path), path.relative_to(folder).with_suffix("")) for path in photos]
 
 

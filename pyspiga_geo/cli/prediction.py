@@ -49,7 +49,7 @@ def predict(args: Namespace) -> None:
         or (picture is not None and not picture.exists())  # stopped between its line and its picture
     ]
     if journal is not None and journal.done:
-        print(f"{len(photos) - len(jobs)} of {len(photos)} photos were done before; going on with {args.json}")
+        print(f"{len(photos) - len(jobs)} of {len(photos)} photos are already done; continuing {args.json}")
     aligner = cache(lambda: FaceAligner(args.model, device=args.device))  # each process makes it on its own device
     if alone:
         aligner()  # what is wrong with it is told before anything is written

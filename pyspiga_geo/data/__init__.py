@@ -19,7 +19,8 @@ from pyspiga_geo.data.datasets import (
     split_groups,
 )
 from pyspiga_geo.data.images import FORMATS, ImageError, find_image, read_image, read_pillow, to_rgb
-from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, record_line, write_records
+from pyspiga_geo.data.record_writing import record_line, write_records
+from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records
 
 __all__ = [
     "DATASETS",

@@ -1,4 +1,4 @@
-"""Look at all records and pictures before long work, and name every bad one at once."""
+"""Check all records and pictures before long work, and report every bad one at once."""
 
 import os
 from collections.abc import Sequence
@@ -18,18 +18,33 @@ def sound_faces(
 ) -> list[FaceRecord]:
     """Read the records of a file whose pictures can be read too, showing progress.
 
-    Bad are records that break the format (:func:`read_records`), have landmarks other than ``ids`` or none of
-    them, or whose picture is missing, damaged or truncated.
+    A record is bad if it breaks the format (:func:`read_records`), has landmarks other than ``ids`` or none of
+    them, or its picture is missing, damaged or truncated.
 
     Args:
-        path: Annotation-record JSON.
-        root: Folder that the records' ``imgpath`` are relative to.
-        ids: The landmarks that are wanted.
-        skip_bad: Print what is bad and leave it out, instead of stopping.
+        path: annotation records in JSON.
+        root: folder that the records' ``imgpath`` are relative to.
+        ids: the landmarks that are wanted.
+        skip_bad: report bad records and leave them out, instead of raising.
+
+    Returns:
+        The good records.
 
     Raises:
-        RecordError: The file is not a list of records; there is a bad one and ``skip_bad`` is not set (the message
-            names them all, one a line: file, index, reason); or none is left.
+        RecordError: if the file is not a list of records; if there is a bad one and ``skip_bad`` is not set (the
+            message names them all, one per line: file, index, reason); or if none is left.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from pyspiga_geo.data import write_records
+        >>> face = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[1.0, 4], [8, 4]]), np.ones(2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (10, 10)).save(Path(folder, "a.png"))
+        ...     write_records(Path(folder, "faces.json"), [face])
+        ...     len(sound_faces(Path(folder, "faces.json"), folder, ids=(7, 12)))
+        1
     """
     records, problems = parse_records(path)
     pictures: dict[str, str | None] = {}  # what is wrong with each; several faces may share one
@@ -54,21 +69,21 @@ def sound_faces(
 def report_bad(
     problems: Sequence[str], sound: int, skip_bad: bool, error: type[RecordError], where: str, hint: str = ""
 ) -> None:
-    """Tell of all bad faces at once, and stop where they are not to be left out or none remains.
+    """Report all bad faces at once, and raise unless they are to be left out and some remain.
 
     Args:
         problems: what is wrong, one line each.
-        sound: number of faces that are not bad.
-        skip_bad: print what is bad, instead of stopping.
-        error: what is raised.
+        sound: number of good faces.
+        skip_bad: print the problems, instead of raising.
+        error: the class to raise.
         where: the file or folder that has no face left.
-        hint: said where none is left.
+        hint: added to the message if none is left.
     """
     lines = "\n".join(problems)
     if problems and not skip_bad:
         raise error(f"{lines}\n{len(problems)} bad of {sound + len(problems)} faces; skip_bad leaves them out")
     if not sound:
-        raise error(f"{lines}\n{where}: no face to work with\n{hint}".strip())
+        raise error(f"{lines}\n{where}: no usable face\n{hint}".strip())
     if problems:
         said = f"{lines}\n{len(problems)} bad faces are left out, {sound} remain"
         print(said.encode("utf-8", "backslashreplace").decode())  # names of files may be no Unicode

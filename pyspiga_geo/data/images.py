@@ -1,4 +1,4 @@
-"""Pictures from files: whatever the format, float RGB the right way up."""
+"""Pictures from files of any common format, as upright float RGB."""
 
 import os
 from collections.abc import Callable
@@ -13,42 +13,78 @@ from torch import Tensor
 Read = TypeVar("Read")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
-"""What photos come in. Pillow's readers of other formats are seldom tried, and not safe with any bytes."""
+"""Formats of photos that are read. Pillow's readers of other formats are rarely tested, and not safe with arbitrary
+bytes.
+"""
 
 _LARGE, _DENSEST = 10_000_000, 2000
-"""Pixels from which a picture is large, and most pixels for each byte of such a file. Even of one colour, JPEG has 350,
-and grey PNG 1,032; what says more was made to fill the memory, or has a damaged size."""
+"""Pixels from which a picture is large, and most pixels for each byte of such a file. Even with one colour, JPEG has
+350, and grey PNG 1,032; a picture that claims more was made to fill the memory, or has a damaged size.
+"""
 
 
 class ImageError(ValueError):
-    """A picture that cannot be read; the message names the file and says why."""
+    """A picture that cannot be read; the message names the file and says why.
+
+    Example:
+        >>> read_image("missing.jpg")
+        Traceback (most recent call last):
+        pyspiga_geo.data.images.ImageError: missing.jpg: no such file
+    """
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:
-    """Read a picture as float RGB [3, H, W] in 0..1.
+    """Read a picture as float RGB.
 
-    JPEG, PNG, WebP, AVIF (where Pillow has it), GIF, BMP, TIFF and PPM are read. Grey, palette, CMYK, 16-bit and
-    transparent pictures are converted (transparency is dropped), and a photo is turned as its EXIF orientation says.
+    JPEG, PNG, WebP, AVIF (if Pillow supports it), GIF, BMP, TIFF and PPM are read. Grey, palette, CMYK, 16-bit and
+    transparent pictures are converted (transparency is dropped), and the EXIF orientation is applied.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        [3, H, W] in 0..1.
 
     Raises:
-        ImageError: when the file is missing, empty, damaged, truncated or not a picture.
+        ImageError: if the file is missing, empty, damaged, truncated or not a picture.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (64, 48), 255).save(Path(folder, "white.png"))
+        ...     image = read_image(Path(folder, "white.png"))
+        >>> image.shape, image.min()
+        (torch.Size([3, 48, 64]), tensor(1.))
     """
     return _read(path, to_rgb)
 
 
 def read_pillow(path: str | os.PathLike[str]) -> Image.Image:
-    """Read a picture as Pillow image, RGB with 8 bits, turned as its EXIF orientation says.
+    """Read a picture as a Pillow image, RGB with 8 bits, with the EXIF orientation applied.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The image.
 
     Raises:
-        ImageError: as of :func:`read_image`.
+        ImageError: as in :func:`read_image`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (64, 48)).save(Path(folder, "black.png"))
+        ...     read_pillow(Path(folder, "black.png")).mode
+        'RGB'
     """
     return _read(path, _to_bytes)
 
 
 def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) -> Read:
-    """What a function makes of a picture while its file is open."""
+    """Apply a function to a picture while its file is open."""
     if not os.fspath(path):
-        raise ImageError("an empty path is no picture")
+        raise ImageError("the path of a picture must not be empty")
     path = Path(path)
     if not path.exists():
         raise ImageError(f"{path}: no such file")
@@ -78,10 +114,20 @@ def _to_bytes(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Tensor:
-    """Give a Pillow image as float RGB [3, H, W] in 0..1, turned as its EXIF orientation says.
+    """Convert a Pillow image to float RGB, with the EXIF orientation applied.
+
+    Args:
+        image: of any mode.
+
+    Returns:
+        [3, H, W] in 0..1.
 
     Raises:
-        ImageError: when a pixel is NaN.
+        ImageError: if a pixel is NaN.
+
+    Example:
+        >>> to_rgb(Image.new("L", (64, 48), 255)).shape
+        torch.Size([3, 48, 64])
     """
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # one channel of 16 or 32 bits; convert() would clip it
@@ -98,10 +144,24 @@ def to_rgb(image: Image.Image) -> Tensor:
 
 
 def find_image(root: str | os.PathLike[str], imgpath: str) -> Path:
-    """Path of a record's picture below ``root``, which may hold the whole of ``imgpath`` or only its end.
+    """Path of a record's picture below a folder, which may hold all of ``imgpath`` or only its end.
+
+    Args:
+        root: the folder.
+        imgpath: as in the record.
+
+    Returns:
+        The path.
 
     Raises:
-        ImageError: when no end of ``imgpath`` names a file there.
+        ImageError: if no end of ``imgpath`` names a file there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "a.png").touch()
+        ...     find_image(folder, "datasets/faces/a.png").name
+        'a.png'
     """
     parts = Path(imgpath).parts
     for start in range(len(parts)):

@@ -1,12 +1,12 @@
 """Annotation records: faces with landmarks, boxes and head poses in a JSON file.
 
-A file is a list with one object a face: ``imgpath``; ``bbox`` [x, y, w, h]; ``ids`` (which landmark each row
-is); ``landmarks`` [[x, y], ...] with ``null`` for a missing one; and, where known, ``visible`` [0 or 1, ...],
+A file is a list with one object per face: ``imgpath``; ``bbox`` [x, y, w, h]; ``ids`` (which landmark each row
+is); ``landmarks`` [[x, y], ...] with ``null`` for a missing one; and, if known, ``visible`` [0 or 1, ...],
 ``headpose`` [yaw, pitch, roll, tx, ty, tz] and ``group``. It is the format of the SPIGA authors' annotations
 (https://github.com/andresprados/SPIGA), with ``group`` added, and for predictions ``score`` and ``sigma`` [s, ...].
 
-A file whose name ends in .jsonl has a line per picture, an object with ``imgpath`` and ``faces``, which are records;
-lines without ``imgpath`` say something of the whole file and are passed over.
+A file whose name ends in .jsonl has one line per picture, an object with ``imgpath`` and ``faces``, which are records;
+lines without ``imgpath`` describe the whole file and are skipped.
 """
 
 import json
@@ -22,20 +22,25 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.geometry import points_to_box
 
 FloatArray = npt.NDArray[np.float64]
 
 FARTHEST = 10_000_000
-"""Largest position in pixels that can be meant: no picture is as large."""
+"""Largest valid position in pixels: no picture is as large."""
 
 _REQUIRED = {"imgpath", "ids", "landmarks"}
 _OPTIONAL = {"bbox", "visible", "headpose", "group", "score", "sigma"}
 
 
 class RecordError(ValueError):
-    """A record or a file of records is not what it should be; the message says where and why."""
+    """A record or a file of records is invalid; the message says where and why.
+
+    Example:
+        >>> read_records("missing.json")
+        Traceback (most recent call last):
+        pyspiga_geo.data.records.RecordError: missing.json: cannot be read: No such file or directory
+    """
 
 
 @dataclass(frozen=True, eq=False)  # eq=False: arrays have no single truth value to compare by
@@ -43,15 +48,21 @@ class FaceRecord:
     """One annotated or predicted face, in pixels of its image (0-based, x to the right, y down).
 
     Args:
-        imgpath: The image, relative to the folder of images. Several faces may share one.
-        bbox: Face box (x, y, w, h), pixels.
-        ids: Which landmark each row is, L distinct numbers. 1 to 24 mean the same point in every layout.
+        imgpath: the image, relative to the folder of images. Several faces may share one.
+        bbox: face box (x, y, w, h), pixels.
+        ids: which landmark each row is, L distinct numbers. 1 to 24 mean the same point in every layout.
         landmarks: float64 [L, 2], pixels; NaN in both coordinates of a landmark that is missing.
         visible: float64 [L], 0 (occluded) to 1 (visible).
-        headpose: (yaw, pitch, roll, tx, ty, tz), angles in degrees; None, or NaN entries, where unknown.
-        group: Photo or person; faces of one group belong on the same side of a training split.
-        score: How sure a detector is that here is a face, 0 to 1; None where unknown.
-        sigma: float64 [L], how far in pixels each landmark is expected to be off, along one axis; None where unknown.
+        headpose: (yaw, pitch, roll, tx, ty, tz), angles in degrees; None, or NaN entries, if unknown.
+        group: photo or person; faces of one group belong on the same side of a training split.
+        score: confidence of the detector, 0 to 1; None if unknown.
+        sigma: float64 [L], expected error of each landmark along one axis, pixels; None if unknown.
+
+    Example:
+        >>> eyes = np.array([[60.0, 80.0], [140.0, 82.0]])
+        >>> face = FaceRecord("a.jpg", (50, 60, 100, 110), ids=(7, 12), landmarks=eyes, visible=np.ones(2))
+        >>> face.landmarks.shape, face.headpose
+        ((2, 2), None)
     """
 
     imgpath: str
@@ -70,9 +81,23 @@ def read_records(path: str | os.PathLike[str]) -> list[FaceRecord]:
 
     ``visible`` defaults to ones, ``headpose`` and ``group`` to None, ``bbox`` to the landmarks' tight box.
 
+    Args:
+        path: of the file, ``.json`` or ``.jsonl``.
+
+    Returns:
+        The records.
+
     Raises:
-        RecordError: The file cannot be read, is not JSON, or holds records that are not valid; the message names
-            them all, one a line.
+        RecordError: if the file cannot be read, is not JSON, or holds invalid records; the message names
+            them all, one per line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "faces.json")
+        ...     _ = path.write_text('[{"imgpath": "a.jpg", "ids": [7, 12], "landmarks": [[60, 80], [140, 82]]}]')
+        ...     read_records(path)[0].bbox
+        (60.0, 80.0, 80.0, 2.0)
     """
     records, problems = parse_records(path)
     if problems:
@@ -83,10 +108,10 @@ def read_records(path: str | os.PathLike[str]) -> list[FaceRecord]:
 def parse_records(
     path: str | os.PathLike[str],
 ) -> tuple[list[tuple[int, FaceRecord]], list[tuple[int, str]]]:
-    """The valid records of a file and what is wrong with the others, each with its index in the file.
+    """The valid records of a file and the problems of the others, each with its index in the file.
 
     Raises:
-        RecordError: The file cannot be read or is not a list in JSON.
+        RecordError: if the file cannot be read or is not a list in JSON.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -107,7 +132,7 @@ def parse_records(
 
 
 def _entries_of_lines(text: str) -> list[Any]:
-    """The records of JSON Lines with one picture a line."""
+    """The records of JSON Lines with one picture per line."""
     pictures = [json.loads(line) for line in text.splitlines() if line.strip()]
     if not all(isinstance(picture, dict) for picture in pictures):
         raise ValueError("each line must be an object")
@@ -117,35 +142,20 @@ def _entries_of_lines(text: str) -> list[Any]:
     return [face for each in faces for face in each]
 
 
-def write_records(path: str | os.PathLike[str], records: Sequence[FaceRecord]) -> None:
-    """Write records as strict JSON (NaN becomes null), one a line; the file appears whole or not at all.
-
-    Raises:
-        RecordError: A record is not valid; nothing is written.
-        OSError: The file cannot be written.
-    """
-    lines = ",\n".join(record_line(record, f"{path}: record {index}") for index, record in enumerate(records))
-    with atomic_path(path) as temporary:
-        temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-
-
-def record_line(record: FaceRecord, where: str = "record") -> str:
-    """A record as one line of strict JSON.
-
-    Raises:
-        RecordError: It is not valid; the message starts with ``where``.
-    """
-    entry = _entry(record)
-    parse_record(entry, where)
-    return json.dumps(entry, allow_nan=False)
-
-
 def landmarks_for(record: FaceRecord, ids: Sequence[int]) -> FloatArray:
-    """Landmarks in the order of ``ids``: float64 [len(ids), 2], pixels; NaN where the record lacks the id.
+    """Landmarks of a record in a given order.
 
-    >>> face = FaceRecord("a.png", (0, 0, 2, 2), (7, 12), np.array([[0.0, 0.0], [2.0, 2.0]]), np.ones(2))
-    >>> landmarks_for(face, [12, 7, 1]).tolist()
-    [[2.0, 2.0], [0.0, 0.0], [nan, nan]]
+    Args:
+        record: the record.
+        ids: of the landmarks wanted.
+
+    Returns:
+        float64 [len(ids), 2], pixels; NaN if the record lacks the id.
+
+    Example:
+        >>> face = FaceRecord("a.png", (0, 0, 2, 2), (7, 12), np.array([[0.0, 0.0], [2.0, 2.0]]), np.ones(2))
+        >>> landmarks_for(face, [12, 7, 1]).tolist()
+        [[2.0, 2.0], [0.0, 0.0], [nan, nan]]
     """
     row = {landmark: index for index, landmark in enumerate(record.ids)}
     ordered = np.full((len(ids), 2), np.nan)
@@ -156,10 +166,10 @@ def landmarks_for(record: FaceRecord, ids: Sequence[int]) -> FloatArray:
 
 
 def parse_record(entry: Any, where: str) -> FaceRecord:
-    """Turn one JSON object into a record; ``where`` starts every error message.
+    """Convert one JSON object to a record; ``where`` starts every error message.
 
     Raises:
-        RecordError: It is not valid.
+        RecordError: if it is invalid.
     """
     if not isinstance(entry, dict):
         raise RecordError(f"{where}: must be an object, not {type(entry).__name__}")
@@ -169,14 +179,14 @@ def parse_record(entry: Any, where: str) -> FaceRecord:
         raise RecordError(f"{where}: has unknown keys: {', '.join(map(repr, unknown))}")
     imgpath, ids, group = entry["imgpath"], entry["ids"], entry.get("group")
     if not isinstance(imgpath, str) or not imgpath:
-        raise RecordError(f"{where}: imgpath must be a text that is not empty")
+        raise RecordError(f"{where}: imgpath must be a non-empty string")
     if not isinstance(ids, list) or not ids or any(type(landmark) is not int for landmark in ids):
-        raise RecordError(f"{where}: ids must be a list of whole numbers that is not empty")
+        raise RecordError(f"{where}: ids must be a non-empty list of integers")
     if len(set(ids)) < len(ids):
         twice = next(landmark for landmark in ids if ids.count(landmark) > 1)
         raise RecordError(f"{where}: id {twice} occurs more than once")
     if group is not None and not isinstance(group, str):
-        raise RecordError(f"{where}: group must be a text or null")
+        raise RecordError(f"{where}: group must be a string or null")
     landmarks = _landmarks(entry["landmarks"], len(ids), where)
     visible = [1.0] * len(ids)
     if entry.get("visible") is not None:
@@ -223,7 +233,7 @@ def _landmarks(value: Any, length: int, where: str) -> FloatArray:
 
 
 def _numbers(value: Any, length: int, what: str) -> list[float]:
-    """A list of ``length`` floats, NaN for null. Infinite numbers, booleans and texts are errors."""
+    """A list of ``length`` floats, NaN for null. Infinite numbers, booleans and strings are errors."""
     if not isinstance(value, list) or len(value) != length:
         raise RecordError(f"{what} must be a list of {length} numbers")
     numbers = []
@@ -234,26 +244,3 @@ def _numbers(value: Any, length: int, what: str) -> list[float]:
             raise RecordError(f"{what} must hold finite numbers or null, not {str(item)[:40]!r}")
         numbers.append(float(number))
     return numbers
-
-
-def _entry(record: FaceRecord) -> dict[str, Any]:
-    """The JSON object of a record, NaN as null."""
-
-    def numbers(values: npt.ArrayLike) -> list[float | None]:
-        return [None if math.isnan(value) else value for value in np.asarray(values, dtype=np.float64).tolist()]
-
-    entry: dict[str, Any] = {
-        "imgpath": record.imgpath,
-        "bbox": numbers(record.bbox),
-        "headpose": None if record.headpose is None else numbers(record.headpose),
-        "ids": [int(landmark) for landmark in record.ids],
-        "landmarks": [numbers(point) for point in record.landmarks],
-        "visible": numbers(record.visible),
-    }
-    if record.group is not None:
-        entry["group"] = record.group
-    if record.score is not None:
-        entry["score"] = float(record.score)
-    if record.sigma is not None:
-        entry["sigma"] = numbers(record.sigma)
-    return entry

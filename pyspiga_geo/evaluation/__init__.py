@@ -1,6 +1,6 @@
-"""Metrics of landmarks and head pose, counted as the SPIGA authors count them; intervals and paired tests.
+"""Metrics of landmarks and head pose, defined as in the SPIGA authors' evaluation; intervals and paired tests.
 
-The torchmetrics classes, which sum up over batches and processes, are in
+The torchmetrics classes, which accumulate over batches and processes, are in
 :mod:`pyspiga_geo.evaluation.torch_metrics`: they need the extra ``train``.
 """
 

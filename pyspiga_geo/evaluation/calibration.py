@@ -1,4 +1,4 @@
-"""Whether a model knows how sure it is: what its ellipses hold, and how well it tells what is hidden."""
+"""Calibration of a model's uncertainty: coverage of its ellipses, and how well it recognises hidden landmarks."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,21 @@ from pyspiga_geo.geometry import ellipse_radius
 
 
 def mahalanobis(errors: npt.ArrayLike, covariance: npt.ArrayLike) -> FloatArray:
-    """Mahalanobis distances [...] of errors [..., 2], true less predicted position, by covariances [..., 2, 2].
+    """Mahalanobis distances of errors.
+
+    Args:
+        errors: true minus predicted positions [..., 2].
+        covariance: [..., 2, 2].
+
+    Returns:
+        float64 [...].
 
     Raises:
-        ValueError: The shapes do not match, or a covariance has no inverse.
+        ValueError: if the shapes do not match, or a covariance has no inverse.
 
-    >>> mahalanobis([[3.0, 8.0]], [[[9.0, 0.0], [0.0, 16.0]]]).round(6).tolist()
-    [2.236068]
+    Example:
+        >>> mahalanobis([[3.0, 8.0]], [[[9.0, 0.0], [0.0, 16.0]]]).round(6).tolist()
+        [2.236068]
     """
     error, matrix = np.asarray(errors, dtype=np.float64), np.asarray(covariance, dtype=np.float64)
     if error.shape[-1:] != (2,) or matrix.shape != (*error.shape, 2):
@@ -31,21 +39,22 @@ def mahalanobis(errors: npt.ArrayLike, covariance: npt.ArrayLike) -> FloatArray:
 def ellipse_coverage(
     errors: npt.ArrayLike, covariance: npt.ArrayLike, probabilities: Sequence[float] = (0.5, 0.8, 0.95)
 ) -> dict[float, float]:
-    """Percent of the landmarks that lie in the ellipse of each probability (:func:`ellipse_radius`).
+    """Percentage of the landmarks that lie in the ellipse of each probability (:func:`ellipse_radius`).
 
     Args:
-        errors: True less predicted positions [..., 2]; NaN where not annotated, and these do not count.
-        covariance: [..., 2, 2], in the square of the units of the errors.
-        probabilities: Of the ellipses.
+        errors: true minus predicted positions [..., 2]; NaN where not annotated, which is left out.
+        covariance: [..., 2, 2], in squared units of the errors.
+        probabilities: of the ellipses.
 
     Returns:
-        Percent by probability: 50 for 0.5 and so on where the covariances are right. NaN without landmarks.
+        Percentage by probability: 50 for 0.5 and so on if the covariances are right. NaN without landmarks.
 
     Raises:
-        ValueError: As :func:`mahalanobis`, or a probability is not within 0..1, 1 left out.
+        ValueError: as in :func:`mahalanobis`, or if a probability is negative, or 1 or more.
 
-    >>> ellipse_coverage([[0.9, 0.0], [0.0, 1.5], [np.nan, np.nan]], [np.eye(2)] * 3)
-    {0.5: 50.0, 0.8: 100.0, 0.95: 100.0}
+    Example:
+        >>> ellipse_coverage([[0.9, 0.0], [0.0, 1.5], [np.nan, np.nan]], [np.eye(2)] * 3)
+        {0.5: 50.0, 0.8: 100.0, 0.95: 100.0}
     """
     known = np.isfinite(np.asarray(errors, dtype=np.float64)).all(axis=-1)
     distance = mahalanobis(errors, covariance)[known]
@@ -55,20 +64,21 @@ def ellipse_coverage(
 
 
 def auroc(scores: npt.ArrayLike, positive: npt.ArrayLike) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, equal scores counting one half.
+    """Area under the ROC curve: how often a positive scores above a negative; ties count one half.
 
     Args:
-        scores: Any real numbers [N].
-        positive: Which of them should be high [N], bool.
+        scores: any real numbers [N].
+        positive: which of them should be high [N], bool.
 
     Returns:
-        0 to 1, and 0.5 by chance; NaN where there is not one of each kind.
+        0 to 1, and 0.5 by chance; NaN unless there are positives and negatives.
 
     Raises:
-        ValueError: The shapes differ, or a score is NaN.
+        ValueError: if the shapes differ, or a score is NaN.
 
-    >>> auroc([0.1, 0.4, 0.4, 0.8], [False, False, True, True])
-    0.875
+    Example:
+        >>> auroc([0.1, 0.4, 0.4, 0.8], [False, False, True, True])
+        0.875
     """
     from scipy.stats import rankdata
 
@@ -88,17 +98,19 @@ def surest_half_ratio(errors: npt.ArrayLike, sigma: npt.ArrayLike) -> float:
     """Mean error of the half of the landmarks with the smallest sigma, over that of the others.
 
     Args:
-        errors: Distances [...], in any unit; NaN where not annotated, and these do not count.
-        sigma: How far off each landmark is expected to be [...].
+        errors: distances [...], in any unit; NaN where not annotated, which is left out.
+        sigma: expected error of each landmark [...].
 
     Returns:
-        Near 0 where sigma tells the errors apart, 1 where it tells nothing; NaN with fewer than two landmarks.
+        Near 0 if sigma separates small errors from large ones, 1 if it is not informative; NaN with fewer than two
+        landmarks.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: if the shapes differ.
 
-    >>> surest_half_ratio([1.0, 4.0, np.nan, 3.0, 1.0], [0.1, 0.9, 0.0, 0.3, 0.2])
-    0.2857142857142857
+    Example:
+        >>> surest_half_ratio([1.0, 4.0, np.nan, 3.0, 1.0], [0.1, 0.9, 0.0, 0.3, 0.2])
+        0.2857142857142857
     """
     error, spread = np.asarray(errors, dtype=np.float64), np.asarray(sigma, dtype=np.float64)
     if error.shape != spread.shape:

@@ -1,4 +1,4 @@
-"""All figures of one set of predictions: the whole, its subsets, and the faces by how far they are turned."""
+"""All results of one set of predictions: the whole, its subsets, and the faces by yaw."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +19,24 @@ from pyspiga_geo.layouts.layout import Normaliser
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Figures of F faces.
+    """Results on F faces.
 
     Args:
         landmarks: NME, AUC, failure rate, percentiles; per face, landmark and contour.
         nme_interval: 95 % confidence interval of the NME (see :func:`bootstrap_interval`), percent.
-        pose: Errors of the head pose, NaN where no face has a true or none a predicted one.
-        subsets: The figures of each subset by name.
-        by_yaw: The figures of the faces in each range of true yaw (see :func:`yaw_bins`), without those of
-            unknown yaw and without empty ranges. A face without annotated yaw is where its true landmarks put it.
-        computed_yaws: How many faces are in ``by_yaw`` by their landmarks.
-        ignored_ids: Predicted landmarks that no annotation has, and that do not count therefore.
+        pose: errors of the head pose, NaN if no face has a true or none a predicted one.
+        subsets: the results on each subset by name.
+        by_yaw: the results on the faces in each range of true yaw (see :func:`yaw_bins`), without those of
+            unknown yaw and without empty ranges. A face without annotated yaw gets the yaw of its true landmarks.
+        computed_yaws: number of faces whose yaw in ``by_yaw`` was computed from their landmarks.
+        ignored_ids: predicted landmarks that no annotation has, and that are therefore ignored.
+
+    Example:
+        >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+        >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+        >>> result = evaluate_faces([found, found], [truth, truth])
+        >>> result.landmarks.nme, result.nme_interval
+        (2.0, (2.0, 2.0))
     """
 
     landmarks: LandmarkMetrics
@@ -64,21 +71,25 @@ def evaluate_faces(
     """Compare predicted with annotated landmarks and head poses, face by face in the order given.
 
     Args:
-        predictions: One record for each annotated face, in the same order.
-        annotations: The true landmarks and head poses.
-        norm: What the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
-        threshold: Upper end of the cumulative curve, percent.
-        divisor: See :func:`face_errors`; 68 for the published figures of MERL-RAV.
-        subsets: Numbers of the faces of each subset, as :func:`read_subsets` gives them.
-        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
+        predictions: one record for each annotated face, in the same order.
+        annotations: the true landmarks and head poses.
+        norm: what the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
+        threshold: upper end of the cumulative curve, percent.
+        divisor: see :func:`face_errors`; 68 for the published figures of MERL-RAV.
+        subsets: numbers of the faces of each subset, as :func:`read_subsets` returns them.
+        layout: the landmark set, if the ids do not determine it (:func:`layout_of`).
+
+    Returns:
+        The results.
 
     Raises:
-        ValueError: As :func:`evaluate_landmarks` and :func:`angle_errors`.
+        ValueError: as in :func:`evaluate_landmarks` and :func:`angle_errors`.
 
-    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
-    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
-    >>> evaluate_faces([found, found], [truth, truth], subsets={"first": [0]}).subsets["first"].landmarks.nme
-    2.0
+    Example:
+        >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+        >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+        >>> evaluate_faces([found, found], [truth, truth], subsets={"first": [0]}).subsets["first"].landmarks.nme
+        2.0
     """
     ids, errors = record_errors(predictions, annotations, norm, layout)
     found, true = head_poses(predictions), head_poses(annotations)
@@ -102,14 +113,22 @@ def evaluate_faces(
 def compare_evaluations(one: Evaluation, reference: Evaluation) -> dict[str, PairedComparison]:
     """Paired comparison (:func:`compare_errors`) of the whole and of every subset that both have.
 
-    Raises:
-        ValueError: They are not of the same number of faces.
+    Args:
+        one: results of a method.
+        reference: results of the method that it is compared with, on the same faces.
 
-    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
-    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
-    >>> one, best = (evaluate_faces([faces], [truth]) for faces in (found, truth))
-    >>> compare_evaluations(one, best)["all"].difference
-    2.0
+    Returns:
+        The comparison of the whole as ``"all"``, and of each subset by its name.
+
+    Raises:
+        ValueError: if they are not of the same number of faces.
+
+    Example:
+        >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+        >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+        >>> one, best = (evaluate_faces([faces], [truth]) for faces in (found, truth))
+        >>> compare_evaluations(one, best)["all"].difference
+        2.0
     """
     parts = {"all": (one, reference)}
     parts |= {name: (one.subsets[name], part) for name, part in reference.subsets.items() if name in one.subsets}

@@ -1,4 +1,4 @@
-"""Head-pose errors on plain arrays: yaw, pitch and roll of F faces in degrees, NaN where unknown."""
+"""Head-pose errors on plain arrays: yaw, pitch and roll of F faces in degrees, NaN if unknown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +19,18 @@ LIMITS = (2.5, 5.0, 10.0, 15.0, 30.0)
 
 @dataclass(frozen=True)
 class HeadPoseMetrics:
-    """Errors of the head pose; NaN where no face has a true or none a predicted angle.
+    """Errors of the head pose; NaN if no face has a true or none a predicted angle.
 
     Args:
-        faces: How many faces have a true head pose.
-        mae: Mean absolute error of yaw, pitch, roll and the mean of the three, degrees.
-        accuracy: Share of the faces, percent, that are wrong by at most so many degrees: angle -> limit -> share.
-        class_accuracy: Share of the faces, percent, in the right class of 15 degrees, by angle.
-        adjacent_accuracy: The same in the right class or its neighbour.
+        faces: number of faces that have a true head pose.
+        mae: mean absolute error of yaw, pitch, roll and the mean of the three, degrees.
+        accuracy: percentage of the faces that are wrong by at most so many degrees: angle -> limit -> percentage.
+        class_accuracy: percentage of the faces in the right class of 15 degrees, by angle.
+        adjacent_accuracy: the same for the right class or its neighbour.
+
+    Example:
+        >>> head_pose_metrics([[8, 0, 0]], [[5, 0, 0]]).accuracy["yaw"]
+        {2.5: 0.0, 5.0: 100.0, 10.0: 100.0, 15.0: 100.0, 30.0: 100.0}
     """
 
     faces: int
@@ -36,15 +40,26 @@ class HeadPoseMetrics:
     adjacent_accuracy: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, each named ``pose_...``, with values that JSON has: texts as keys, null for NaN."""
+        """The results, each named ``pose_...``, with values that JSON has: strings as keys, null for NaN."""
         return {f"pose_{name}": plain(value) for name, value in vars(self).items()}
 
 
 def head_pose_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> HeadPoseMetrics:
-    """All figures of the head poses; arguments and errors are those of :func:`angle_errors`.
+    """All results on the head poses.
 
-    >>> head_pose_metrics([[8, 0, 0]], [[7, 0, np.nan]]).mae
-    {'yaw': 1.0, 'pitch': 0.0, 'roll': nan, 'mean': nan}
+    Args:
+        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
+        truth: the same, NaN if unknown.
+
+    Returns:
+        The results.
+
+    Raises:
+        ValueError: as in :func:`angle_errors`.
+
+    Example:
+        >>> head_pose_metrics([[8, 0, 0]], [[7, 0, np.nan]]).mae
+        {'yaw': 1.0, 'pitch': 0.0, 'roll': nan, 'mean': nan}
     """
     known = np.isfinite(angle_errors(predicted, truth)).any(axis=1)
     return HeadPoseMetrics(
@@ -56,29 +71,38 @@ def head_pose_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> HeadPos
 
 
 def head_poses(records: Sequence[FaceRecord]) -> FloatArray:
-    """Head poses of the records, float64 [F, 6]: yaw, pitch, roll in degrees, tx, ty, tz; NaN where unknown.
+    """Head poses of records.
 
-    >>> head_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).shape
-    (1, 6)
+    Args:
+        records: F faces.
+
+    Returns:
+        float64 [F, 6]: yaw, pitch, roll in degrees, tx, ty, tz; NaN if unknown.
+
+    Example:
+        >>> head_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).shape
+        (1, 6)
     """
     return np.array([face.headpose or (np.nan,) * 6 for face in records], dtype=np.float64).reshape(-1, 6)
 
 
 def angle_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
-    """Absolute differences of yaw, pitch and roll, wrapped to at most 180: float64 [F, 3], degrees.
-
-    A difference is NaN where the true angle is unknown, and all are NaN when nothing is predicted for any face.
+    """Absolute differences of yaw, pitch and roll, wrapped to at most 180 degrees.
 
     Args:
         predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
-        truth: The same, NaN where unknown.
+        truth: the same, NaN if unknown.
+
+    Returns:
+        float64 [F, 3], degrees; NaN if the true angle is unknown, and all NaN if nothing is predicted for any face.
 
     Raises:
-        ValueError: The numbers of faces differ, or some faces lack a predicted angle whose true value is
-            known (to leave them out would flatter a method that gives up on hard faces).
+        ValueError: if the numbers of faces differ, or some faces lack a predicted angle whose true value is known (to
+            leave them out would favour a method that gives up on hard faces).
 
-    >>> angle_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]]).tolist()
-    [[2.0, 3.0, 1.0]]
+    Example:
+        >>> angle_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]]).tolist()
+        [[2.0, 3.0, 1.0]]
     """
     p, t = (np.asarray(value, dtype=np.float64)[:, :3] for value in (predicted, truth))
     if p.shape != t.shape:
@@ -93,20 +117,29 @@ def angle_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> FloatArray:
 def head_pose_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> dict[str, float]:
     """Mean absolute error of yaw, pitch and roll and the mean of the three, degrees.
 
-    Faces with an unknown true angle do not count for that angle; an angle that no face has is NaN. Arguments and
-    errors are those of :func:`angle_errors`.
+    Args:
+        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
+        truth: the same, NaN if unknown. Faces with an unknown true angle are left out for that angle.
 
-    >>> head_pose_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]])
-    {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
+    Returns:
+        The error by ``yaw``, ``pitch``, ``roll`` and ``mean``; NaN for an angle that no face has.
+
+    Raises:
+        ValueError: as in :func:`angle_errors`.
+
+    Example:
+        >>> head_pose_errors([[179, 10, 0, 0, 0, 3]], [[-179, 7, 1, 0, 0, 3]])
+        {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
     """
     return mean_angle_errors(angle_errors(predicted, truth))
 
 
 def mean_angle_errors(errors: npt.ArrayLike) -> dict[str, float]:
-    """Means of the errors [F, 3] of yaw, pitch and roll, which :func:`angle_errors` gives, and the mean of them.
+    """Means of the errors [F, 3] of yaw, pitch and roll, as :func:`angle_errors` returns them, and the mean of these.
 
-    >>> mean_angle_errors([[1, 2, 3], [3, 4, np.nan]])
-    {'yaw': 2.0, 'pitch': 3.0, 'roll': 3.0, 'mean': 2.6666666666666665}
+    Example:
+        >>> mean_angle_errors([[1, 2, 3], [3, 4, np.nan]])
+        {'yaw': 2.0, 'pitch': 3.0, 'roll': 3.0, 'mean': 2.6666666666666665}
     """
     yaw, pitch, roll = masked_mean(errors, axis=0).tolist()
     return {"yaw": yaw, "pitch": pitch, "roll": roll, "mean": (yaw + pitch + roll) / 3}
@@ -115,12 +148,22 @@ def mean_angle_errors(errors: npt.ArrayLike) -> dict[str, float]:
 def head_pose_accuracy(
     predicted: npt.ArrayLike, truth: npt.ArrayLike, limits: Sequence[float] = LIMITS
 ) -> dict[str, dict[float, float]]:
-    """Share of the faces, in percent, whose angle is wrong by at most so many degrees: angle -> limit -> share.
+    """Percentage of the faces whose angle is wrong by at most so many degrees.
 
-    Arguments and errors are those of :func:`angle_errors`; a face with an unknown true angle does not count for it.
+    Args:
+        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
+        truth: the same, NaN if unknown. Faces with an unknown true angle are left out for that angle.
+        limits: degrees.
 
-    >>> head_pose_accuracy([[0, 4, 0], [9, 0, 0]], [[0, 0, 0], [0, 0, np.nan]], limits=(2.5, 5))["yaw"]
-    {2.5: 50.0, 5: 50.0}
+    Returns:
+        Angle -> limit -> percentage.
+
+    Raises:
+        ValueError: as in :func:`angle_errors`.
+
+    Example:
+        >>> head_pose_accuracy([[0, 4, 0], [9, 0, 0]], [[0, 0, 0], [0, 0, np.nan]], limits=(2.5, 5))["yaw"]
+        {2.5: 50.0, 5: 50.0}
     """
     errors = angle_errors(predicted, truth)
     shares = [masked_mean(np.where(np.isnan(errors), np.nan, 100.0 * (errors <= limit)), axis=0) for limit in limits]
@@ -133,13 +176,25 @@ def head_pose_accuracy(
 def head_pose_class_accuracy(
     predicted: npt.ArrayLike, truth: npt.ArrayLike, width: float = 15.0
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Share of the faces, in percent, whose angle falls in the right class, and in the right one or its neighbour.
+    """Percentage of the faces whose angle falls in the right class, and in the right one or its neighbour.
 
     Classes are ``width`` degrees wide and centred on the multiples of ``width``: the ``acc_label`` and
-    ``acc_adj_label`` of the authors' report. Arguments and errors are those of :func:`angle_errors`.
+    ``acc_adj_label`` of the authors' report.
 
-    >>> head_pose_class_accuracy([[8, 8, 0]], [[7, 8, 31]])
-    ({'yaw': 0.0, 'pitch': 100.0, 'roll': 0.0}, {'yaw': 100.0, 'pitch': 100.0, 'roll': 0.0})
+    Args:
+        predicted: (yaw, pitch, roll, ...) of each face [F, 3 or more], degrees.
+        truth: the same, NaN if unknown. Faces with an unknown true angle are left out for that angle.
+        width: of a class, degrees.
+
+    Returns:
+        Both percentages, each by angle.
+
+    Raises:
+        ValueError: as in :func:`angle_errors`.
+
+    Example:
+        >>> head_pose_class_accuracy([[8, 8, 0]], [[7, 8, 31]])
+        ({'yaw': 0.0, 'pitch': 100.0, 'roll': 0.0}, {'yaw': 100.0, 'pitch': 100.0, 'roll': 0.0})
     """
     known = ~np.isnan(angle_errors(predicted, truth))
     p, t = (np.round(np.asarray(value, dtype=np.float64)[:, :3] / width) for value in (predicted, truth))
@@ -150,12 +205,19 @@ def head_pose_class_accuracy(
 
 
 def yaw_bins(yaw: npt.ArrayLike, edges: Sequence[float] = (15, 30, 45)) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which faces are turned how far to either side: name of the range of degrees -> bool [F].
+    """Which faces are turned by how much, to either side.
 
-    A range holds its lower end; faces of unknown yaw lie in none, and a range without faces is there too.
+    Args:
+        yaw: of each face [F], degrees.
+        edges: between the ranges, degrees, ascending.
 
-    >>> {name: inside.tolist() for name, inside in yaw_bins([-20, 14.9, 15], edges=[15]).items()}
-    {'0-15': [False, True, False], '15-180': [True, False, True]}
+    Returns:
+        Name of the range -> bool [F]. A range includes its lower end; faces of unknown yaw are in none, and a range
+        without faces is present too.
+
+    Example:
+        >>> {name: inside.tolist() for name, inside in yaw_bins([-20, 14.9, 15], edges=[15]).items()}
+        {'0-15': [False, True, False], '15-180': [True, False, True]}
     """
     turned = np.abs(np.asarray(yaw, dtype=np.float64))
     return {

@@ -1,4 +1,4 @@
-"""Head poses from annotated landmarks, for faces whose annotation says none."""
+"""Head poses from annotated landmarks, for faces without an annotated head pose."""
 
 from collections.abc import Sequence
 
@@ -35,15 +35,26 @@ def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float =
 
 
 def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = None) -> FloatArray:
-    """Pose of the rigid face from each record's landmarks and box (:func:`pose_from_points`), float64 [F, 6].
+    """Pose of the rigid face from each record's landmarks and box (:func:`pose_from_points`).
 
-    Yaw, pitch, roll in degrees, tx, ty, tz as in :func:`head_poses`; on 300-W private the angles differ from the
-    annotated ones by 0.2 degrees in the mean, because those come from landmarks rounded to whole pixels. NaN for
-    faces with fewer than four of the landmarks 1 to 24, and for all where the layout of their landmarks, ``layout`` or
-    that of :func:`layout_of`, is not known or has no rigid shape that tells a pose.
+    On 300-W private the angles differ from the
+    annotated ones by 0.2 degrees on average, because those come from landmarks rounded to whole pixels.
 
-    >>> landmark_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).round().tolist()
-    [[nan, nan, nan, nan, nan, nan]]
+    Args:
+        records: F faces.
+        layout: the landmark set. Default: that of :func:`layout_of`.
+
+    Returns:
+        float64 [F, 6]: yaw, pitch, roll in degrees, tx, ty, tz as in :func:`head_poses`. NaN for
+        faces with fewer than four of the landmarks 1 to 24, and for all if the layout is not known or has no rigid
+        shape that determines a pose.
+
+    Raises:
+        MismatchError: if the layout named lacks some of the landmarks.
+
+    Example:
+        >>> landmark_poses([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))]).round().tolist()
+        [[nan, nan, nan, nan, nan, nan]]
     """
     known = layout_of({landmark for face in records for landmark in face.ids}, layout)
     if known is None:
@@ -56,11 +67,22 @@ def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = 
 
 
 def true_yaws(records: Sequence[FaceRecord], layout: str | Layout | None = None) -> tuple[FloatArray, int]:
-    """Annotated yaw of each face [F], degrees, or else that of its landmarks; and how many are of landmarks.
+    """Annotated yaw of each face, or else that of its landmarks.
 
-    >>> yaw, computed = true_yaws([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))])
-    >>> yaw.tolist(), computed
-    ([nan], 0)
+    Args:
+        records: F faces.
+        layout: the landmark set. Default: that of :func:`layout_of`.
+
+    Returns:
+        Yaw [F] in degrees, NaN if unknown; and the number of faces whose yaw was computed from landmarks.
+
+    Raises:
+        MismatchError: if the layout named lacks some of the landmarks.
+
+    Example:
+        >>> yaw, computed = true_yaws([FaceRecord("a.png", (0, 0, 2, 2), (7,), np.zeros((1, 2)), np.ones(1))])
+        >>> yaw.tolist(), computed
+        ([nan], 0)
     """
     yaw = np.array([np.nan if face.headpose is None else face.headpose[0] for face in records])
     lacking = np.isnan(yaw)

@@ -1,4 +1,4 @@
-"""The landmark figures that papers report, from errors or from two lists of face records."""
+"""The landmark metrics that papers report, from errors or from two lists of face records."""
 
 import math
 from collections.abc import Sequence
@@ -14,26 +14,31 @@ from pyspiga_geo.evaluation.metrics import auc_fr, face_errors, landmark_errors,
 from pyspiga_geo.evaluation.normalisers import normaliser, own_normaliser
 from pyspiga_geo.evaluation.plain import plain
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.layouts.layout import Normaliser
+from pyspiga_geo.layouts.layout import Normaliser, current_name
 
 
 @dataclass(frozen=True, eq=False)
 class LandmarkMetrics:
-    """Landmark figures of F faces, all errors in percent of the normaliser.
+    """Landmark metrics of F faces, all errors in percent of the normaliser.
 
     Args:
-        faces: Number of faces F.
-        norm: Which length the errors are divided by, one of ``NORMALISERS`` or the distance of two ids.
-        threshold: Upper end of the cumulative curve, percent.
-        nme: Mean over faces of the mean over landmarks.
-        auc: Area under the cumulative error curve, percent of the largest possible.
-        fr: Failure rate, percent of the faces.
-        nme_p90, nme_p95, nme_p99: Percentiles of the faces' errors.
-        per_face: Mean error of each face, float64 [F], in the order of the records.
-        per_landmark: Mean error of each landmark by id.
-        per_landmark_p90, per_landmark_p95, per_landmark_p99: Percentiles of each landmark's errors by id.
+        faces: number of faces F.
+        norm: the length that the errors are divided by, one of ``NORMALISERS`` or the distance of two ids.
+        threshold: upper end of the cumulative curve, percent.
+        nme: mean over faces of the mean over landmarks.
+        auc: area under the cumulative error curve, percent of the largest possible.
+        fr: failure rate, percent of the faces.
+        nme_p90, nme_p95, nme_p99: percentiles of the faces' errors.
+        per_face: mean error of each face, float64 [F], in the order of the records.
+        per_landmark: mean error of each landmark by id.
+        per_landmark_p90, per_landmark_p95, per_landmark_p99: percentiles of each landmark's errors by id.
         per_contour: NME of the landmarks of each contour of the layout alone; empty for an unknown layout.
-        unannotated: How many landmarks of all the faces have no annotation, and so do not count.
+        unannotated: number of landmarks of all the faces that have no annotation and are left out.
+
+    Example:
+        >>> metrics = landmark_metrics([[1.0, 3.0], [2.0, 10.0]], ids=(7, 12))
+        >>> metrics.nme, metrics.per_face.tolist()
+        (4.0, [2.0, 6.0])
     """
 
     faces: int
@@ -54,7 +59,7 @@ class LandmarkMetrics:
     unannotated: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The same names with values that JSON has: lists, texts as keys, null for an undefined error."""
+        """The same names with values that JSON has: lists, strings as keys, null for an undefined error."""
         return dict(plain(vars(self)))
 
 
@@ -68,24 +73,28 @@ def evaluate_landmarks(
 ) -> LandmarkMetrics:
     """Compare predicted with annotated landmarks, face by face in the order given.
 
-    Landmarks that an annotation lacks do not count, nor do predicted landmarks beyond the annotated ones.
+    Landmarks that an annotation lacks are left out, and so are predicted landmarks beyond the annotated ones.
     Boxes and normalisers come from the annotations.
 
     Args:
-        predictions: One record for each annotated face, in the same order.
-        annotations: The true landmarks.
-        norm: What the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
-        threshold: Upper end of the cumulative curve, percent.
-        divisor: See :func:`face_errors`; 68 for the published figures of MERL-RAV.
-        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
+        predictions: one record for each annotated face, in the same order.
+        annotations: the true landmarks.
+        norm: what the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
+        threshold: upper end of the cumulative curve, percent.
+        divisor: see :func:`face_errors`; 68 for the published figures of MERL-RAV.
+        layout: the landmark set, if the ids do not determine it (:func:`layout_of`).
+
+    Returns:
+        The metrics.
 
     Raises:
-        ValueError: The two do not match (see :func:`match_records`), or a face has no normaliser.
+        ValueError: if the two do not match (see :func:`match_records`), or a face has no normaliser.
 
-    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
-    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
-    >>> evaluate_landmarks([found], [truth]).nme
-    2.0
+    Example:
+        >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+        >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+        >>> evaluate_landmarks([found], [truth]).nme
+        2.0
     """
     ids, errors = record_errors(predictions, annotations, norm, layout)
     return landmark_metrics(errors, ids, norm, threshold, divisor, layout)
@@ -97,17 +106,25 @@ def record_errors(
     norm: Normaliser | None = None,
     layout: str | Layout | None = None,
 ) -> tuple[tuple[int, ...], FloatArray]:
-    """Ids of the L landmarks, and their errors [F, L] in percent of ``norm``; NaN where not annotated.
+    """Errors of all landmarks of all faces.
 
-    Arguments are those of :func:`evaluate_landmarks`.
+    Args:
+        predictions: one record for each annotated face, in the same order.
+        annotations: the true landmarks.
+        norm: what the errors are divided by: one of ``NORMALISERS``, or two ids. Default: :func:`own_normaliser`.
+        layout: the landmark set, if the ids do not determine it (:func:`layout_of`).
+
+    Returns:
+        The ids of the L landmarks, and their errors [F, L] in percent of ``norm``; NaN where not annotated.
 
     Raises:
-        ValueError: As :func:`evaluate_landmarks`.
+        ValueError: as in :func:`evaluate_landmarks`.
 
-    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
-    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
-    >>> record_errors([found], [truth])
-    ((7, 12), array([[3., 1.]]))
+    Example:
+        >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 0.0], [100.0, 0.0]]), np.ones(2))
+        >>> found = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 3.0], [100.0, 1.0]]), np.ones(2))
+        >>> record_errors([found], [truth])
+        ((7, 12), array([[3., 1.]]))
     """
     ids, predicted, truth = match_records(predictions, annotations, layout)
     norm = own_normaliser(ids, layout) if norm is None else norm
@@ -130,15 +147,25 @@ def landmark_metrics(
     divisor: int | None = None,
     layout: str | Layout | None = None,
 ) -> LandmarkMetrics:
-    """All figures of the errors [F, L] of the landmarks ``ids``, percent of ``norm``, NaN where not annotated.
+    """All metrics of given errors.
 
-    Other arguments are those of :func:`evaluate_landmarks`.
+    Args:
+        errors: [F, L], percent of ``norm``, NaN where not annotated.
+        ids: of the L landmarks.
+        norm: what the errors are divided by, for the result. Default: :func:`own_normaliser`.
+        threshold: upper end of the cumulative curve, percent.
+        divisor: see :func:`face_errors`.
+        layout: the landmark set, if the ids do not determine it (:func:`layout_of`).
+
+    Returns:
+        The metrics.
 
     Raises:
-        ValueError: No faces, a face without landmarks, or a threshold or divisor that is not above zero.
+        ValueError: if there are no faces, a face has no landmarks, or threshold or divisor is not above zero.
 
-    >>> landmark_metrics([[1.0, 3.0], [2.0, np.nan]], ids=(7, 12)).per_landmark
-    {7: 1.5, 12: 3.0}
+    Example:
+        >>> landmark_metrics([[1.0, 3.0], [2.0, np.nan]], ids=(7, 12)).per_landmark
+        {7: 1.5, 12: 3.0}
     """
     values = np.asarray(errors, dtype=np.float64)
     per_face = face_errors(values, divisor)
@@ -150,7 +177,7 @@ def landmark_metrics(
     )
     return LandmarkMetrics(
         faces=len(per_face),
-        norm=own_normaliser(ids, layout) if norm is None else norm,
+        norm=own_normaliser(ids, layout) if norm is None else current_name(norm),
         threshold=threshold,
         nme=math.fsum(per_face) / len(per_face),
         auc=auc,
@@ -171,11 +198,17 @@ def landmark_metrics(
 def contour_errors(errors: npt.ArrayLike, ids: Sequence[int], layout: str | Layout | None = None) -> dict[str, float]:
     """NME of each contour's landmarks alone: the mean over the faces that have any of them, percent.
 
-    The contours are those of the layout of the landmarks ``ids`` of the errors [F, L] (:func:`layout_of`); none
-    when it is not known.
+    Args:
+        errors: [F, L], percent, NaN where not annotated.
+        ids: of the L landmarks.
+        layout: whose contours to use. Default: that of :func:`layout_of`.
 
-    >>> contour_errors([[8.0, 1.0, 3.0]], ids=(7, 128, 129))["nose_bridge"]
-    2.0
+    Returns:
+        Contour -> error; empty if the layout is not known.
+
+    Example:
+        >>> contour_errors([[8.0, 1.0, 3.0]], ids=(7, 128, 129))["nose_bridge"]
+        2.0
     """
     values, known = np.asarray(errors, dtype=np.float64), layout_of(ids, layout)
     if known is None:

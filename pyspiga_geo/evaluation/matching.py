@@ -1,4 +1,4 @@
-"""Which predicted face and landmark belongs to which annotated one; whatever has no partner is named."""
+"""Matching of predicted faces and landmarks to annotated ones; whatever has no partner is reported."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,7 +12,13 @@ _NAMED = 5  # so many of a kind are named in a message, the others counted
 
 
 class MismatchError(ValueError):
-    """Predictions and annotations are not of the same faces in the same order, or not of the same landmarks."""
+    """Predictions and annotations are not of the same faces in the same order, or not of the same landmarks.
+
+    Example:
+        >>> match_records([], [])
+        Traceback (most recent call last):
+        pyspiga_geo.evaluation.matching.MismatchError: there are no faces to evaluate
+    """
 
 
 def match_records(
@@ -20,29 +26,30 @@ def match_records(
     annotations: Sequence[FaceRecord],
     layout: str | Layout | None = None,
 ) -> tuple[tuple[int, ...], FloatArray, FloatArray]:
-    """Bring both into arrays over the same landmarks, those that any annotation has.
+    """Convert both to arrays over the same landmarks, those that any annotation has.
 
     Args:
-        predictions: One record for each annotated face, in the same order.
-        annotations: The true landmarks.
-        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
+        predictions: one record for each annotated face, in the same order.
+        annotations: the true landmarks.
+        layout: the landmark set, if the ids do not determine it (:func:`layout_of`).
 
     Returns:
-        The ids of the L landmarks, in the order of their layout where it is known (:func:`layout_of`) and
-        rising otherwise; predicted positions [F, L, 2]; true positions [F, L, 2], NaN where not annotated.
+        The ids of the L landmarks, in the order of their layout if it is known (:func:`layout_of`) and
+        ascending otherwise; predicted positions [F, L, 2]; true positions [F, L, 2], NaN where not annotated.
         Both in pixels of the image.
 
     Raises:
-        MismatchError: No faces; different numbers of faces, different images or another order of them; the faces
-            of one image in another order; faces without annotated landmarks; predictions that lack annotated
-            landmarks; landmarks of another layout, where one id may mean another point, or that ``layout``
-            lacks. Each says something else, and names the faces.
+        MismatchError: if there are no faces; the numbers of faces, the images or their order differ; the faces
+            of one image are in another order; a face has no annotated landmarks; predictions lack annotated
+            landmarks; or landmarks are of another layout, where one id may mean another point, or missing in
+            ``layout``. The message says which, and names the faces.
 
-    >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 1.0], [5.0, 1.0]]), np.ones(2))
-    >>> found = FaceRecord("a.png", (0, 0, 9, 9), (12, 7), np.array([[6.0, 2.0], [0.0, 2.0]]), np.ones(2))
-    >>> ids, predicted, true = match_records([found], [truth])
-    >>> ids, predicted.tolist()
-    ((7, 12), [[[0.0, 2.0], [6.0, 2.0]]])
+    Example:
+        >>> truth = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[0.0, 1.0], [5.0, 1.0]]), np.ones(2))
+        >>> found = FaceRecord("a.png", (0, 0, 9, 9), (12, 7), np.array([[6.0, 2.0], [0.0, 2.0]]), np.ones(2))
+        >>> ids, predicted, true = match_records([found], [truth])
+        >>> ids, predicted.tolist()
+        ((7, 12), [[[0.0, 2.0], [6.0, 2.0]]])
     """
     if not annotations:
         raise MismatchError("there are no faces to evaluate")
@@ -68,17 +75,25 @@ def match_records(
 
 
 def layout_of(ids: Sequence[int] | set[int], layout: str | Layout | None = None) -> Layout | None:
-    """The layout of these landmarks, as far as their ids tell it.
+    """The layout of landmarks, as far as their ids determine it.
 
-    That is ``layout``, if one is named. Else the built-in one with exactly these ids; else the only registered one
-    with exactly these; else the smallest built-in one that has them all; else None. So no registered layout takes
-    the place of a built-in one, and one that has more landmarks than these, or the same as another, must be named.
+    A registered layout never replaces a built-in one; a registered layout that has more landmarks than these, or the
+    same as another, must be named.
+
+    Args:
+        ids: of the landmarks.
+        layout: the layout, if it is known.
+
+    Returns:
+        ``layout``, if given; else the built-in one with exactly these ids; else the only registered one
+        with exactly these; else the smallest built-in one that has them all; else None.
 
     Raises:
-        MismatchError: The named layout lacks some of the landmarks.
+        MismatchError: if the layout given lacks some of the landmarks.
 
-    >>> layout_of([7, 168]).name, layout_of([7, 196]).name, layout_of([7, 9999])
-    ('ibug68', 'wflw98', None)
+    Example:
+        >>> layout_of([7, 168]).name, layout_of([7, 196]).name, layout_of([7, 9999])
+        ('ibug68', 'wflw98', None)
     """
     wanted = set(ids)
     if layout is not None:
@@ -98,7 +113,7 @@ def layout_of(ids: Sequence[int] | set[int], layout: str | Layout | None = None)
 
 
 def face_name(records: Sequence[FaceRecord], face: int) -> str:
-    """How messages call a face: its number in the file and its image."""
+    """How messages refer to a face: its number in the file and its image."""
     return f"face {face} ({records[face].imgpath!r})"
 
 
@@ -122,7 +137,7 @@ def _check_images(predicted: Sequence[str], true: Sequence[str]) -> None:
 
 
 def _check_boxes(predictions: Sequence[FaceRecord], annotations: Sequence[FaceRecord]) -> None:
-    """The faces of one image stand in the same order when no other pairing by overlap of boxes suits better."""
+    """The faces of one image are in the same order if no other pairing by overlap of boxes fits better."""
     faces_of: dict[str, list[int]] = defaultdict(list)
     for face, record in enumerate(annotations):
         faces_of[record.imgpath].append(face)
@@ -142,7 +157,7 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _check_layouts(found: Layout | None, wanted: Layout | None, annotated: set[int]) -> None:
-    """Only some ids mean the same point in every layout; a part of the same layout is no other one."""
+    """Only some ids mean the same point in every layout; a part of the same layout is no other layout."""
     if found is None or wanted is None or annotated <= set(ROBUST_IDS):
         return
     if set(wanted.ids) <= set(found.ids) or set(found.ids) <= set(wanted.ids):

@@ -1,4 +1,4 @@
-"""Landmark errors on plain arrays, counted as the SPIGA authors count them.
+"""Landmark errors on plain arrays, defined as in the SPIGA authors' evaluation.
 
 Shapes: F faces, L landmarks; positions in pixels of the image, float64; errors in percent of a length of the
 same face (the normaliser). NaN marks a landmark that is not annotated: it is left out of every mean. Means are
@@ -23,19 +23,20 @@ def landmark_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, normaliser: 
     """Distance of each predicted landmark from the true one, in percent of the normaliser: ``100 |p - t| / d``.
 
     Args:
-        predicted: Positions [F, L, 2], pixels.
-        truth: Positions [F, L, 2], pixels; NaN where not annotated.
-        normaliser: Length d of each face [F], pixels.
+        predicted: positions [F, L, 2], pixels.
+        truth: positions [F, L, 2], pixels; NaN where not annotated.
+        normaliser: length d of each face [F], pixels.
 
     Returns:
         float64 [F, L]; NaN where the landmark is not annotated.
 
     Raises:
-        ValueError: The shapes do not match, or an annotated landmark has no predicted position (to leave it
-            out would flatter a method that gives up on hard landmarks).
+        ValueError: if the shapes do not match, or an annotated landmark has no predicted position (to leave it
+            out would favour a method that gives up on hard landmarks).
 
-    >>> landmark_errors([[[3, 4], [0, 0]]], [[[0, 0], [np.nan, np.nan]]], normaliser=[50]).tolist()
-    [[10.0, nan]]
+    Example:
+        >>> landmark_errors([[[3, 4], [0, 0]]], [[[0, 0], [np.nan, np.nan]]], normaliser=[50]).tolist()
+        [[10.0, nan]]
     """
     p, t, d = (np.asarray(value, dtype=np.float64) for value in (predicted, truth, normaliser))
     if p.shape != t.shape or p.ndim != 3 or p.shape[2] != 2 or d.shape != p.shape[:1]:
@@ -49,19 +50,23 @@ def landmark_errors(predicted: npt.ArrayLike, truth: npt.ArrayLike, normaliser: 
 
 
 def face_errors(errors: npt.ArrayLike, divisor: int | None = None) -> FloatArray:
-    """Mean error of each face over its landmarks: float64 [F], percent; NaN for a face without landmarks.
+    """Mean error of each face over its landmarks.
 
     Args:
-        errors: From :func:`landmark_errors`, [F, L], percent.
-        divisor: Divide each face's sum by this instead of by the number of its annotated landmarks. The
-            published figures for MERL-RAV divide by 68 always, which makes faces with few annotated points
+        errors: from :func:`landmark_errors`, [F, L], percent.
+        divisor: divide each face's sum by this instead of by the number of its annotated landmarks. The
+            published figures for MERL-RAV always divide by 68, which makes faces with few annotated points
             look better.
 
-    Raises:
-        ValueError: The divisor is below 1.
+    Returns:
+        float64 [F], percent; NaN for a face without landmarks.
 
-    >>> face_errors([[1, 3, np.nan]]).tolist(), face_errors([[1, 3, np.nan]], divisor=3).round(3).tolist()
-    ([2.0], [1.333])
+    Raises:
+        ValueError: if the divisor is below 1.
+
+    Example:
+        >>> face_errors([[1, 3, np.nan]]).tolist(), face_errors([[1, 3, np.nan]], divisor=3).round(3).tolist()
+        ([2.0], [1.333])
     """
     if divisor is not None and divisor < 1:
         raise ValueError(f"the divisor must be at least 1, not {divisor}")
@@ -70,22 +75,39 @@ def face_errors(errors: npt.ArrayLike, divisor: int | None = None) -> FloatArray
 
 
 def nme(errors: npt.ArrayLike, divisor: int | None = None) -> float:
-    """Normalised mean error, percent: the mean over faces of :func:`face_errors` (same arguments).
+    """Normalised mean error: the mean over faces of :func:`face_errors`.
 
-    >>> nme([[1, 3], [4, np.nan]])  # (2 + 4) / 2
-    3.0
+    Args:
+        errors: from :func:`landmark_errors`, [F, L], percent.
+        divisor: as in :func:`face_errors`.
+
+    Returns:
+        Percent; NaN without faces.
+
+    Raises:
+        ValueError: if the divisor is below 1.
+
+    Example:
+        >>> nme([[1, 3], [4, np.nan]])  # (2 + 4) / 2
+        3.0
     """
     of_face = face_errors(errors, divisor)
     return math.fsum(of_face) / len(of_face) if len(of_face) else math.nan
 
 
 def percentiles(errors: npt.ArrayLike, q: Sequence[float] = (90, 95, 99)) -> FloatArray:
-    """Errors that q percent of the entries do not exceed, interpolated linearly between neighbours.
+    """Errors that q percent of the entries do not exceed, interpolated linearly.
 
-    NaN is left out; the percentiles of nothing are NaN.
+    Args:
+        errors: any shape; NaN is left out.
+        q: percentages.
 
-    >>> percentiles([0, 10, 20], q=(50, 75)).tolist()
-    [10.0, 15.0]
+    Returns:
+        float64 [len(q)]; NaN without entries.
+
+    Example:
+        >>> percentiles([0, 10, 20], q=(50, 75)).tolist()
+        [10.0, 15.0]
     """
     entries = np.asarray(errors, dtype=np.float64)
     entries = entries[~np.isnan(entries)]
@@ -96,25 +118,29 @@ def auc_fr(errors: npt.ArrayLike, threshold: float) -> tuple[float, float]:
     """Area under the cumulative error curve up to a threshold, and failure rate, both in percent.
 
     The curve is the share of faces up to an error: a cumulative histogram of 10,000 bins from the smallest to
-    the largest error, each bin standing at its left edge. Simpson's rule integrates the bins below the
-    threshold; when their number is even, the result is the mean of the two ways to leave the interval at one
-    end to the trapezoid. A curve that ends below the threshold stays at one from there on. The area is
+    the largest error, each bin at its left edge. Simpson's rule integrates the bins below the
+    threshold; if their number is even, the result is the mean of the two ways to integrate the interval at one
+    end by the trapezoid rule. A curve that ends below the threshold stays at one from there on. The area is
     divided by the threshold. The failure rate is the share of faces with an error above the threshold.
 
-    The area is the mean of max(0, 1 - error / threshold) to about a hundredth of a percent. A bin is a
-    10,000th of the range of errors, though: a single face that is wrong by thousands of percent makes the
+    The area is the mean of max(0, 1 - error / threshold) to about a hundredth of a percent. But a bin is a
+    10,000th of the range of errors: a single face that is wrong by thousands of percent makes the
     area coarse.
 
     Args:
-        errors: Mean error of each face [F], percent, finite.
-        threshold: Upper end of the curve, percent.
+        errors: mean error of each face [F], percent, finite.
+        threshold: upper end of the curve, percent.
+
+    Returns:
+        The area and the failure rate.
 
     Raises:
-        ValueError: No faces, errors that are not finite, or a threshold that is not above zero.
+        ValueError: if there are no faces, errors are not finite, or the threshold is not above zero.
 
-    >>> area, failures = auc_fr([2, 4, 6, 12], threshold=8)  # area: mean of 6/8, 4/8, 2/8 and 0
-    >>> round(area, 1), failures
-    (37.5, 25.0)
+    Example:
+        >>> area, failures = auc_fr([2, 4, 6, 12], threshold=8)  # area: mean of 6/8, 4/8, 2/8 and 0
+        >>> round(area, 1), failures
+        (37.5, 25.0)
     """
     values = np.asarray(errors, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
@@ -135,10 +161,11 @@ def auc_fr(errors: npt.ArrayLike, threshold: float) -> tuple[float, float]:
 
 
 def masked_mean(values: npt.ArrayLike, axis: int) -> FloatArray:
-    """Mean of the entries that are not NaN along an axis; NaN, without a warning, where there are none.
+    """Mean of the entries that are not NaN along an axis; NaN, without a warning, if there are none.
 
-    >>> masked_mean([[1, np.nan], [3, np.nan]], axis=0).tolist()
-    [2.0, nan]
+    Example:
+        >>> masked_mean([[1, np.nan], [3, np.nan]], axis=0).tolist()
+        [2.0, nan]
     """
     mean: FloatArray = np.apply_along_axis(_mean, axis, np.asarray(values, dtype=np.float64))
     return mean

@@ -8,10 +8,10 @@ import numpy.typing as npt
 from pyspiga_geo.data.records import FloatArray
 from pyspiga_geo.evaluation.matching import layout_of
 from pyspiga_geo.layouts import EYE_CORNER_IDS, Layout, default_normaliser, get_layout
-from pyspiga_geo.layouts.layout import Normaliser
+from pyspiga_geo.layouts.layout import Normaliser, current_name
 
 _TEXTS = {
-    "corners": "the distance of the outer eye corners",
+    "inter_ocular": "the distance of the outer eye corners",
     "pupils": "the distance of the eyes' centres",
     "lnd_bbox": "sqrt(w h) of the landmarks' box",
     "bbox": "sqrt(w h) of the annotated box",
@@ -34,41 +34,46 @@ _EYELIDS = (
 def normaliser(
     landmarks: npt.ArrayLike, ids: Sequence[int], kind: Normaliser, bbox: npt.ArrayLike | None = None
 ) -> FloatArray:
-    """Length that the errors of a face are divided by: float64 [F], pixels; NaN where its points are missing.
+    """Length of each face that its errors are divided by.
 
-    Two ids mean the distance of these landmarks; the lengths that have a name are
+    Two ids mean the distance of these landmarks; the named lengths are
 
-    ========  ===========================================================================================
-    corners   distance of the outer eye corners, ids 7 and 12
-    pupils    distance of the eyes' centres, each the mean of the points of its eyelids: six an eye in
-              the 68-point layout, eight in the 98-point one (whose two pupil points follow the gaze and
-              are left out: the length of a face must not depend on where it looks)
-    lnd_bbox  sqrt(w h) of the tight box of the landmarks
-    bbox      sqrt(w h) of the annotated box
-    height    h of the annotated box
-    diagonal  sqrt(w^2 + h^2) of the annotated box
-    ========  ===========================================================================================
+    ============  ===============================================================================================
+    inter_ocular  distance of the outer eye corners, ids 7 and 12 (old name: ``"corners"``)
+    pupils        distance of the eyes' centres, each the mean of the points of its eyelids: six per eye in
+                  the 68-point layout, eight in the 98-point one (whose two pupil points follow the gaze and
+                  are left out: the length of a face must not depend on where it looks)
+    lnd_bbox      sqrt(w h) of the tight box of the landmarks
+    bbox          sqrt(w h) of the annotated box
+    height        h of the annotated box
+    diagonal      sqrt(w^2 + h^2) of the annotated box
+    ============  ===============================================================================================
 
     Args:
-        landmarks: True positions [F, L, 2], pixels.
-        ids: Which landmark each of the L rows is.
-        kind: One of ``NORMALISERS``, or two ids.
-        bbox: Annotated boxes [F, 4] as (x, y, w, h), pixels; only the last three kinds need them.
+        landmarks: true positions [F, L, 2], pixels.
+        ids: which landmark each of the L rows is.
+        kind: one of ``NORMALISERS``, or two ids.
+        bbox: annotated boxes [F, 4] as (x, y, w, h), pixels; only the last three kinds need them.
+
+    Returns:
+        float64 [F], pixels; NaN if its points are missing.
 
     Raises:
-        ValueError: Unknown kind, or the landmarks or boxes that it needs were not given.
+        ValueError: for an unknown kind, or if the landmarks or boxes that it needs are not given.
 
-    >>> eyes = [[[0, 0], [30, 40]]]
-    >>> normaliser(eyes, ids=(7, 12), kind="corners").tolist()
-    [50.0]
-    >>> normaliser(eyes, ids=(201, 202), kind=(201, 202)).tolist()
-    [50.0]
-    >>> normaliser(eyes, ids=(7, 12), kind="diagonal", bbox=[[0, 0, 6, 8]]).tolist()
-    [10.0]
+    Example:
+        >>> eyes = [[[0, 0], [30, 40]]]
+        >>> normaliser(eyes, ids=(7, 12), kind="inter_ocular").tolist()
+        [50.0]
+        >>> normaliser(eyes, ids=(201, 202), kind=(201, 202)).tolist()
+        [50.0]
+        >>> normaliser(eyes, ids=(7, 12), kind="diagonal", bbox=[[0, 0, 6, 8]]).tolist()
+        [10.0]
     """
     points = np.asarray(landmarks, dtype=np.float64)
     length: FloatArray
-    if kind == "corners":
+    kind = current_name(kind)
+    if kind == "inter_ocular":
         kind = EYE_CORNER_IDS
     if kind == "pupils" or not isinstance(kind, str):
         ends = _eyelids(ids) if kind == "pupils" else [(int(end),) for end in kind]
@@ -88,30 +93,45 @@ def normaliser(
 
 
 def own_normaliser(ids: Sequence[int], layout: str | Layout | None = None) -> Normaliser:
-    """What errors of these landmarks are divided by where nobody says it: the ``norm`` of their layout.
+    """Default normaliser of landmarks: the ``norm`` of their layout.
 
-    That is the named one or the one that :func:`layout_of` tells. Where there is none, or where two landmarks that its
-    norm needs are not among the ids: the outer eye corners if they are, else the landmarks' box.
+    The layout is the one given, or that of :func:`layout_of`. Without a layout, or if two landmarks that its
+    norm needs are not among the ids, it is the distance of the outer eye corners if both are, else the landmarks' box.
 
-    >>> own_normaliser((7, 12, 128)), own_normaliser((128, 129)), own_normaliser((201, 202, 203))
-    ('corners', 'lnd_bbox', 'lnd_bbox')
+    Args:
+        ids: of the landmarks.
+        layout: the landmark set, if it is known.
+
+    Returns:
+        A name of ``NORMALISERS``, or two ids.
+
+    Example:
+        >>> own_normaliser((7, 12, 128)), own_normaliser((128, 129)), own_normaliser((201, 202, 203))
+        ('inter_ocular', 'lnd_bbox', 'lnd_bbox')
     """
     if layout is not None:
         return get_layout(layout).norm
     known = layout_of(ids)
     norm = default_normaliser(ids) if known is None else known.norm
-    needed = EYE_CORNER_IDS if norm == "corners" else () if isinstance(norm, str) else norm
+    needed = EYE_CORNER_IDS if norm == "inter_ocular" else () if isinstance(norm, str) else norm
     return norm if set(needed) <= set(ids) else default_normaliser(ids)
 
 
 def normaliser_text(kind: Normaliser) -> str:
-    """What a normaliser is called in a sentence.
+    """Description of a normaliser, for a sentence.
 
-    >>> normaliser_text("corners"), normaliser_text((201, 203))
-    ('the distance of the outer eye corners', 'the distance of landmarks 201 and 203')
+    Args:
+        kind: one of ``NORMALISERS``, or two ids.
+
+    Returns:
+        The text.
+
+    Example:
+        >>> normaliser_text("inter_ocular"), normaliser_text((201, 203))
+        ('the distance of the outer eye corners', 'the distance of landmarks 201 and 203')
     """
     if isinstance(kind, str):
-        return _TEXTS[kind]
+        return _TEXTS[str(current_name(kind))]
     return "the distance of landmarks {} and {}".format(*kind)
 
 

@@ -1,4 +1,4 @@
-"""Figures as values that JSON has."""
+"""Results as values that JSON has."""
 
 import math
 from typing import Any
@@ -7,10 +7,11 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Lists for arrays and tuples, texts for keys, None for NaN; anything else stays as it is.
+    """Lists for arrays and tuples, strings for keys, None for NaN; anything else is returned unchanged.
 
-    >>> plain({2.5: np.array([1.0, np.nan]), "interval": (0.0, 1.0)})
-    {'2.5': [1.0, None], 'interval': [0.0, 1.0]}
+    Example:
+        >>> plain({2.5: np.array([1.0, np.nan]), "interval": (0.0, 1.0)})
+        {'2.5': [1.0, None], 'interval': [0.0, 1.0]}
     """
     if isinstance(value, dict):
         return {f"{key:g}" if isinstance(key, float) else str(key): plain(item) for key, item in value.items()}

@@ -1,6 +1,6 @@
-"""What a figure is worth: confidence intervals and paired tests of the errors of faces, by resampling faces.
+"""Confidence intervals and paired tests of the errors of faces, by resampling faces.
 
-``scipy.stats`` is imported where it is used: that takes a second, which the other commands need not wait.
+``scipy.stats`` is imported on demand: that takes a second, which would delay the other commands.
 """
 
 import math
@@ -18,15 +18,19 @@ _BATCH = 500  # resamples drawn at once: bounds the memory at 500 F numbers
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """How much larger the errors of one method are than those of another on the same F faces.
+    """Comparison of the errors of two methods on the same F faces.
 
     Args:
-        faces: Number of faces F.
-        difference: Mean over faces of the difference, in the errors' unit; below zero when the other is better.
-        interval: Confidence interval of that mean.
-        p_permutation: Probability of a mean at least so far from zero if it were chance which of the two methods
+        faces: number of faces F.
+        difference: mean over faces of the difference, in the errors' unit; negative if the first method is better.
+        interval: confidence interval of that mean.
+        p_permutation: probability of a mean at least as far from zero if it were chance which of the two methods
             a face's errors come from (signs of the differences flipped at random).
-        p_wilcoxon: p-value of Wilcoxon's signed-rank test, which asks for most faces and hardly hears outliers.
+        p_wilcoxon: p-value of Wilcoxon's signed-rank test, which depends on most faces and hardly on outliers.
+
+    Example:
+        >>> compare_errors([2.0, 3.0, 4.0, 5.0], [3.0, 4.5, 5.0, 6.5], resamples=99).p_wilcoxon
+        0.125
     """
 
     faces: int
@@ -43,22 +47,26 @@ class PairedComparison:
 def bootstrap_interval(
     errors: npt.ArrayLike, confidence: float = 0.95, resamples: int = 9999, seed: int = 0
 ) -> tuple[float, float]:
-    """Confidence interval of the mean of the faces' errors [F], by drawing faces with replacement (BCa).
+    """Confidence interval of the mean of the faces' errors, by resampling faces with replacement (BCa).
 
-    It does not depend on the order of the faces. NaN for fewer than two faces.
+    It does not depend on the order of the faces.
 
     Args:
-        errors: One figure a face, finite: its error, or the difference of two methods' errors.
-        confidence: How often the interval is to hold the true mean.
-        resamples: How often the faces are drawn.
-        seed: Of the draws.
+        errors: one number per face [F], finite: its error, or the difference of two methods' errors.
+        confidence: probability with which the interval should hold the true mean.
+        resamples: number of resamples.
+        seed: of the resampling.
+
+    Returns:
+        Lower and upper end; NaN for fewer than two faces.
 
     Raises:
-        ValueError: The errors are not a row of finite numbers, or the confidence is not between 0 and 1.
+        ValueError: if the errors are not a row of finite numbers, or the confidence is not between 0 and 1.
 
-    >>> low, high = bootstrap_interval(np.arange(100.0))  # 49.5 -+ 1.96 * 29 / sqrt(100)
-    >>> round(low), round(high)
-    (44, 55)
+    Example:
+        >>> low, high = bootstrap_interval(np.arange(100.0))  # 49.5 -+ 1.96 * 29 / sqrt(100)
+        >>> round(low), round(high)
+        (44, 55)
     """
     from scipy import stats
 
@@ -87,20 +95,24 @@ def compare_errors(
     resamples: int = 9999,
     seed: int = 0,
 ) -> PairedComparison:
-    """Compare two methods by their errors [F] on the same faces in the same order: ``errors - reference``.
+    """Compare two methods by their errors on the same faces in the same order: ``errors - reference``.
 
     Args:
-        errors: Error of each face by the one method, finite.
-        reference: Error of each face by the method it is compared with, finite.
-        confidence: Of the interval.
-        resamples: How often faces are drawn for the interval, and signs for the test.
-        seed: Of the draws.
+        errors: error of each face by one method [F], finite.
+        reference: error of each face by the method it is compared with [F], finite.
+        confidence: of the interval.
+        resamples: number of resamples for the interval, and of sign flips for the test.
+        seed: of the resampling.
+
+    Returns:
+        The comparison.
 
     Raises:
-        ValueError: Different numbers of faces, no faces, or errors that are not finite.
+        ValueError: if the numbers of faces differ, there are no faces, or errors are not finite.
 
-    >>> compare_errors([2.0, 3.0, 4.0, 5.0], [3.0, 4.5, 5.0, 6.5], resamples=99).difference
-    -1.25
+    Example:
+        >>> compare_errors([2.0, 3.0, 4.0, 5.0], [3.0, 4.5, 5.0, 6.5], resamples=99).difference
+        -1.25
     """
     from scipy import stats
 
@@ -130,7 +142,7 @@ def compare_errors(
 
 
 def _sorted(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Which face is drawn must not depend on where it stands in a file."""
+    """Sort the errors, so that resampling does not depend on the order of faces in a file."""
     values = np.sort(np.asarray(errors, dtype=np.float64))
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
         raise ValueError("the errors must be a row of finite numbers that is not empty")

@@ -1,4 +1,4 @@
-"""Named parts of a test set: which faces are occluded, turned, indoors, ..."""
+"""Named parts of a test set: faces that are occluded, turned, indoors, ..."""
 
 import json
 import os
@@ -12,19 +12,23 @@ def read_subsets(path: str | os.PathLike[str], faces: int) -> dict[str, tuple[in
     the SPIGA authors' ``*_db_info.json`` does. A face may be in several subsets or in none.
 
     Args:
-        path: The file.
-        faces: How many faces there are.
+        path: the file.
+        faces: number of faces.
+
+    Returns:
+        The numbers of the faces by subset.
 
     Raises:
-        ValueError: The file cannot be read, has no subsets, or a subset is empty, names a face twice or one that
+        ValueError: if the file cannot be read or has no subsets, or a subset is empty, names a face twice or one that
             does not exist; the message names file and subset.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "subsets.json")
-    ...     _ = path.write_text('{"turned": [0, 2]}')
-    ...     read_subsets(path, faces=3)
-    {'turned': (0, 2)}
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "subsets.json")
+        ...     _ = path.write_text('{"turned": [0, 2]}')
+        ...     read_subsets(path, faces=3)
+        {'turned': (0, 2)}
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))

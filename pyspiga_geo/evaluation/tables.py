@@ -1,4 +1,4 @@
-"""Figures as tables that read well on a screen and are Markdown."""
+"""Results as tables that are readable on a screen and are Markdown."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,12 @@ from pyspiga_geo.evaluation.normalisers import normaliser_text
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of equal width between bars; the first is flush left, the others are flush right.
 
-    >>> print(table(["", "NME"], [["all", "2.0306"], ["indoor", "2.0346"]]))
-    |        |    NME |
-    |:-------|-------:|
-    | all    | 2.0306 |
-    | indoor | 2.0346 |
+    Example:
+        >>> print(table(["", "NME"], [["all", "2.0306"], ["indoor", "2.0346"]]))
+        |        |    NME |
+        |:-------|-------:|
+        | all    | 2.0306 |
+        | indoor | 2.0346 |
     """
     width = [max(len(text) for text in column) for column in zip(header, *rows, strict=True)]
     lines = [
@@ -30,7 +31,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def summary(evaluation: Evaluation) -> str:
-    """The figures of the whole set in a few lines."""
+    """The results on the whole set in a few lines."""
     metrics, pose = evaluation.landmarks, evaluation.pose
     low, high = evaluation.nme_interval
     lines = [
@@ -56,7 +57,7 @@ def summary(evaluation: Evaluation) -> str:
 
 
 def parts_table(evaluation: Evaluation) -> str:
-    """The whole, each subset and each range of yaw, a row each; angles: mean absolute error in degrees."""
+    """The whole, each subset and each range of yaw, one row each; angles: mean absolute error in degrees."""
     parts = {"all": evaluation, **evaluation.subsets}
     parts |= {f"yaw {name}": part for name, part in evaluation.by_yaw.items()}
     header = ["", *_figure_names(evaluation), *(f"{angle} °" for angle in ANGLES)]
@@ -67,14 +68,14 @@ def parts_table(evaluation: Evaluation) -> str:
 
 
 def contour_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """NME of each contour alone, a column a method."""
+    """NME of each contour alone, one column per method."""
     columns = [evaluation.landmarks.per_contour for evaluation in evaluations.values()]
     rows = [[name, *(_number(column[name], 3) for column in columns)] for name in columns[0]]
     return table(["contour", *evaluations], rows)
 
 
 def pose_table(evaluation: Evaluation) -> str:
-    """How often the head pose is right to so many degrees, a row an angle."""
+    """How often the head pose is right to within so many degrees, one row per angle."""
     pose = evaluation.pose
     rows = [
         [angle, _number(pose.mae[angle], 3), *(_number(share, 2) for share in pose.accuracy[angle].values())]
@@ -84,7 +85,7 @@ def pose_table(evaluation: Evaluation) -> str:
 
 
 def comparison_table(evaluations: Mapping[str, Evaluation]) -> str:
-    """Methods side by side, and how the others differ from the first, in the whole and in every subset."""
+    """Methods side by side, and the difference of each from the first, for the whole and every subset."""
     reference, *others = evaluations
     first = evaluations[reference]
     rows = [[name, *_figures(evaluation)] for name, evaluation in evaluations.items()]

@@ -52,7 +52,7 @@ class _PerFace(Metric):
         return values if self.device.type == "mps" else values.to(self.device)
 
     def _faces(self) -> np.ndarray:
-        """The rows [F, width] in the order of the dataset, one a face."""
+        """The rows [F, width] in the order of the dataset, one per face."""
         rows = dim_zero_cat(self.rows).cpu().numpy() if len(self.rows) else np.zeros(0)
         rows = rows.reshape(-1, 1 + self.width)
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
@@ -79,12 +79,13 @@ class LandmarkError(_PerFace):
         divisor: See :func:`face_errors`.
         kwargs: Of :class:`torchmetrics.Metric`.
 
-    >>> metric = LandmarkError(ids=(7, 12))
-    >>> truth = torch.tensor([[[0.0, 0.0], [100.0, 0.0]]])
-    >>> metric.update(truth + 3, truth, index=torch.tensor([0]))
-    >>> metric.update(truth + 3, truth, index=torch.tensor([0]))  # the same face again
-    >>> round(metric.compute()["nme"].item(), 3), metric.metrics().faces
-    (4.243, 1)
+    Example:
+        >>> metric = LandmarkError(ids=(7, 12))
+        >>> truth = torch.tensor([[[0.0, 0.0], [100.0, 0.0]]])
+        >>> metric.update(truth + 3, truth, index=torch.tensor([0]))
+        >>> metric.update(truth + 3, truth, index=torch.tensor([0]))  # the same face again
+        >>> round(metric.compute()["nme"].item(), 3), metric.metrics().faces
+        (4.243, 1)
     """
 
     higher_is_better = False
@@ -145,10 +146,11 @@ class HeadPoseError(_PerFace):
     Args:
         kwargs: Of :class:`torchmetrics.Metric`.
 
-    >>> metric = HeadPoseError()
-    >>> metric.update(torch.tensor([[179.0, 10, 0]]), torch.tensor([[-179.0, 7, 1]]), index=torch.tensor([0]))
-    >>> {name: error.item() for name, error in metric.compute().items()}
-    {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
+    Example:
+        >>> metric = HeadPoseError()
+        >>> metric.update(torch.tensor([[179.0, 10, 0]]), torch.tensor([[-179.0, 7, 1]]), index=torch.tensor([0]))
+        >>> {name: error.item() for name, error in metric.compute().items()}
+        {'yaw': 2.0, 'pitch': 3.0, 'roll': 1.0, 'mean': 2.0}
     """
 
     higher_is_better = False

@@ -1,12 +1,12 @@
 """Boxes, square crops and the maps between picture and crop.
 
 Positions are pixel indices: (0, 0) is the centre of the first pixel. A crop of resolution r is described by
-the 3 x 3 matrix that takes picture pixels to crop pixels; divide by r for normalised crop coordinates, the ``pos``
+the 3 x 3 matrix that maps picture pixels to crop pixels; divide by r for normalised crop coordinates, the ``pos``
 of the models.
 
-The centre of a crop is pixel index (r / 2, r / 2), 0.5 in normalised crop coordinates, as in the authors' code:
-:func:`square_crop` puts the centre of the box there, the camera its principal point, and crops are turned and mirrored
-about it. A mirror takes x to r - x, or 1 - x. The middle of the pixels, (r - 1) / 2, lies half a pixel before it.
+The centre of a crop is pixel index (r / 2, r / 2), or 0.5 in normalised crop coordinates, as in the authors' code:
+:func:`square_crop` puts the centre of the box there, the camera its principal point, and crops are rotated and mirrored
+about it. A mirror maps x to r - x, or 1 - x. The middle of the pixels, (r - 1) / 2, is half a pixel before it.
 """
 
 import torch
@@ -14,7 +14,18 @@ from torch import Tensor
 
 
 def points_to_box(points: Tensor) -> Tensor:
-    """Tight box x, y, w, h [..., 4] of points [..., L, 2]; NaN points are left out, and of none the box is NaN."""
+    """Tight box around points.
+
+    Args:
+        points: [..., L, 2]; NaN points are left out.
+
+    Returns:
+        x, y, w, h [..., 4], NaN if there are no points.
+
+    Example:
+        >>> points_to_box(torch.tensor([[1.0, 2], [4, 8], [torch.nan] * 2])).tolist()
+        [1.0, 2.0, 3.0, 6.0]
+    """
     low = torch.where(points.isnan(), torch.inf, points).amin(dim=-2)
     high = torch.where(points.isnan(), -torch.inf, points).amax(dim=-2)
     box = torch.cat([low, high - low], dim=-1)
@@ -22,7 +33,7 @@ def points_to_box(points: Tensor) -> Tensor:
 
 
 def square_crop(box: Tensor, resolution: int, scale: float = 1.6, turn: Tensor | None = None) -> Tensor:
-    """Map from the picture to the square crop around a box.
+    """Affine map from the picture to the square crop around a box.
 
     The centre of the box becomes that of the crop, pixel index (r / 2, r / 2). The crop's side is ``scale`` x the
     longer side of the box.
@@ -30,20 +41,20 @@ def square_crop(box: Tensor, resolution: int, scale: float = 1.6, turn: Tensor |
     Args:
         box: x, y, w, h [..., 4] in picture pixels.
         resolution: side r of the crop in crop pixels.
-        scale: side of the crop over longer side of the box.
-        turn: degrees [...] by which what is in the box is turned clockwise about its centre, as seen in the picture;
-            the crop shows it upright. Default: not turned.
+        scale: side of the crop over the longer side of the box.
+        turn: degrees [...] by which the content of the box is rotated clockwise about its centre, as seen in the
+            picture; the crop shows it upright. Default: not rotated.
 
     Returns:
         [..., 3, 3], picture pixels to crop pixels (homogeneous columns).
 
     Raises:
-        ValueError: for a box that is not finite or has no size.
+        ValueError: if the box is not finite or has no size.
 
     Example:
         >>> box = torch.tensor([10.0, 20.0, 50.0, 50.0])
         >>> crop = square_crop(box, 64, turn=torch.tensor(90.0))
-        >>> transform_points(torch.tensor([[60.0, 45.0]]), crop)  # the right edge's middle is the top's
+        >>> transform_points(torch.tensor([[60.0, 45.0]]), crop)  # the middle of the right edge is that of the top
         tensor([[32.0000, 12.0000]])
     """
     if not (box.isfinite().all() and (box[..., 2:] > 0).all()):
@@ -69,10 +80,35 @@ def _turned(matrix: Tensor, turn: Tensor, centre: float) -> Tensor:
 
 
 def transform_points(points: Tensor, matrix: Tensor) -> Tensor:
-    """Apply affine maps [..., 3, 3] to points [..., L, 2]."""
+    """Apply affine maps to points.
+
+    Args:
+        points: [..., L, 2].
+        matrix: [..., 3, 3].
+
+    Returns:
+        [..., L, 2].
+
+    Example:
+        >>> shift = torch.tensor([[1.0, 0, 10], [0, 1, 20], [0, 0, 1]])
+        >>> transform_points(torch.tensor([[1.0, 2.0]]), shift).tolist()
+        [[11.0, 22.0]]
+    """
     return points @ matrix[..., :2, :2].mT + matrix[..., None, :2, 2]
 
 
 def invert_transform(matrix: Tensor) -> Tensor:
-    """Inverse of affine maps [..., 3, 3]: crop pixels back to picture pixels."""
+    """Inverse of affine maps: from crop pixels back to picture pixels.
+
+    Args:
+        matrix: [..., 3, 3].
+
+    Returns:
+        [..., 3, 3].
+
+    Example:
+        >>> crop = square_crop(torch.tensor([10.0, 20.0, 40.0, 40.0]), 64)
+        >>> transform_points(torch.tensor([[32.0, 32.0]]), invert_transform(crop)).tolist()  # the centre of the box
+        [[30.0, 40.0]]
+    """
     return torch.linalg.inv(matrix)

@@ -1,7 +1,7 @@
-"""How positions scatter: covariances, how maps change them, and the ellipses that hold a share of the positions.
+"""Uncertain positions: covariances, how affine maps change them, and ellipses of a given probability.
 
-Positions scatter with heavier tails than a Gaussian: a few are far off. So a covariance here is that of a bivariate
-Student t distribution with :data:`DEGREES_OF_FREEDOM`, in which the squared Mahalanobis distance d^2 (by the
+Errors of positions have heavier tails than a Gaussian: a few are large. So a covariance here is that of a bivariate
+Student t distribution with :data:`DEGREES_OF_FREEDOM`, under which the squared Mahalanobis distance d^2 (by the
 covariance) exceeds r^2 with probability (1 + r^2 / (nu - 2))^(-nu / 2).
 """
 
@@ -11,21 +11,27 @@ import torch
 from torch import Tensor
 
 DEGREES_OF_FREEDOM = 8.0
-"""nu of the t distribution. Infinity would be a Gaussian; from 2 down there is no covariance.
+"""nu of the t distribution. Infinity would be a Gaussian; for nu of 2 or less there is no covariance.
 
-On faces kept out of the training of the compact model, 95 % of the landmarks lie within 2.43 times the distance within
-which half of them lie. With 8 degrees of freedom this is 2.43, with 6 it is 2.57, and of a Gaussian 2.08.
+On faces not used to train the compact model, 95 % of the landmarks lie within 2.43 times the distance within which
+half of them lie. With 8 degrees of freedom this ratio is 2.43, with 6 it is 2.57, and for a Gaussian 2.08.
 """
 
 
 def ellipse_radius(probability: float) -> float:
-    """Radius in standard deviations of the ellipse that holds a position with a probability.
+    """Radius, in standard deviations, of the ellipse that holds a position with a given probability.
 
     The ellipse is the set of points whose Mahalanobis distance from the landmark, by its covariance, is at most the
-    radius: along each principal axis it reaches as many standard deviations.
+    radius: along each principal axis it extends that many standard deviations.
+
+    Args:
+        probability: 0 or more and less than 1.
+
+    Returns:
+        The radius.
 
     Raises:
-        ValueError: for a probability that is not within 0..1, 1 left out.
+        ValueError: if the probability is out of range.
 
     Example:
         >>> [round(ellipse_radius(p), 2) for p in (0.5, 0.8, 0.95)]
@@ -38,7 +44,14 @@ def ellipse_radius(probability: float) -> float:
 
 
 def transform_covariance(covariance: Tensor, matrix: Tensor) -> Tensor:
-    """Covariances [..., L, 2, 2] of points that affine maps [..., 3, 3] take elsewhere: J C J^T with their linear part.
+    """Covariances of points after affine maps: J C J^T with their linear part J.
+
+    Args:
+        covariance: [..., L, 2, 2].
+        matrix: [..., 3, 3].
+
+    Returns:
+        [..., L, 2, 2].
 
     Example:
         >>> import torch
@@ -51,7 +64,13 @@ def transform_covariance(covariance: Tensor, matrix: Tensor) -> Tensor:
 
 
 def rms_deviation(covariance: Tensor) -> Tensor:
-    """Standard deviation per axis [...] of covariances [..., 2, 2]: the root of half of the trace.
+    """Standard deviation per axis: the root of half the trace of a covariance.
+
+    Args:
+        covariance: [..., 2, 2].
+
+    Returns:
+        [...].
 
     Example:
         >>> import torch

@@ -6,13 +6,13 @@ from torch import Tensor
 from pyspiga_geo.geometry.rotation import rotation_to_euler
 
 _TOLERANCE = 0.01
-"""Squared movement of the scaled image points, in pixels, under which an item has converged."""
+"""Squared movement of the scaled image points, in pixels, below which an item has converged."""
 
 
 def pose_from_points(
     points: Tensor, shape3d: Tensor, camera: Tensor, mask: Tensor | None = None, max_iterations: int = 100
 ) -> Tensor:
-    """Pose of a rigid shape from where its points are seen (POSIT in its modern form, DeMenthon and Davis).
+    """Pose of a rigid shape from its image points (POSIT in its modern form, DeMenthon and Davis).
 
     Alternates between the scaled orthographic pose of the image points (two linear systems with the
     pseudo-inverse of [X, 1]) and the perspective correction of those points, until they move by less than
@@ -25,14 +25,23 @@ def pose_from_points(
         shape3d: [L, 3], world frame of :mod:`pyspiga_geo.geometry.rotation`.
         camera: [3, 3] with equal focal lengths.
         mask: [..., L] bool, the points to use (default: all). At least four that are not in one plane.
-        max_iterations: upper bound on the rounds.
+        max_iterations: upper bound on the iterations.
 
     Returns:
         [..., 6]: yaw, pitch, roll in degrees and the translation in units of ``shape3d``. NaN for items
         with fewer than four points.
 
     Raises:
-        ValueError: when the shapes do not fit.
+        ValueError: if the shapes do not fit.
+
+    Example:
+        >>> from pyspiga_geo.geometry import camera_matrix, project
+        >>> from pyspiga_geo.layouts import get_layout
+        >>> shape = torch.tensor(get_layout("ibug68").shape3d)
+        >>> camera = camera_matrix(256, dtype=shape.dtype)
+        >>> points = project(shape, torch.tensor([30.0, -10, 5, 1, 2, 9], dtype=shape.dtype), camera)
+        >>> pose_from_points(points, shape, camera).round().tolist()
+        [30.0, -10.0, 5.0, 1.0, 2.0, 9.0]
     """
     if points.shape[-2:] != (len(shape3d), 2) or shape3d.shape[-1] != 3:
         raise ValueError(

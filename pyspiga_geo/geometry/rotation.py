@@ -4,7 +4,7 @@ Frames and signs (those of the authors' code, so that their poses can be read he
 
 * camera frame: x to the right of the picture, y down, z away from the camera;
 * world frame of the rigid face: X out of the face, Y to the person's right, Z down;
-* a point X of the world stands at ``R X + t`` in the camera frame;
+* a world point X is at ``R X + t`` in the camera frame;
 * yaw, pitch, roll in degrees, all zero for a face that looks straight into the camera.
   Yaw grows when the face turns towards the right of the picture, pitch when it looks up, roll when
   the head tilts clockwise as seen in the picture.
@@ -20,7 +20,19 @@ _AXES = "YZX"
 
 
 def euler_to_rotation(angles: Tensor) -> Tensor:
-    """Rotation matrices [..., 3, 3] of yaw, pitch, roll [..., 3] in degrees (equation in the module text)."""
+    """Rotation matrices of yaw, pitch and roll (frames and signs: :mod:`pyspiga_geo.geometry.rotation`).
+
+    Args:
+        angles: yaw, pitch, roll [..., 3] in degrees.
+
+    Returns:
+        [..., 3, 3], from the world frame of the face to the camera frame.
+
+    Example:
+        >>> out_of_the_face = torch.tensor([1.0, 0, 0])
+        >>> (euler_to_rotation(torch.zeros(3)) @ out_of_the_face).round().abs().tolist()  # along the camera's z axis
+        [0.0, 0.0, 1.0]
+    """
     # The product written out: a chain of general rotations takes seven times as many operations.
     turned = torch.deg2rad(angles * angles.new_tensor([-1, -1, -1]) + angles.new_tensor([90, 0, -90]))
     (sy, sz, sx), (cy, cz, cx) = turned.sin().unbind(-1), turned.cos().unbind(-1)
@@ -33,10 +45,18 @@ def euler_to_rotation(angles: Tensor) -> Tensor:
 
 
 def rotation_to_euler(rotation: Tensor) -> Tensor:
-    """Yaw, pitch, roll [..., 3] in degrees of rotation matrices [..., 3, 3].
+    """Yaw, pitch and roll of rotation matrices: the inverse of :func:`euler_to_rotation`.
 
-    The inverse of :func:`euler_to_rotation`: yaw and roll in [-180, 180), pitch in [-90, 90]. At
-    pitch = +-90 degrees yaw and roll are not separable and one of the equivalent pairs is returned.
+    Args:
+        rotation: [..., 3, 3].
+
+    Returns:
+        [..., 3] in degrees: yaw and roll in [-180, 180), pitch in [-90, 90]. At pitch = +-90 degrees yaw and roll
+        cannot be separated, and one of the equivalent pairs is returned.
+
+    Example:
+        >>> rotation_to_euler(euler_to_rotation(torch.tensor([30.0, -10.0, 5.0]))).round().tolist()
+        [30.0, -10.0, 5.0]
     """
     turned: Tensor = roma.rotmat_to_euler(_AXES, rotation, degrees=True)
     angles = torch.stack([90 - turned[..., 0], -turned[..., 1], -turned[..., 2] - 90], dim=-1)

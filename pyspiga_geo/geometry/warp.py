@@ -1,8 +1,8 @@
-"""Sampling the crop that a map describes, without aliasing.
+"""Sampling a crop without aliasing.
 
 A crop that is smaller than the part of the picture it shows is made in three steps, the first two along each axis
-by itself: average blocks of k pixels under a triangle of half-width k, mix each result with its two neighbours, and
-sample bilinearly, which is a triangle of half-width k again. The filters are symmetrical, so that nothing moves.
+separately: average blocks of k pixels under a triangle of half-width k, mix each result with its two neighbours, and
+sample bilinearly, which is a triangle of half-width k again. The filters are symmetric, so that nothing is shifted.
 """
 
 import math
@@ -16,10 +16,11 @@ from pyspiga_geo.geometry.crops import invert_transform, transform_points
 
 
 def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
-    """Sample the crop that a map describes, bilinearly, black outside of the picture.
+    """Sample the crop that an affine map describes, bilinearly, black outside the picture.
 
     Where the crop is smaller than the part of the picture it shows, by whatever factor, details too fine for it are
-    averaged away first (module text). Without shrinking the crop is the bilinear interpolation of the picture.
+    averaged away first, by symmetric filters, which shift nothing. Otherwise the crop is the bilinear interpolation of
+    the picture.
 
     Args:
         image: [C, H, W] float.
@@ -30,11 +31,11 @@ def warp_image(image: Tensor, matrix: Tensor, resolution: int) -> Tensor:
         [C, r, r], on the image's device.
 
     Raises:
-        ValueError: for an image or a matrix of another kind, and a matrix that has no inverse.
+        ValueError: if the image or the matrix has another shape or type, or the matrix has no inverse.
 
     Example:
         >>> x = torch.arange(8.0).expand(1, 8, 8)
-        >>> half = torch.tensor([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])  # 0 and 1 become 0
+        >>> half = torch.tensor([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])  # pixels 0 and 1 become pixel 0
         >>> warp_image(x, half, 4)[0, 1, 1:3]
         tensor([2.5000, 4.5000])
     """

@@ -9,12 +9,19 @@ from pyspiga_geo.layouts import Layout
 
 
 def complete_edges(num_nodes: int, device: torch.device | str | None = None) -> Tensor:
-    """Edges of the complete graph [2, L (L - 1)] without self-loops, sorted by target.
+    """Edges of the complete graph on L nodes, without self-loops.
 
-    Computed by arithmetic alone: that compiles, exports and runs on the device ``meta``.
+    Computed by arithmetic alone, so that it compiles, exports and runs on the device ``meta``.
+
+    Args:
+        num_nodes: L.
+        device: of the result.
+
+    Returns:
+        [2, L (L - 1)], sorted by target.
 
     Raises:
-        ValueError: for fewer than no nodes.
+        ValueError: if num_nodes is negative.
 
     Example:
         >>> complete_edges(3).tolist()
@@ -29,7 +36,19 @@ def complete_edges(num_nodes: int, device: torch.device | str | None = None) -> 
 
 
 def contour_edges(layout: Layout) -> Tensor:
-    """Edges [2, E] between neighbours on the contours of a layout, both ways, each once."""
+    """Edges between neighbours on the contours of a layout.
+
+    Args:
+        layout: whose contours to follow.
+
+    Returns:
+        [2, E], in both directions, each edge once, sorted by target.
+
+    Example:
+        >>> from pyspiga_geo.layouts import get_layout
+        >>> contour_edges(get_layout("ibug68")).shape
+        torch.Size([2, 126])
+    """
     pairs = {
         pair
         for members in layout.contours.values()
@@ -40,6 +59,19 @@ def contour_edges(layout: Layout) -> Tensor:
 
 
 def batch_edges(edge_index: Tensor, num_nodes: int, batch_size: int) -> Tensor:
-    """Repeat the edges [2, E] of one graph for each graph of a batch: [2, B E] over B L nodes."""
+    """Repeat the edges of one graph for each graph of a batch of B.
+
+    Args:
+        edge_index: [2, E], over the L nodes of one graph.
+        num_nodes: L.
+        batch_size: B.
+
+    Returns:
+        [2, B E], over the B L nodes of all graphs.
+
+    Example:
+        >>> batch_edges(torch.tensor([[0, 1], [1, 0]]), num_nodes=2, batch_size=3).tolist()
+        [[0, 1, 2, 3, 4, 5], [1, 0, 3, 2, 5, 4]]
+    """
     offset = torch.arange(batch_size, device=edge_index.device).mul(num_nodes)
     return (edge_index[:, None, :] + offset[:, None]).reshape(2, -1)

@@ -1,4 +1,4 @@
-"""Photos in, faces out."""
+"""From photos to faces: detection, alignment, export."""
 
 from pyspiga_geo.inference.aligner import FaceAligner
 from pyspiga_geo.inference.detector import Detector, detect_faces, find_faces

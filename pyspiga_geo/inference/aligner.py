@@ -1,4 +1,4 @@
-"""Photos in, faces out: detect, crop, align, map back."""
+"""From photos to faces: detect, crop, align, map back."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,29 +19,33 @@ from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA
 
 BATCH_SIZE = 16
-"""Faces that the model sees at once, unless told otherwise."""
+"""Default number of faces per batch of the model."""
 
 
 class FaceAligner:
     """Find landmarks and head pose of the faces in photos.
 
+    An aligner may be used by several threads at once.
+
     Args:
-        model: ``"compact"``, which the package ships, a weights file, a :class:`SPIGA`, or the ``.onnx`` file of
+        model: ``"compact"``, which the package ships; a weights file; a :class:`SPIGA`; or the ``.onnx`` file of
             ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it
             is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
-        detector: finds the faces when no boxes are given (:data:`Detector`). It gets photos on ``device``.
+        detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
 
-    An aligner may be used by several threads at once.
+    Raises:
+        pyspiga_geo.models.CheckpointError: if a weights file cannot be used.
+        ValueError: if the device is not available.
 
     Example:
         >>> from skimage.data import astronaut
         >>> aligner = FaceAligner()
-        >>> (face,) = aligner(astronaut())
+        >>> [len(faces) for faces in aligner([astronaut(), astronaut()[256:]])]  # the second shows no face
+        [1, 0]
+        >>> (face,) = aligner(astronaut(), boxes=[[178, 91, 93, 83]])
         >>> face.pos.shape
         torch.Size([68, 2])
-        >>> [len(faces) for faces in aligner([astronaut(), astronaut()[256:]])]  # the second has no face
-        [1, 0]
     """
 
     def __init__(
@@ -80,25 +84,25 @@ class FaceAligner:
         Args:
             photo: see :data:`~pyspiga_geo.inference.Photo`; or a list or tuple of them.
             boxes: [N, 4] in pixels, tight around the landmarks from brows to chin
-                (:data:`~pyspiga_geo.inference.Boxes`). No boxes give no faces. Default: those of the detector. For a
-                list of photos, a list with the boxes of each, None where the detector shall look.
-            attention: give also ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
+                (:data:`~pyspiga_geo.inference.Boxes`). An empty list gives no faces. Default: those of the detector.
+                For a list of photos, a list with the boxes of each, None for photos in which the detector should look.
+            attention: also return ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
                 (1 MB per face of the compact model).
             options: ``box_format``, ``upright``, ``batch_size`` and ``workers`` as in :meth:`stream`.
 
         Returns:
-            The faces of the photo, one graph per face; of a list of photos, a list for each. In pixels of the photo:
+            The faces of the photo, one graph per face; for a list of photos, a list for each. In pixels of the photo:
             ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2], ``bbox`` [4] (the box that was cropped). Also
-            ``crop`` [3, 3] (photo pixels to crop pixels), ``windows`` [K] (side of the windows through which each step
-            looked, in pixels), ``edge_index`` [2, E], on request ``edge_weight`` [E] and ``attention``
-            [L, K, layers, heads, L], ``score`` (how sure the detector is, 0..1) where it says so, and where the model
+            ``crop`` [3, 3] (photo pixels to crop pixels), ``windows`` [K] (side of the window of each step, in pixels),
+            ``edge_index`` [2, E], on request ``edge_weight`` [E] and ``attention``
+            [L, K, layers, heads, L], ``score`` (confidence of the detector, 0..1) if it gives one, and if the model
             estimates them ``pose`` [6] (yaw, pitch, roll in degrees, translation in units of the rigid shape) and
-            ``camera`` [3, 3] in photo pixels. Of a model that says how sure it is
+            ``camera`` [3, 3] in photo pixels. From a model with an uncertainty head also
             ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`).
 
         Raises:
-            pyspiga_geo.data.ImageError: when a file cannot be read.
-            ValueError: for a photo of another shape or range of values, and a box without size or outside of it.
+            pyspiga_geo.data.ImageError: if a file cannot be read.
+            ValueError: if a photo has another shape or range of values, or a box has no size or is outside the photo.
         """
         if isinstance(photo, list | tuple):
             return list(self.stream(photo, boxes, attention, **options))
@@ -145,31 +149,35 @@ class FaceAligner:
         workers: int = 0,
         return_exceptions: bool = False,
     ) -> Iterator[Any]:
-        """Align the faces of many photos, and give those of each photo in order as the work goes on.
+        """Align the faces of many photos, and yield those of each photo in order while the work goes on.
 
-        Photos are taken when their turn is near, so that there may be any number of them. The model sees the faces of
-        several photos at once.
+        Photos are read shortly before they are needed, so there may be any number of them. One batch of the model may
+        hold faces of several photos.
 
         Args:
             photos: see :data:`~pyspiga_geo.inference.Photo`.
-            boxes: those of each photo, or None where the detector shall look; default: None for all.
-            attention: give also ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
+            boxes: those of each photo, or None for photos in which the detector should look; default: None for all.
+            attention: also return ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
                 (1 MB per face of the compact model).
             box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
             upright: look for faces that are tilted by up to about 45 degrees; False: by any angle, which takes four
                 times as long.
-            batch_size: faces that the model sees at once.
-            workers: threads that read photos and look for faces while the model is at work; 0: none.
-            return_exceptions: give the error in place of the faces of a photo that cannot be read or has impossible
+            batch_size: faces per batch of the model.
+            workers: threads that read photos and detect faces while the model is running; 0: none.
+            return_exceptions: yield the error in place of the faces of a photo that cannot be read or has impossible
                 boxes, and go on.
 
+        Yields:
+            The faces of each photo, as :meth:`__call__` returns them.
+
         Raises:
-            pyspiga_geo.data.ImageError: when a file cannot be read.
-            ValueError: for a photo of another shape or range of values, and a box without size or outside of it.
+            pyspiga_geo.data.ImageError: if a file cannot be read.
+            ValueError: if a photo has another shape or range of values, or a box has no size or is outside the photo.
 
         Example:
             >>> from skimage.data import astronaut
-            >>> for faces in FaceAligner().stream([astronaut()] * 2, batch_size=2, workers=1):
+            >>> box = [[178, 91, 93, 83]]
+            >>> for faces in FaceAligner().stream([astronaut()] * 2, [box, box], batch_size=2, workers=1):
             ...     print(len(faces))
             1
             1
@@ -208,7 +216,7 @@ class FaceAligner:
         return self.detector(image) if upright else find_at_any_angle(self.detector, image)
 
     def _align(self, pending: list[Any], batch_size: int, attention: bool) -> Iterator[Any]:
-        """The faces of each photo that was cut; errors as they are."""
+        """The faces of each photo that was cropped; errors as they are."""
         cut = [each for each in pending if isinstance(each, FaceCrops)]
         faces = iter(align_crops(self.model, cut, batch_size, attention, self.device) if cut else ())
         for each in pending:
@@ -216,7 +224,7 @@ class FaceAligner:
 
 
 def load_model(model: str | os.PathLike[str], device: torch.device) -> SPIGA | OnnxModel:
-    """A shipped model, one of a weights file, both optimized without compiling; or one of an ``.onnx`` file."""
+    """A shipped model or one of a weights file, both optimized without compiling; or one of an ``.onnx`` file."""
     path = os.fspath(model)
     if path.endswith(".onnx"):
         return OnnxModel(path, device)
@@ -224,10 +232,10 @@ def load_model(model: str | os.PathLike[str], device: torch.device) -> SPIGA | O
 
 
 def as_device(device: str | torch.device) -> torch.device:
-    """A device that is there.
+    """Check that a device is available.
 
     Raises:
-        ValueError: naming the device, when PyTorch does not know it or cannot use it here.
+        ValueError: if PyTorch does not know it or cannot use it here; the message names the device.
     """
     try:
         known = torch.device(device)

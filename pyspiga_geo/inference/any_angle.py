@@ -1,4 +1,4 @@
-"""Faces at any angle: proposed in four turns of the photo, each confirmed when it is upright."""
+"""Faces at any angle: proposed in four rotations of the photo, each confirmed in an upright crop."""
 
 from functools import partial
 
@@ -10,28 +10,30 @@ from pyspiga_geo.inference.detector import UPRIGHT, Detector, find_faces, turned
 from pyspiga_geo.inference.inputs import FaceBoxes, as_boxes
 
 _PROPOSED_FROM, _CONFIRMED_FROM = 0.3, 0.75
-"""Lowest scores of our own detector: of a face between two turns it is low, of the same face upright about 0.9."""
+"""Lowest scores of our own detector: for a face between two rotations it is low, for the same face upright about
+0.9.
+"""
 
 _SIZE, _SCALE = 224, 2.5
 """Side in pixels, and in longer sides of the box, of the crop in which a proposal must be found again."""
 
 _APART = 0.5
-"""Of two finds whose centres are nearer, in longer sides of the larger box, the one with the lower score is dropped."""
+"""Of two faces whose centres are nearer, in longer sides of the larger box, the one with the lower score is dropped."""
 
 
 def find_at_any_angle(detector: Detector, image: Tensor) -> FaceBoxes:
     """Find faces in a photo whatever their angle, with a detector of upright faces.
 
-    The photo is searched in four quarter turns. What is found is cut out, turned upright, and must be found there
-    again. A face that is found in several turns counts once: as it has the best score, or where a detector gives none
-    as it is least turned.
+    The photo is searched in four quarter turns. Each face found is cropped, rotated upright, and must be found there
+    again. A face found in several rotations counts once: with the best score or, if a detector gives none, with the
+    smallest rotation.
 
     Args:
         detector: see :data:`Detector`.
         image: [3, H, W], float RGB in 0..1.
 
     Returns:
-        Faces in pixels of the photo as it is, largest first.
+        Faces in pixels of the unrotated photo, largest first.
     """
     propose = confirm = detector
     if detector is find_faces:

@@ -1,4 +1,4 @@
-"""Faces of photos as crops for a model, and what the model says of them in pixels of the photos."""
+"""Faces of photos as crops for a model, and the model's output in pixels of the photos."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from pyspiga_geo.models import SPIGA, PosedShape
 
 
 class FaceCrops(NamedTuple):
-    """The N faces of one photo, cut out."""
+    """The N faces of one photo, as crops."""
 
     images: Tensor
     """[N, 3, S, S], float RGB in 0..1."""
@@ -33,7 +33,7 @@ class FaceCrops(NamedTuple):
 
 
 def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float) -> FaceCrops:
-    """Cut the faces out of a photo [3, H, W], each turned upright, ``scale`` x its box wide, at size x size pixels."""
+    """Crop the faces of a photo [3, H, W], each rotated upright, ``scale`` x its box wide, to size x size pixels."""
     matrix = square_crop(boxes.box, size, scale, boxes.turn)
     images = [warp_image(image, each, size) for each in matrix]
     return FaceCrops(torch.stack(images) if images else image.new_zeros(0, 3, size, size), matrix, boxes)
@@ -42,7 +42,7 @@ def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float) -> FaceC
 def align_crops(
     model: SPIGA | OnnxModel, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
 ) -> list[list[FaceData]]:
-    """Run the model on the faces of several photos, and give each photo its faces, in its pixels, on the CPU."""
+    """Run the model on the faces of several photos; returns the faces of each photo, in its pixels, on the CPU."""
     images = torch.cat([each.images for each in crops])
     faces: list[FaceData] = []
     with torch.no_grad():
@@ -60,7 +60,7 @@ def align_crops(
 
 
 def _in_photo(face: FaceData, model: SPIGA | OnnxModel, crop: Tensor, found: FaceBoxes) -> FaceData:
-    """Bring a face from normalised crop coordinates into pixels of its photo."""
+    """Map a face from normalised crop coordinates to pixels of its photo."""
     size, scale, start = model.config.image_size, model.config.crop_scale, model.start
     to_photo = invert_transform(crop)
     for key in ("pos", "initial"):

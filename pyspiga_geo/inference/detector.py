@@ -1,4 +1,4 @@
-"""Where the faces are: a detector that needs no download."""
+"""Face detection without a download."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,16 +12,19 @@ from pyspiga_geo.inference.yunet import YuNet
 
 Detector = Callable[[Tensor], Boxes]
 """A function from a photo [3, H, W], float RGB in 0..1, to the boxes of its faces in its pixels: x, y, w, h [N, 4], as
-tight around the landmarks from brows to chin as it can, or with a score in a fifth column, or :class:`FaceBoxes`."""
+tight around the landmarks from brows to chin as possible; or with a score in a fifth column; or :class:`FaceBoxes`.
+"""
 
 _CENTRE = (0.008, 0.129)
-"""From the middle of the detector's box to that of the landmarks' tight box, in parts of its width and height."""
+"""Offset from the centre of the detector's box to that of the landmarks' tight box, in fractions of its width and
+height.
+"""
 
 _SIDES = (1.028, 0.750)
-"""Width and height of the landmarks' tight box, in the same parts."""
+"""Width and height of the landmarks' tight box, in the same fractions."""
 
 UPRIGHT = 30
-"""Degrees up to which a face counts as upright: models see such faces in their training."""
+"""Degrees up to which a face counts as upright: models see such faces in training."""
 
 
 @cache
@@ -30,7 +33,7 @@ def _yunet(device: torch.device) -> YuNet:
 
 
 def detect_faces(image: Tensor) -> Tensor:
-    """Find faces with :class:`~pyspiga_geo.inference.yunet.YuNet`, on the image's device.
+    """Find faces with :class:`~pyspiga_geo.inference.YuNet`, on the image's device.
 
     The photo is searched at a longer side of 640 pixels, where faces from about 10 to 300 pixels are found.
 
@@ -38,11 +41,11 @@ def detect_faces(image: Tensor) -> Tensor:
         image: [3, H, W], float RGB in 0..1.
 
     Returns:
-        Boxes x, y, w, h [N, 4] in pixels, largest first: where the tight box of the landmarks would be, of a face that
-        is turned by more than 30 degrees along its own axes.
+        Boxes x, y, w, h [N, 4] in pixels, largest first, estimates of the tight box of the landmarks. The box of a face
+        that is rotated by more than 30 degrees is along its own axes.
 
     Raises:
-        ValueError: for an image of another kind.
+        ValueError: if the image has another shape or type.
 
     Example:
         >>> from skimage.data import astronaut
@@ -53,16 +56,26 @@ def detect_faces(image: Tensor) -> Tensor:
 
 
 def find_faces(image: Tensor, *, threshold: float = 0.6, longer_side: int = 640, upright: float = UPRIGHT) -> FaceBoxes:
-    """Find faces as :func:`detect_faces` does, with their scores and how far each is turned.
+    """Find faces as :func:`detect_faces` does, with scores and rotations.
 
     Args:
         image: [3, H, W], float RGB in 0..1.
         threshold: lowest score.
         longer_side: pixels of the photo's longer side when it is searched.
-        upright: degrees up to which a face counts as not turned.
+        upright: degrees up to which a face counts as not rotated.
+
+    Returns:
+        The faces, largest first.
 
     Raises:
-        ValueError: for an image of another kind.
+        ValueError: if the image has another shape or type.
+
+    Example:
+        >>> from skimage.data import astronaut
+        >>> photo = torch.from_numpy(astronaut()[:256]).permute(2, 0, 1) / 255
+        >>> found = find_faces(photo, longer_side=320, upright=0)
+        >>> found.score.round(decimals=1), found.turn.round()  # tilted by two degrees
+        (tensor([0.9000]), tensor([2.]))
     """
     if image.dim() != 3 or image.size(0) != 3 or not image.numel() or not image.is_floating_point():
         raise ValueError(f"image must be float [3, H, W] in 0..1, got {image.dtype} {list(image.shape)}")
@@ -86,17 +99,17 @@ def find_faces(image: Tensor, *, threshold: float = 0.6, longer_side: int = 640,
 
 
 def turned(vectors: Tensor, degrees: Tensor) -> Tensor:
-    """Vectors (x, y) [N, 2] turned clockwise, as seen in a picture, by degrees [N]."""
+    """Vectors (x, y) [N, 2] rotated clockwise, as seen in a picture, by degrees [N]."""
     cos, sin = degrees.deg2rad().cos(), degrees.deg2rad().sin()
     x, y = vectors.unbind(-1)
     return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
 
 
 def _turn(points: Tensor) -> Tensor:
-    """Degrees [N] by which faces are turned clockwise, from eyes, nose and corners of the mouth [N, 5, 2].
+    """Degrees [N] by which faces are rotated clockwise, from eyes, nose and corners of the mouth [N, 5, 2].
 
-    The line of the eyes and the line from between them down to the mouth count by their lengths, so that a face in
-    profile is judged by the latter.
+    The line between the eyes and the line from their middle to the mouth are weighted by their lengths, so that for a
+    profile the latter decides.
     """
     across = points[:, 1] - points[:, 0]
     down = (points[:, 3] + points[:, 4] - points[:, 0] - points[:, 1]) / 2

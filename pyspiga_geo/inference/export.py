@@ -1,4 +1,4 @@
-"""A model in one file that runs without this package."""
+"""Export of a model to one file that runs without this package."""
 
 import copy
 import json
@@ -15,14 +15,16 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.models import SPIGA, MeanShape, PosedShape
 from pyspiga_geo.models.fold import fold_batch_norm
 
+__all__ = ["Format", "export_model"]
+
 Format = Literal["onnx", "torch-export"]
 """A file for onnxruntime and other runtimes; or one for :func:`torch.export.load`."""
 
 ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
-"""What the name of such a file ends in."""
+"""Suffix of each kind of file."""
 
 OUTPUTS = ("landmarks", "pose", "covariance", "visible")
-"""Parts of :class:`~pyspiga_geo.models.SPIGAOutput` that a graph gives, where the model has them."""
+"""Fields of :class:`~pyspiga_geo.models.SPIGAOutput` that a graph returns, if the model has them."""
 
 FORMAT = "pyspiga_geo.export"
 """Value of ``format`` in the metadata of the files that are written here."""
@@ -32,25 +34,27 @@ def export_model(model: SPIGA, path: str | os.PathLike[str], format: Format = "o
     """Write a model as one graph with a dynamic batch, in single precision.
 
     Its input is ``images`` [B, 3, S, S], float RGB in 0..1 (the network's channel order is inside the graph), its
-    outputs are ``landmarks`` [B, L, 2], normalised crop coordinates (pixel index / resolution); ``pose`` [B, 6] where
-    the model estimates it; ``covariance`` [B, L, 2, 2] and ``visible`` [B, L] where the model has them. The metadata
-    hold what :class:`~pyspiga_geo.FaceAligner` needs to crop faces and to name landmarks: ``layout``, ``image_size``,
-    ``crop_scale``, ``channel_order``, ``start`` and ``version``, each a JSON text. In a file for
-    :func:`torch.export.load` they are its extra file ``metadata.json``.
+    outputs are ``landmarks`` [B, L, 2], normalised crop coordinates (pixel index / resolution); ``pose`` [B, 6] if
+    the model estimates it; ``covariance`` [B, L, 2, 2] and ``visible`` [B, L] if the model has an uncertainty head. The
+    metadata hold what :class:`~pyspiga_geo.inference.FaceAligner` needs to crop faces and to name landmarks:
+    ``layout``, ``image_size``, ``crop_scale``, ``channel_order``, ``start`` and ``version``, each a JSON text. In a
+    file for :func:`torch.export.load` they are its extra file ``metadata.json``.
 
     Args:
-        model: any model; it stays as it is.
-        path: the file, in ``.onnx`` or ``.pt2``; written under a temporary name first.
-        format: ``"onnx"``, for which the extra ``onnx`` is needed, or ``"torch-export"``.
+        model: any model; it is not changed.
+        path: the file, ending in ``.onnx`` or ``.pt2``; written under a temporary name first.
+        format: ``"onnx"``, which needs the extra ``onnx``, or ``"torch-export"``.
 
     Raises:
-        ValueError: for an unknown format, another ending, or where the extra is missing.
-        OSError: when the file cannot be written.
+        ValueError: for an unknown format, another ending, or if the extra is missing.
+        OSError: if the file cannot be written.
 
     Example:
-        >>> from pyspiga_geo.inference.export import export_model
-        >>> model = SPIGA.from_pretrained("compact")
-        >>> export_model(model, "compact.onnx")  # doctest: +SKIP
+        >>> model = SPIGA.from_preset("compact", image_size=64, channels=16, num_stacks=1)
+        >>> export_model(model, "small.onnx")  # doctest: +SKIP
+        >>> export_model(model, "small.onnx", format="torch-export")
+        Traceback (most recent call last):
+        ValueError: small.onnx: the name of a file in the format torch-export must end in .pt2
     """
     check_format(path, format)
     graph = _Graph(model).eval()
@@ -91,7 +95,7 @@ def check_format(path: str | os.PathLike[str], format: str) -> None:
 
 
 def metadata_of(model: SPIGA) -> dict[str, str]:
-    """What the graph does not say, as JSON texts."""
+    """Facts about the model that the graph does not hold, as JSON texts."""
     start: dict[str, Any] | None = None  # one of the user's own
     if isinstance(model.start, PosedShape):
         start = {name: getattr(model.start, name).tolist() for name in ("shape3d", "camera")}

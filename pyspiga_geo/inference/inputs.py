@@ -1,4 +1,4 @@
-"""Photos and boxes in the forms in which people have them."""
+"""Photos and boxes in the forms in which users have them."""
 
 import os
 from collections.abc import Sequence
@@ -20,14 +20,20 @@ Floating-point values are in 0..1, 16-bit unsigned ones in 0..65535, other integ
 
 
 class FaceBoxes(NamedTuple):
-    """N faces in a photo, in its pixels."""
+    """N faces in a photo, in its pixels.
+
+    Example:
+        >>> boxes = FaceBoxes(torch.tensor([[178.0, 91, 93, 83]]), torch.tensor([0.9]), torch.zeros(1))
+        >>> boxes.box.shape, boxes.turn
+        (torch.Size([1, 4]), tensor([0.]))
+    """
 
     box: Tensor
-    """x, y, w, h [N, 4], tight around the landmarks from brows to chin; of a turned face along its own axes."""
+    """x, y, w, h [N, 4], tight around the landmarks from brows to chin; for a rotated face along its own axes."""
     score: Tensor
-    """[N], how sure the detector is, 0..1; NaN where nobody said."""
+    """[N], confidence of the detector, 0..1; NaN if not known."""
     turn: Tensor
-    """Degrees [N] by which a face is turned clockwise about the centre of its box; its crop shows it upright."""
+    """Degrees [N] by which a face is rotated clockwise about the centre of its box; its crop shows it upright."""
 
 
 Boxes = FaceBoxes | Tensor | NDArray[np.generic] | Sequence[Sequence[float]]
@@ -37,15 +43,15 @@ BoxFormat = Literal["xywh", "xyxy"]
 """A box as left, top, width, height; or as left, top, right, bottom. In pixels."""
 
 OVERSHOOT = 0.05
-"""How far beyond 0..1 a resampling filter may have taken a floating-point photo."""
+"""How far outside 0..1 a resampling filter may have taken a floating-point photo."""
 
 
 def as_photo(photo: Photo) -> Tensor:
-    """Give a photo as float32 tensor [3, H, W], RGB in 0..1, on the CPU.
+    """Convert a photo to a float32 tensor [3, H, W], RGB in 0..1, on the CPU.
 
     Raises:
-        pyspiga_geo.data.ImageError: for a file that cannot be read.
-        ValueError: for an array or tensor of another shape, or with values outside of the range of its type.
+        pyspiga_geo.data.ImageError: if a file cannot be read.
+        ValueError: for an array or tensor of another shape, or with values outside the range of its type.
 
     Example:
         >>> as_photo(np.full((2, 3), 255, dtype=np.uint8)).shape
@@ -83,15 +89,15 @@ def _in_unit_range(pixels: NDArray[Any]) -> Tensor:
 
 
 def as_boxes(boxes: Boxes, image: Tensor, box_format: BoxFormat = "xywh") -> FaceBoxes:
-    """Give boxes as float32 on the CPU, left, top, width and height.
+    """Convert boxes to float32 on the CPU: left, top, width and height.
 
     Args:
-        boxes: see :data:`Boxes`; none at all is an empty answer.
+        boxes: see :data:`Boxes`; an empty list is allowed.
         image: the photo [3, H, W] that they lie in.
-        box_format: see :data:`BoxFormat`; of :class:`FaceBoxes` it is not asked.
+        box_format: see :data:`BoxFormat`; ignored for :class:`FaceBoxes`.
 
     Raises:
-        ValueError: for another shape or format, and for a box without size or outside of the photo.
+        ValueError: for another shape or format, or a box without size or outside the photo.
 
     Example:
         >>> as_boxes([[1, 2, 4, 6]], torch.zeros(3, 8, 8), "xyxy").box

@@ -16,24 +16,25 @@ from pyspiga_geo.settings import refuse_code
 
 
 class OnnxModel(nn.Module):
-    """A model that :func:`~pyspiga_geo.inference.export.export_model` wrote, called as :class:`~pyspiga_geo.SPIGA` is.
+    """A model written by :func:`~pyspiga_geo.inference.export.export_model`, called as
+    :class:`~pyspiga_geo.models.SPIGA` is.
 
     It has the attributes ``layout``, ``config`` (of which only ``image_size`` and ``crop_scale`` are the model's) and
     ``start``, which are read from the file. It runs in ``torch.get_num_threads()`` threads.
 
     Args:
         path: the file.
-        device: ``"cpu"``, or ``"cuda"`` where onnxruntime knows it.
+        device: ``"cpu"``, or ``"cuda"`` if onnxruntime supports it.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1
-        - **output**: :class:`~pyspiga_geo.SPIGAOutput` with what the file gives: ``landmarks``, ``pose``,
-          ``covariance``, ``visible``. ``initial`` is computed from the pose (NaN where the start was one of the user's
-          own); ``steps`` is empty, and so is ``feature_map``
+        - **output**: :class:`~pyspiga_geo.models.SPIGAOutput` with the outputs of the file: ``landmarks``, ``pose``,
+          ``covariance``, ``visible``. ``initial`` is computed from the pose (NaN if the model had a start of your
+          own); ``steps`` and ``feature_map`` are empty
 
     Raises:
-        pyspiga_geo.models.CheckpointError: when the file is missing, damaged, or was not written by this package.
-        ValueError: when onnxruntime is not installed, or does not know the device.
+        pyspiga_geo.models.CheckpointError: if the file is missing, damaged, or was not written by this package.
+        ValueError: if onnxruntime is not installed, or does not support the device.
 
     Example:
         >>> OnnxModel("compact.onnx")(torch.rand(1, 3, 128, 128)).landmarks.shape  # doctest: +SKIP
@@ -54,20 +55,21 @@ class OnnxModel(nn.Module):
             self.start = _start(values["start"], self.config)
             self.outputs = _outputs(self.session, len(self.layout), self.config.image_size)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: what it says of itself cannot be read: {error}") from error
+            raise CheckpointError(f"{path}: its metadata cannot be read: {error}") from error
 
     @torch.no_grad()
     def forward(self, images: Tensor, edge_index: None = None, return_attention: bool = False) -> SPIGAOutput:
         """Find the landmarks of face crops.
 
         Raises:
-            ValueError: for images of another shape, and for edges or attention, which an exported model has not.
+            ValueError: for images of another shape, and for edges or attention, which an exported model does not
+                support.
         """
         size = self.config.image_size
         if images.dim() != 4 or images.shape[1:] != (3, size, size) or not images.is_floating_point():
             raise ValueError(f"images must be float [B, 3, {size}, {size}] in 0..1, got {list(images.shape)}")
         if edge_index is not None or return_attention:
-            raise ValueError("an exported model takes no edges and gives no attention: use the weights file")
+            raise ValueError("an exported model supports neither edges nor attention: use the weights file")
         pixels = images.detach().float().cpu().numpy()
         arrays = self.session.run(self.outputs, {"images": pixels})
         found: dict[str, Any] = {
@@ -92,7 +94,7 @@ def _session(path: str | os.PathLike[str], device: torch.device) -> Any:
     providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
     provider: Any = providers.get(device.type)
     if provider not in onnxruntime.get_available_providers():
-        raise ValueError(f"device {device} is not one of the installed onnxruntime's; for cuda: onnxruntime-gpu")
+        raise ValueError(f"device {device} is not supported by the installed onnxruntime; for cuda: onnxruntime-gpu")
     if device.index is not None:
         provider = (provider, {"device_id": device.index})
     options = onnxruntime.SessionOptions()
@@ -105,7 +107,7 @@ def _session(path: str | os.PathLike[str], device: torch.device) -> Any:
 
 
 def _start(values: Any, config: SPIGAConfig) -> nn.Module | None:
-    """What gives x_0, of the values that ``metadata_of`` wrote."""
+    """The module that computes x_0, from the values that ``metadata_of`` wrote."""
     if values is None:
         return None
     if "mean" in values:
@@ -116,7 +118,7 @@ def _start(values: Any, config: SPIGAConfig) -> nn.Module | None:
 
 
 def _outputs(session: Any, num_landmarks: int, size: int) -> list[str]:
-    """Names of the outputs, whose shapes are checked."""
+    """Names of the outputs, after a check of their shapes."""
     given = {each.name: list(each.shape[1:]) for each in session.get_outputs()}
     wanted = {
         "landmarks": [num_landmarks, 2],

@@ -1,4 +1,4 @@
-"""Work on items one after another, or by threads that are some items ahead."""
+"""Apply a function to items one after another, or in threads that work ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,14 +9,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 2
-"""Items that each thread may be ahead of the one that is waited for."""
+"""Number of items that each thread may be ahead of the one that is waited for."""
 
 
 def map_ahead(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Apply a function to items, in order, by ``workers`` threads that keep a few items ahead.
+    """Apply a function to items, in order, in ``workers`` threads that stay a few items ahead.
 
-    Unlike :meth:`concurrent.futures.Executor.map` it takes items only when they are near, so that neither endless
-    iterators nor large results are a problem. With 0 workers the caller's thread does the work when it asks.
+    Unlike :meth:`concurrent.futures.Executor.map` it takes items only shortly before they are needed, so that neither
+    endless iterators nor large results are a problem. With 0 workers the caller's thread does the work on demand.
     """
     if not workers:
         yield from map(function, items)

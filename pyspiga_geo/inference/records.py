@@ -12,9 +12,24 @@ from pyspiga_geo.layouts import Layout
 
 
 def to_record(face: FaceData, imgpath: str, layout: Layout) -> FaceRecord:
-    """An aligned face as a record: landmarks and box in photo pixels, and what else is known of it.
+    """Convert an aligned face to a record.
 
-    Where the model does not say what is visible, all landmarks count as visible.
+    Args:
+        face: a face of :class:`FaceAligner`, in photo pixels.
+        imgpath: path of the photo.
+        layout: of the landmarks.
+
+    Returns:
+        Landmarks and box in photo pixels, and pose, score and sigma if known. If the model does not estimate
+        visibility, all landmarks count as visible.
+
+    Example:
+        >>> import torch
+        >>> from pyspiga_geo.layouts import get_layout
+        >>> face = FaceData(pos=torch.rand(68, 2), bbox=torch.tensor([10.0, 20, 30, 40]))
+        >>> record = to_record(face, "photo.jpg", get_layout("ibug68"))
+        >>> record.bbox, record.landmarks.shape
+        ((10.0, 20.0, 30.0, 40.0), (68, 2))
     """
     return FaceRecord(
         imgpath=imgpath,
@@ -39,10 +54,20 @@ def predict_records(
 
     Args:
         aligner: the model.
-        annotations: say which box to look at; their landmarks are not used.
+        annotations: give the box of each face; their landmarks are not used.
         photos: the photo of each annotation.
-        batch_size: faces that the model sees at once.
-        workers: threads that read photos while the model is at work; 0: none.
+        batch_size: faces per batch of the model.
+        workers: threads that read photos while the model is running; 0: none.
+
+    Yields:
+        A record per annotation.
+
+    Example:
+        >>> from skimage.data import astronaut
+        >>> truth = FaceRecord("astronaut.png", (178, 91, 93, 83), (7, 12), np.zeros((2, 2)), np.ones(2))
+        >>> (record,) = predict_records(FaceAligner(), [truth], [astronaut()])
+        >>> record.imgpath, record.landmarks.shape
+        ('astronaut.png', (68, 2))
     """
     boxes = ([annotation.bbox] for annotation in annotations)
     aligned = aligner.stream(photos, boxes, batch_size=batch_size, workers=workers)

@@ -1,7 +1,7 @@
-"""YuNet, a face detector of 53,104 parameters.
+"""YuNet, a face detector with 53,104 parameters.
 
 Wu, Peng, Yu: YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20, 2023. The weights are
-those of OpenCV Zoo (``face_detection_yunet_2023mar.onnx``, MIT licence), turned by ``scripts/convert_yunet.py``.
+those of OpenCV Zoo (``face_detection_yunet_2023mar.onnx``, MIT licence), converted by ``scripts/convert_yunet.py``.
 """
 
 from pathlib import Path
@@ -19,25 +19,38 @@ _STRIDES = (8, 16, 32)
 
 
 class Faces(NamedTuple):
-    """Faces, or cells that may be faces, in pixels of the picture that was searched."""
+    """Faces, or candidate cells, in pixels of the picture that was searched.
+
+    Example:
+        >>> faces = YuNet()(torch.rand(1, 3, 64, 64))
+        >>> faces.score.shape, faces.box.shape, faces.points.shape  # 8 x 8 + 4 x 4 + 2 x 2 cells
+        (torch.Size([1, 84]), torch.Size([1, 84, 4]), torch.Size([1, 84, 5, 2]))
+    """
 
     score: Tensor
     """[..., N], 0..1."""
     box: Tensor
     """x, y, w, h [..., N, 4], from forehead to chin."""
     points: Tensor
-    """(x, y) [..., N, 5, 2]: eyes, tip of the nose, corners of the mouth; of a pair the person's right one first."""
+    """(x, y) [..., N, 5, 2]: eyes, tip of the nose, corners of the mouth; of each pair the person's right one first."""
 
 
 class YuNet(nn.Module):
-    """Score, box and five points of a face for every cell of three maps, 8, 16 and 32 pixels a cell.
+    """Score, box and five points of a face for every cell of three maps, with cells of 8, 16 and 32 pixels.
+
+    The weights are random; :meth:`from_pretrained` loads the trained ones.
 
     Shapes:
-        - **input**: ``[B, 3, H, W]``, float RGB in 0..1; black is added on the right and below to multiples of 32
+        - **images**: ``[B, 3, H, W]``, float RGB in 0..1; padded with black on the right and below to multiples of 32
         - **output**: :class:`Faces` of A cells, ``score`` [B, A], ``box`` [B, A, 4], ``points`` [B, A, 5, 2], map by
-          map and in each row by row, in pixels of the input
+          map and within each row by row, in pixels of the input
 
-    The weights are random; :meth:`from_pretrained` gives the trained ones.
+    Example:
+        >>> from skimage.data import astronaut
+        >>> image = torch.from_numpy(astronaut()[:256]).permute(2, 0, 1) / 255
+        >>> (faces,) = YuNet.from_pretrained().detect(image[None])
+        >>> faces.points[0].round().tolist()  # eyes, nose, mouth
+        [[200.0, 102.0], [247.0, 103.0], [220.0, 125.0], [199.0, 143.0], [240.0, 144.0]]
     """
 
     def __init__(self) -> None:
@@ -57,7 +70,7 @@ class YuNet(nn.Module):
 
     @classmethod
     def from_pretrained(cls) -> Self:
-        """The trained detector, which the package ships.
+        """Load the trained detector, which the package ships.
 
         Example:
             >>> sum(p.numel() for p in YuNet.from_pretrained().parameters())
@@ -68,7 +81,14 @@ class YuNet(nn.Module):
         return model.eval()
 
     def forward(self, images: Tensor) -> Faces:
-        """Look at every cell of a batch of pictures."""
+        """Compute the output of every cell for a batch of pictures.
+
+        Args:
+            images: the batch.
+
+        Raises:
+            ValueError: if images have another shape or type.
+        """
         if images.dim() != 4 or images.size(1) != 3 or not images.numel() or not images.is_floating_point():
             raise ValueError(f"images must be float [B, 3, H, W] in 0..1, got {images.dtype} {list(images.shape)}")
         height, width = images.shape[2:]
@@ -94,17 +114,10 @@ class YuNet(nn.Module):
             overlap: of two boxes whose intersection over union is larger, the one with the lower score is dropped.
 
         Returns:
-            For each picture its faces, best score first.
+            The faces of each picture, best score first.
 
         Raises:
-            ValueError: for images of another kind.
-
-        Example:
-            >>> from skimage.data import astronaut
-            >>> image = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
-            >>> (faces,) = YuNet.from_pretrained().detect(image[None])
-            >>> faces.points[0].round().tolist()  # eyes, nose, mouth
-            [[200.0, 102.0], [247.0, 103.0], [220.0, 125.0], [199.0, 143.0], [240.0, 144.0]]
+            ValueError: if images have another shape or type.
         """
         found = self(images)
         return [_distinct(Faces(*picture), threshold, overlap) for picture in zip(*found, strict=True)]

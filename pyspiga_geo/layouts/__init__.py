@@ -1,4 +1,8 @@
-"""Landmark sets: :class:`Layout`, the built-in ``ibug68`` and ``wflw98``, and a registry for one's own."""
+"""Landmark sets: :class:`Layout`, the built-in ``ibug68`` and ``wflw98``, and a registry for your own.
+
+Ids, mirror order, boundaries and rigid mean faces of the built-in layouts are those of the authors' repository
+(github.com/andresprados/SPIGA, BSD-3). "Right" and "left" are always the person's own.
+"""
 
 from pyspiga_geo.layouts.annotations import AnnotatedFace
 from pyspiga_geo.layouts.ibug68 import IBUG68

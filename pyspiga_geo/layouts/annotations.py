@@ -1,4 +1,4 @@
-"""AnnotatedFace landmarks of many faces as one array."""
+"""Annotated landmarks of many faces as one array."""
 
 from collections.abc import Sequence
 from typing import Protocol, cast
@@ -7,15 +7,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FIRST_ID = 201
-"""Where the ids of landmarks begin that have none: above those of the built-in layouts."""
+"""First id given to landmarks that have none: above those of the built-in layouts."""
 
 
 class AnnotatedFace(Protocol):
-    """A face with the ids of its landmarks and their positions [L, 2], such as a ``FaceRecord``."""
+    """A face with the ids of its landmarks and their positions [L, 2], such as a :class:`~pyspiga_geo.data.FaceRecord`.
+
+    A protocol: any object with these two attributes is one.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> views = [SimpleNamespace(ids=(1, 2, 3), landmarks=np.array([[0.0, 0], [4, 0], [x, 3]])) for x in (1, 3)]
+        >>> from pyspiga_geo.layouts import Layout
+        >>> import warnings
+        >>> with warnings.catch_warnings(action="ignore"):  # two views do not determine the depth
+        ...     Layout.from_annotations("triangle", views).mean_shape.shape
+        (3, 2)
+    """
 
     @property
     def ids(self) -> Sequence[int]:
-        """Which landmark each row is."""
+        """The id of each row of ``landmarks``."""
 
     @property
     def landmarks(self) -> NDArray[np.float64]:
@@ -25,17 +37,21 @@ class AnnotatedFace(Protocol):
 def annotated_points(
     points: ArrayLike | Sequence[AnnotatedFace], ids: Sequence[int] | None = None
 ) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Ids of the L landmarks, and the points of F faces as float64 [F, L, 2], NaN in both coordinates where missing.
+    """Ids of the L landmarks, and the points of F faces as one array.
 
     Args:
         points: [F, L, 2], or records.
-        ids: wanted landmarks. Default: all of the records in the order in which they come, or 201, 202, ...
+        ids: the landmarks wanted. Default: all those of the records, in the order in which they come, or 201, 202, ...
+
+    Returns:
+        The ids, and points [F, L, 2] in float64, NaN in both coordinates where a landmark is missing.
 
     Raises:
-        ValueError: for points of another shape, infinite ones, and ids that do not fit them.
+        ValueError: if points have another shape or are infinite, or ids do not fit them.
 
-    >>> annotated_points([[[0, 0], [1, np.nan]]])
-    ((201, 202), array([[[ 0.,  0.], [nan, nan]]]))
+    Example:
+        >>> annotated_points([[[0, 0], [1, np.nan]]])
+        ((201, 202), array([[[ 0.,  0.], [nan, nan]]]))
     """
     if isinstance(points, Sequence) and len(points) and hasattr(points[0], "landmarks"):
         records = cast(Sequence[AnnotatedFace], points)

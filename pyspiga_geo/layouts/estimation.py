@@ -1,12 +1,12 @@
 r"""The rigid 3-D shape behind annotated 2-D points: factorisation with missing points.
 
-Every face f is taken for a scaled orthographic view of one rigid shape,
+Every face f is modelled as a scaled orthographic view of one rigid shape,
 
 .. math:: x_{fl} = s_f P R_f X_l + t_f, \quad P = (I_2 \; 0).
 
-The centred points of all faces are then a matrix of rank three (Tomasi and Kanade, IJCV 1992). Its factors, made
-metric by the rows of s_f P R_f, which must be orthogonal and of equal length, start a least-squares fit of all views
-and points to the annotated positions (:mod:`pyspiga_geo.layouts.view_fit`).
+The centred points of all faces then form a matrix of rank three (Tomasi and Kanade, IJCV 1992). Its factors, made
+metric by the condition that the rows of s_f P R_f are orthogonal and of equal length, start a least-squares fit of all
+views and points to the annotated positions (:mod:`pyspiga_geo.layouts.view_fit`).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from pyspiga_geo.layouts.view_fit import fit_views
 FloatArray = NDArray[np.float64]
 
 FRONT = 1.4
-"""Longer side of the front of an estimated shape, about that of the built-in ones: losses of poses count in it."""
+"""Longer side of the front of an estimated shape, about that of the built-in ones: pose losses depend on it."""
 
 _FEWEST = 3  # faces; two views of any shape are those of others too
 _THIN = 0.02  # third singular value of the points over the first, under which they have no depth
@@ -30,31 +30,52 @@ _FRONTAL = np.array([[0.0, -1, 0], [0, 0, 1], [-1, 0, 0]])
 
 
 class FlatError(ValueError):
-    """The points do not tell a rigid 3-D shape."""
+    """The points do not determine a rigid 3-D shape.
+
+    Example:
+        >>> try:
+        ...     rigid_shape(np.zeros((2, 5, 2)), np.zeros(2))
+        ... except FlatError as error:
+        ...     print(error)
+        it takes four landmarks, each in three faces that have four of them
+    """
 
 
 def rigid_shape(
     points: FloatArray, turns: FloatArray, flip: Sequence[int] | None = None, front: int | None = None
 ) -> FloatArray:
-    """Rigid shape [L, 3] whose scaled orthographic views fit annotated points best.
+    """Rigid shape whose scaled orthographic views fit annotated points best.
 
-    It stands in the world axes of :mod:`pyspiga_geo.geometry.rotation`, its centroid at 0, turned so that the mean of
-    the views is frontal; with a mirror order its exchanged landmarks differ along the axis Y alone, in the mean. The
+    It stands in the world axes of :mod:`pyspiga_geo.geometry.rotation`, its centroid at 0, rotated so that the mean of
+    the views is frontal; given a mirror order, exchanged landmarks differ only along the axis Y, on average. The
     longer side of its front is :data:`FRONT`.
 
-    Such views leave open which side is the front: the landmark ``front`` lies before the centroid, or, by default,
+    Such views do not determine which side is the front: the landmark ``front`` lies before the centroid or, by default,
     the landmarks in the middle of the front before those at its rim.
 
     Args:
         points: [F, L, 2], aligned to each other (:func:`~pyspiga_geo.layouts.mean_shape.align_faces`), NaN in both
             coordinates where not annotated.
-        turns: by how much each face was turned in its picture to be so [F], radians.
+        turns: angles [F] by which the faces were rotated for this, in radians.
         flip: mirror order, or None.
         front: row of a landmark before the centroid, or None.
 
+    Returns:
+        The shape [L, 3].
+
     Raises:
-        FlatError: when there are fewer than four landmarks or three faces with four of them, a landmark is in fewer
+        FlatError: if there are fewer than four landmarks or three faces with four of them, a landmark is in fewer
             than three of those faces, or the views do not differ in depth.
+
+    Example:
+        >>> from pyspiga_geo.layouts.mean_shape import align_faces
+        >>> turned = np.linspace(-0.5, 0.5, 9)[:, None]
+        >>> x, y, z = np.array([[-2, 2, 0, -1, 1], [-1, -1, 0, 2, 2], [0, 0, 2, 1, 1]])
+        >>> faces = np.stack([x * np.cos(turned) + z * np.sin(turned), y + 0 * turned], axis=-1)
+        >>> _, aligned, turns = align_faces(faces, ids=range(5))
+        >>> shape = rigid_shape(aligned, turns)
+        >>> (shape[2, 0] > shape[[0, 1, 3, 4], 0]).all()  # the third point, the nose, is in front
+        np.True_
     """
     known = np.isfinite(points[..., 0])
     enough = known.sum(axis=1) >= 4

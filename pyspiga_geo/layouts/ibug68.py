@@ -117,4 +117,4 @@ IBUG68 = Layout(
     contours=_CONTOURS,
     shape3d=from_mean_face_axes(_MEAN_FACE),
 )
-"""The 68 landmarks of 300-W, COFW-68 and MERL-RAV."""
+"""The 68 landmarks of iBUG, as annotated in 300-W, COFW-68 and MERL-RAV."""

@@ -1,4 +1,4 @@
-"""What a landmark set is: ids, mirror order, contours, a rigid 3-D shape, and what its errors are divided by."""
+"""A landmark set: ids, mirror order, contours, a rigid 3-D shape, and the length its errors are divided by."""
 
 import json
 import os
@@ -16,53 +16,76 @@ from pyspiga_geo.layouts.estimation import FlatError, rigid_shape
 from pyspiga_geo.layouts.mean_shape import align_faces, check_mirror_order, fit_box
 
 ROBUST_IDS = range(1, 25)
-"""Ids of the points that every face layout shares and that move little with expression."""
+"""Ids of the points that every face layout shares and that move little with expression; head pose is fitted to them."""
 
 EYE_CORNER_IDS = (7, 12)
-"""Ids of the outer eye corners (right, left), whose distance divides the errors of the layouts that have them."""
+"""Ids of the outer eye corners (right, left). Their distance is the normaliser ``"inter_ocular"``."""
 
 Normaliser = str | tuple[int, int]
-"""A length of the face that errors are divided by, by its name, or the ids of two landmarks: their distance."""
+"""A length of the face that errors are divided by: its name, or the ids of two landmarks, meaning their distance."""
 
 
 def default_normaliser(ids: Sequence[int]) -> Normaliser:
-    """``"corners"`` for landmarks with both outer eye corners, else ``"lnd_bbox"``.
+    """``"inter_ocular"`` if both outer eye corners are among the landmarks, else ``"lnd_bbox"``.
 
-    >>> default_normaliser((7, 12, 301)), default_normaliser((201, 202, 203))
-    ('corners', 'lnd_bbox')
+    Args:
+        ids: of the landmarks.
+
+    Returns:
+        The name of a normaliser (:func:`pyspiga_geo.evaluation.normaliser`).
+
+    Example:
+        >>> default_normaliser((7, 12, 301)), default_normaliser((201, 202, 203))
+        ('inter_ocular', 'lnd_bbox')
     """
-    return "corners" if set(EYE_CORNER_IDS) <= set(ids) else "lnd_bbox"
+    return "inter_ocular" if set(EYE_CORNER_IDS) <= set(ids) else "lnd_bbox"
+
+
+def current_name(normaliser: Normaliser) -> Normaliser:
+    """The name of a normaliser as it is now: the old name of ``"inter_ocular"``, ``"corners"``, remains valid."""
+    return "inter_ocular" if normaliser == "corners" else normaliser
 
 
 def from_mean_face_axes(points: ArrayLike) -> NDArray[np.float64]:
-    """Turn mean-face columns (x, y, z) [L, 3] into the world axes of the pose: (X, Y, Z) = (z, -x, -y)."""
+    """Convert points from the axes of the authors' mean-face files to the world axes of the pose.
+
+    Args:
+        points: [L, 3], columns x (to the left cheek), y (up) and z (out of the face).
+
+    Returns:
+        [L, 3], (X, Y, Z) = (z, -x, -y), the world frame of :mod:`pyspiga_geo.geometry.rotation`.
+
+    Example:
+        >>> from_mean_face_axes([[1, 2, 3]]).tolist()
+        [[3.0, -1.0, -2.0]]
+    """
     x, y, z = np.asarray(points, dtype=np.float64).T
     return np.stack([z, -x, -y], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A set of L landmarks: their order, their names as numbers, how they are drawn and where they lie in 3-D.
+    """A set of L landmarks: ids in order, mirror order, contours, and the shape in 3-D.
 
-    Only the name and the ids are needed. Layouts are equal when all of their parts are.
+    Only the name and the ids are required. Two layouts are equal if all their parts are.
 
     Args:
-        name: how :func:`get_layout` and checkpoints call it.
-        ids: one unique number a landmark, in the order of the rows of every ``pos`` [L, 2].
-        flip: mirror order: row i of a mirrored face is row ``flip[i]`` of the face (an involution). None where
-            it is not known, or a mirrored object is none of its kind: training then mirrors no pictures.
-        contours: name -> row numbers of the polyline through its landmarks, in drawing order. Without any, models
-            have no boundary heatmaps, and pictures show points alone.
-        shape3d: rigid shape [L, 3] in the world frame of :mod:`pyspiga_geo.geometry.rotation`, in
-            arbitrary units, or None: such a layout serves a cascade, not the pose initialisation.
-        normaliser: what errors are divided by (:attr:`norm`): ``"corners"``, the distance of the outer eye corners,
-            ids 7 and 12; ``"lnd_bbox"``, sqrt(w h) of the tight box of the landmarks; or two of the ids, whose
-            distance it then is. None: ``"corners"`` for a layout that has them, else ``"lnd_bbox"``.
-        mean_shape: mean of the upright faces [L, 2], x to the right of the picture and y down, its tight box
-            centred on 0 with a longer side of 1; or None.
+        name: the name by which :func:`get_layout` and checkpoints refer to it.
+        ids: one unique number per landmark, in the order of the rows of every ``pos`` [L, 2].
+        flip: mirror order: row i of a mirrored face is row ``flip[i]`` of the face (an involution). None if it is not
+            known, or if a mirrored object is not one of the kind: training then never mirrors pictures.
+        contours: name -> row numbers of the polyline through its landmarks, in drawing order. Without contours, models
+            have no boundary heatmaps and pictures show points only.
+        shape3d: rigid shape [L, 3] in the world frame of :mod:`pyspiga_geo.geometry.rotation`, in arbitrary units; or
+            None: such a layout can be used by a cascade, but not for initialisation from the head pose.
+        normaliser: what errors are divided by (:attr:`norm`): ``"inter_ocular"``, the distance of the outer eye
+            corners, ids 7 and 12; ``"lnd_bbox"``, sqrt(w h) of the tight box of the landmarks; or two ids, meaning the
+            distance between those landmarks. None: ``"inter_ocular"`` for a layout that has them, else ``"lnd_bbox"``.
+        mean_shape: mean of the upright faces [L, 2], x to the right of the picture and y down, with its tight box
+            centred on 0 and a longer side of 1; or None.
 
     Raises:
-        ValueError: when the parts do not fit each other; the message names the part.
+        ValueError: if the parts do not fit each other; the message names the part.
 
     Example:
         >>> layout = Layout("triangle", ids=(201, 202, 203), flip=(1, 0, 2), normaliser=(201, 202))
@@ -123,31 +146,31 @@ class Layout:
         normaliser: Normaliser | None = None,
         front: int | None = None,
     ) -> Self:
-        """Estimate mean shape and rigid shape from annotated 2-D points alone.
+        """Estimate the mean shape and the rigid shape from annotated 2-D points alone.
 
-        The mean shape is that of a generalised Procrustes analysis. The rigid shape is the one whose scaled
+        The mean shape comes from a generalised Procrustes analysis. The rigid shape is the one whose scaled
         orthographic views fit the faces best (:func:`~pyspiga_geo.layouts.estimation.rigid_shape`), in the world
         axes of :mod:`pyspiga_geo.geometry.rotation`, so that the mean face looks straight into the camera. Such
-        views do not tell front from back: unless ``front`` says it, the middle of the object is taken to lie in
+        views do not tell front from back: unless ``front`` says so, the middle of the object is assumed to lie in
         front of its rim, as on a head.
 
         Args:
-            name: how :func:`get_layout` and checkpoints call it.
+            name: the name by which :func:`get_layout` and checkpoints refer to it.
             points: [F, L, 2], pixels of any picture, NaN where not annotated; or annotation records.
             ids: of the L landmarks. Default: all of the records, in the order in which they come, or 201, 202, ...
                 for an array.
-            flip: mirror order, which is checked; None where there is none.
-            contours: as of a :class:`Layout`.
-            normaliser: as of a :class:`Layout`.
-            front: id of a landmark that lies nearer to the viewer than the middle of all.
+            flip: mirror order, which is checked; None if there is none.
+            contours: as in :class:`Layout`.
+            normaliser: as in :class:`Layout`.
+            front: id of a landmark that is nearer to the viewer than the centroid.
 
         Returns:
-            The layout. Where the points do not tell their depth (all in one plane, always seen from the same side,
-            fewer than four of them or than three faces) a warning says so and ``shape3d`` is None.
+            The layout. If the points do not determine their depth (all in one plane, always seen from the same side,
+            fewer than four landmarks or three faces), a warning says so and ``shape3d`` is None.
 
         Raises:
-            ValueError: for points of a wrong shape, a landmark that no face has, parts that do not fit each other,
-                and a mirror order that does not take the shape to itself; the message names the landmarks.
+            ValueError: if points have the wrong shape, no face has some landmark, the parts do not fit each other, or
+                the mirror order does not map the shape to itself; the message names the landmarks.
 
         Example:
             >>> turned = np.linspace(-0.5, 0.5, 9)[:, None]
@@ -185,12 +208,12 @@ class Layout:
 
     @property
     def norm(self) -> Normaliser:
-        """What errors are divided by: ``normaliser``, or where that is None :func:`default_normaliser`."""
-        return default_normaliser(self.ids) if self.normaliser is None else self.normaliser
+        """What errors are divided by: ``normaliser``, or :func:`default_normaliser` if that is None."""
+        return default_normaliser(self.ids) if self.normaliser is None else current_name(self.normaliser)
 
     @property
     def boundary_matrix(self) -> NDArray[np.float64]:
-        """Membership [L, B + 1] of landmarks in contours; the last column marks those of no contour."""
+        """Membership [L, B + 1] of landmarks in the B contours; the last column marks landmarks of no contour."""
         matrix = np.zeros((len(self), len(self.contours) + 1))
         for column, members in enumerate(self.contours.values()):
             matrix[list(members), column] = 1.0
@@ -199,16 +222,16 @@ class Layout:
 
     @property
     def robust_rows(self) -> list[int]:
-        """Rows of the landmarks with the shared ids 1..24, the ones head pose is computed from.
+        """Rows of the landmarks with the shared ids 1..24, to which head pose is fitted.
 
-        A layout with fewer than four of them (not a face) uses all of its landmarks.
+        A layout with fewer than four of them (one that is not a face) uses all of its landmarks.
         """
         rows = [row for row, number in enumerate(self.ids) if number in ROBUST_IDS]
         return rows if len(rows) >= 4 else list(range(len(self)))
 
     @property
     def pose_rows(self) -> list[int]:
-        """``robust_rows`` where they tell a pose; none without a rigid shape, or where it is flat or of three points.
+        """``robust_rows`` if they determine a pose; empty without a rigid shape, or if it is flat or has three points.
 
         >>> Layout("flat", ids=(1, 2, 3, 4, 5), shape3d=np.eye(5, 2) @ np.eye(2, 3)).pose_rows
         []
@@ -220,7 +243,7 @@ class Layout:
         return rows if extents[2] > _FLAT * extents[0] else []
 
     def to_dict(self) -> dict[str, Any]:
-        """The layout as plain lists and numbers, for JSON; without ``normaliser`` and ``mean_shape`` of None."""
+        """The layout as plain lists and numbers, for JSON; without ``normaliser`` and ``mean_shape`` where None."""
         parts: dict[str, Any] = {
             "name": self.name,
             "ids": list(self.ids),
@@ -235,7 +258,11 @@ class Layout:
         return parts
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the layout as a JSON file, which :func:`~pyspiga_geo.layouts.read_layout` reads."""
+        """Write the layout as a JSON file, which :func:`~pyspiga_geo.layouts.read_layout` reads.
+
+        Args:
+            path: of the file; missing folders are made.
+        """
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
 
@@ -257,15 +284,15 @@ class Layout:
 
     def _check_normaliser(self) -> None:
         norm = self.norm
-        wanted = EYE_CORNER_IDS if norm == "corners" else norm
+        wanted = EYE_CORNER_IDS if norm == "inter_ocular" else norm
         if isinstance(wanted, str):
             fits = wanted == "lnd_bbox"
         else:
             fits = len(set(wanted)) == len(wanted) == 2 and set(wanted) <= set(self.ids)
         if not fits:
             raise ValueError(
-                f"layout {self.name!r}: normaliser must be 'corners' (with ids 7 and 12), 'lnd_bbox' or two of the "
-                f"layout's ids, not {norm!r}"
+                f"layout {self.name!r}: normaliser must be 'inter_ocular' (with ids 7 and 12), 'lnd_bbox' or two of "
+                f"the layout's ids, not {norm!r}"
             )
 
 

@@ -1,4 +1,4 @@
-"""The mean shape of annotated faces, and whether a mirror order takes it to itself."""
+"""The mean shape of annotated faces, and a check that a mirror order maps it to itself."""
 
 from collections.abc import Sequence
 
@@ -14,25 +14,26 @@ _NEAR, _TIMES = 0.03, 3  # nor so far where another landmark is three times near
 def align_faces(
     points: FloatArray, ids: Sequence[int], max_rounds: int = 200
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Generalised Procrustes analysis: the mean shape, and the faces turned, scaled and moved onto it.
+    """Generalised Procrustes analysis: the mean shape, and the faces rotated, scaled and shifted onto it.
 
     Args:
         points: [F, L, 2], NaN in both coordinates where not annotated.
         ids: names of the landmarks in messages.
-        max_rounds: upper bound on the rounds.
+        max_rounds: upper bound on the iterations.
 
     Returns:
-        The mean [L, 2], upright as the faces are in the mean, its centroid at 0 and the landmarks' root mean square
-        distance from it 1; the aligned faces [F', L, 2], without those of fewer than two different points; and by
-        how much each was turned [F'], radians from x to y.
+        The mean [L, 2], in the mean orientation of the faces, with its centroid at 0 and a root mean square distance
+        of 1 from it; the aligned faces [F', L, 2], without those that have fewer than two different points; and the
+        angles [F'] by which they were rotated, in radians from x to y.
 
     Raises:
-        ValueError: when a landmark is annotated in no face.
+        ValueError: if no face has some landmark.
 
-    >>> square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
-    >>> mean, aligned, turns = align_faces(np.stack([square, 3 * square + 5, square]), ids=range(4))
-    >>> mean.round(3).tolist()
-    [[-0.707, -0.707], [0.707, -0.707], [0.707, 0.707], [-0.707, 0.707]]
+    Example:
+        >>> square = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+        >>> mean, aligned, turns = align_faces(np.stack([square, 3 * square + 5, square]), ids=range(4))
+        >>> mean.round(3).tolist()
+        [[-0.707, -0.707], [0.707, -0.707], [0.707, 0.707], [-0.707, 0.707]]
     """
     known = np.isfinite(points[..., 0])
     # As complex numbers: a similarity is a product and a sum.
@@ -69,7 +70,18 @@ def align_faces(
 
 
 def fit_box(shape: FloatArray) -> FloatArray:
-    """A shape [L, D] moved and scaled so that its box is centred on 0 and its longest side is 1."""
+    """Shift and scale a shape so that its bounding box is centred on 0 and its longest side is 1.
+
+    Args:
+        shape: [L, D].
+
+    Returns:
+        [L, D].
+
+    Example:
+        >>> fit_box(np.array([[0.0, 0], [4, 2]])).tolist()
+        [[-0.5, -0.25], [0.5, 0.25]]
+    """
     low, high = shape.min(axis=0), shape.max(axis=0)
     return (shape - (low + high) / 2) / (high - low).max()
 
@@ -83,12 +95,13 @@ def check_mirror_order(shape: FloatArray, ids: Sequence[int], flip: Sequence[int
         flip: mirror order.
 
     Raises:
-        ValueError: naming the landmarks that come to lie far from their partner: a tenth of the shape's longest
-            side, or 3 % of it where another landmark is three times nearer.
+        ValueError: if some landmarks lie far from their mirrored partner (a tenth of the shape's longest side, or 3 %
+            of it if another landmark is three times nearer); the message names them.
 
-    >>> check_mirror_order(np.array([[-1.0, 0], [1, 0], [0, 2], [0, -1]]), ids=(7, 12, 24, 18), flip=(0, 1, 2, 3))
-    Traceback (most recent call last):
-    ValueError: flip does not take the shape to itself: mirrored, landmark 7 comes nearest to 12, not to ...
+    Example:
+        >>> check_mirror_order(np.array([[-1.0, 0], [1, 0], [0, 2], [0, -1]]), ids=(7, 12, 24, 18), flip=(0, 1, 2, 3))
+        Traceback (most recent call last):
+        ValueError: flip does not take the shape to itself: mirrored, landmark 7 comes nearest to 12, not to ...
     """
     points = fit_box(shape - shape.mean(axis=0))
     mirrored = points[list(flip)] * np.array([-1.0, *[1.0] * (shape.shape[1] - 1)])

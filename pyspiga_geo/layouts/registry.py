@@ -10,24 +10,41 @@ from pyspiga_geo.layouts.layout import Layout
 from pyspiga_geo.layouts.wflw98 import WFLW98
 
 BUILT_IN = (IBUG68, WFLW98)
-"""The layouts of the package, the smaller first."""
+"""The layouts of the package, the smaller first: ``ibug68`` and ``wflw98``."""
 
 _LAYOUTS = {layout.name: layout for layout in BUILT_IN}
 
 
 def available_layouts() -> list[str]:
-    """Names that :func:`get_layout` knows."""
+    """Names that :func:`get_layout` knows: the built-in ones and those that were registered.
+
+    Returns:
+        The names, sorted.
+
+    Example:
+        >>> {"ibug68", "wflw98"} <= set(available_layouts())
+        True
+    """
     return sorted(_LAYOUTS)
 
 
 def register_layout(layout: Layout) -> Layout:
-    """Make a layout of one's own known by its name, so that configurations and checkpoints can name it.
+    """Register your own layout by its name, so that configurations and checkpoints can refer to it.
+
+    Args:
+        layout: the layout.
 
     Returns:
         The layout, or the equal one that was registered before.
 
     Raises:
-        ValueError: when a layout with other parts already has this name.
+        ValueError: if a layout with other parts already has this name.
+
+    Example:
+        >>> register_layout(Layout("eyes_of_an_example", ids=(7, 12)))
+        Layout(name='eyes_of_an_example', ids=(7, 12), ...)
+        >>> len(get_layout("eyes_of_an_example"))
+        2
     """
     known = _LAYOUTS.setdefault(layout.name, layout)
     if known != layout:
@@ -36,10 +53,23 @@ def register_layout(layout: Layout) -> Layout:
 
 
 def read_layout(path: str | os.PathLike[str]) -> Layout:
-    """Read a layout from a JSON file that :meth:`Layout.save` wrote, or with the arguments of :class:`Layout` by name.
+    """Read a layout from a JSON file: one written by :meth:`Layout.save`, or the arguments of :class:`Layout` by name.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The layout. It is not registered.
 
     Raises:
-        ValueError: when the file cannot be read or holds no layout; the message names it.
+        ValueError: if the file cannot be read or holds no layout; the message names the file.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     IBUG68.save(Path(folder, "layout.json"))
+        ...     read_layout(Path(folder, "layout.json")) == IBUG68
+        True
     """
     try:
         parts = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -57,10 +87,17 @@ def read_layout(path: str | os.PathLike[str]) -> Layout:
 
 
 def get_layout(layout: str | Layout) -> Layout:
-    """Return the layout of this name, or of the file of a name in ``.json``; a :class:`Layout` passes through.
+    """Look up a layout by name.
+
+    Args:
+        layout: a registered name; the path of a ``.json`` file (:func:`read_layout`); or a :class:`Layout`, which is
+            returned as it is.
+
+    Returns:
+        The layout.
 
     Raises:
-        ValueError: for an unknown name, and the message lists the known ones; and for a file as :func:`read_layout`.
+        ValueError: if the name is unknown (the message lists the known ones), or the file holds no layout.
 
     Example:
         >>> len(get_layout("ibug68")), len(get_layout("wflw98"))

@@ -1,4 +1,4 @@
-"""The rigid shape and its scaled orthographic views that fit annotated points best.
+"""Least-squares fit of a rigid shape and its scaled orthographic views to annotated points.
 
 Gauss-Newton with Levenberg's damping; the views, of which there may be thousands, are eliminated from every step.
 """
@@ -17,13 +17,21 @@ def fit_views(
 
     Args:
         points: [F, L, 2], any number where not known.
-        known: [F, L], at least four a face.
+        known: [F, L], at least four per face.
         motion: first guess of the scaled rows of the rotations [F, 2, 3].
         shape: first guess [L, 3].
-        max_rounds: upper bound on the rounds.
+        max_rounds: upper bound on the iterations.
 
     Returns:
-        The shape [L, 3], up to scale, turn and place, and the rotations [F, 3, 3] from it to the views.
+        The shape [L, 3], up to scale, rotation and translation, and the rotations [F, 3, 3] from it to the views.
+
+    Example:
+        >>> shape = np.array([[0.0, 0, 0], [2, 0, 0], [0, 2, 0], [0, 0, 2], [1, 1, 1]])
+        >>> rotations = Rotation.from_rotvec([[0, angle, 0] for angle in (-0.4, 0.0, 0.4)]).as_matrix()
+        >>> points = shape @ rotations[:, :2].transpose(0, 2, 1)
+        >>> fitted, views = fit_views(points, np.ones((3, 5), dtype=bool), rotations[:, :2], shape)
+        >>> np.allclose(fitted @ views[0, :2].T - points[0], (fitted @ views[0, :2].T - points[0])[0])  # up to a shift
+        True
     """
     left, scale, right = np.linalg.svd(motion, full_matrices=False)
     rows = left @ right

@@ -1,4 +1,4 @@
-"""From a configuration to the three parts of a model."""
+"""From a configuration to the parts of a model."""
 
 import inspect
 from collections.abc import Sequence
@@ -38,10 +38,10 @@ def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Modu
 
 
 def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) -> UncertaintyHead:
-    """The head that says how sure the cascade is of each landmark.
+    """Build the head that estimates the uncertainty of each landmark.
 
     Raises:
-        ValueError: when there are no steps whose features it could read, or heads do not divide them.
+        ValueError: if there are no steps whose features it could read, or heads do not divide them.
     """
     if not config.num_steps:
         raise ValueError("uncertainty needs a cascade of one step or more (num_steps), whose node features it reads")
@@ -53,7 +53,7 @@ def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) 
 def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:
     if config.start == "posed":
         if layout.shape3d is None:
-            raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does without")
+            raise ValueError(f"layout {layout.name!r} has no rigid 3-D shape: start='mean' does not need one")
         return PosedShape(layout.shape3d, config.map_size, config.focal_ratio)
     mean = layout.mean_shape
     if mean is None and layout.shape3d is not None:
@@ -64,7 +64,7 @@ def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:
 
 
 def coarse_to_fine(maps: Sequence[T], num_steps: int) -> list[T]:
-    """Which of M maps each step looks at: step t the t-th, the finest for all the steps after.
+    """Which of M maps each step reads: step t the t-th, and all further steps the finest.
 
     Example:
         >>> coarse_to_fine(["coarse", "fine"], 3)

@@ -1,10 +1,10 @@
 """Weights on disk: safetensors with the configuration and the layout in the metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,9 +21,18 @@ PRETRAINED = {"compact": Path(__file__).parent / "weights" / "compact_ibug68.saf
 
 _FORMAT = "pyspiga_geo.SPIGA"
 
+Model = TypeVar("Model", bound=nn.Module)
+
 
 class CheckpointError(ValueError):
-    """A weights file that cannot be used; the message names the file and says why."""
+    """A weights file that cannot be used; the message names the file and says why.
+
+    Example:
+        >>> from pyspiga_geo import SPIGA
+        >>> SPIGA.from_pretrained("missing.safetensors")
+        Traceback (most recent call last):
+        pyspiga_geo.models.checkpoint.CheckpointError: missing.safetensors: no such weights file, ...
+    """
 
 
 def write(
@@ -68,11 +77,45 @@ def read(model: str | Path) -> tuple[dict[str, Tensor], SPIGAConfig, Layout]:
     return state, config, layout
 
 
-def read_about(model: str | Path) -> dict[str, Any]:
-    """What a weights file, or a shipped model, says of itself: recipe, versions, data; nothing where it does not.
+def load(build: Callable[[SPIGAConfig, Layout], Model], model: str | Path) -> Model:
+    """Build a shipped model or that of a file, and fill it with its weights.
 
     Raises:
-        CheckpointError: when the file is missing, damaged or of another kind.
+        CheckpointError: if the file is missing, damaged or of another kind.
+    """
+    state, config, layout = read(model)
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes the file names
+            check_fit(build(config, layout), state, model)
+        loaded = build(config, layout)
+    except CheckpointError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{model}: its configuration is not valid: {error}") from error
+    fill(loaded, state, model)
+    return loaded.eval()
+
+
+def read_about(model: str | Path) -> dict[str, Any]:
+    """Read what a weights file records about itself: recipe, versions, data.
+
+    Args:
+        model: a weights file, or the name of a shipped model.
+
+    Returns:
+        Names and values; empty if the file records nothing.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged or of another kind.
+
+    Example:
+        >>> import tempfile
+        >>> from pyspiga_geo import SPIGA
+        >>> model = SPIGA.from_preset("compact", image_size=64, num_stacks=1, channels=16)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/small.safetensors", about={"seed": 7})
+        ...     read_about(f"{folder}/small.safetensors")
+        {'seed': 7}
     """
     path = PRETRAINED.get(str(model), Path(model))
     try:
@@ -80,7 +123,7 @@ def read_about(model: str | Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
         return _plain(metadata.get("about", "{}"), "about")
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{model}: what it says of itself cannot be read: {error}") from error
+        raise CheckpointError(f"{model}: its metadata cannot be read: {error}") from error
 
 
 def _plain(text: str, name: str) -> dict[str, Any]:

@@ -27,9 +27,9 @@ _WINDOW = Range(0, 1000, above=True)
 
 @dataclass(frozen=True)
 class SPIGAConfig:
-    """Everything that shapes a model, but its landmarks. The defaults are the paper's.
+    """Everything that defines a model except its landmarks. The defaults are the paper's.
 
-    Attributes:
+    Args:
         image_size: side of the square input, pixels.
         channel_order: order in which the network reads the RGB image it is given.
         backbone: ``"hourglass"`` (:class:`~pyspiga_geo.backbones.MultitaskHourglass`), ``"encoder_decoder"``
@@ -39,17 +39,25 @@ class SPIGAConfig:
         start: x_0: ``"posed"`` (:class:`PosedShape`), the layout's rigid face in the estimated pose; or ``"mean"``
             (:class:`MeanShape`), the layout's mean shape.
         channels: of the hourglass: channels of the feature map.
-        num_stacks: of the hourglass: how many.
-        depth: of the hourglass: halvings inside.
+        num_stacks: of the hourglass: number of stacks.
+        depth: of the hourglass: number of halvings inside.
         focal_ratio: focal length of the camera over the size of the map.
         crop_scale: side of the crop over the longer side of the face's box.
-        uncertainty: whether each landmark gets a covariance and a probability of being seen
-            (:class:`~pyspiga_geo.nn.UncertaintyHead`; neither paper nor reference).
-
-    The others are those of :class:`pyspiga_geo.nn.SPIGACascade`, by the same names.
+        num_steps, num_layers, heads, conv: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
+        window, position, norm, dropout: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
+        share_steps, node_channels, hidden_channels, samples: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
+        bound, include_self, scale, out_proj: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
+        heatmap_windows: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
+        uncertainty: whether each landmark gets a covariance and a probability of being visible
+            (:class:`~pyspiga_geo.nn.UncertaintyHead`; in neither paper nor reference).
 
     Raises:
-        ValueError: for a value out of range; the message names it.
+        ValueError: if a value is out of range; the message names it.
+
+    Example:
+        >>> config = SPIGAConfig(num_steps=2)
+        >>> config.num_steps, config.image_size, config.map_size
+        (2, 256, 64)
     """
 
     image_size: int = 256
@@ -135,7 +143,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def make_config(preset: str = "paper", **overrides: Any) -> SPIGAConfig:
-    """Configuration of a preset with some values replaced.
+    """Configuration of a preset, with some values replaced.
+
+    Args:
+        preset: ``"paper"``, ``"reference"`` or ``"compact"``.
+        overrides: values by the names of :class:`SPIGAConfig`.
+
+    Returns:
+        The configuration.
 
     Raises:
         ValueError: for an unknown preset or key; the message lists the known ones.

@@ -1,4 +1,4 @@
-"""Batch norm folded into the layer before it: the same function in fewer steps."""
+"""Batch norm folded into the layer before it: the same function in fewer operations."""
 
 import torch
 from torch import Tensor, nn

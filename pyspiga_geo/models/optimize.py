@@ -1,4 +1,4 @@
-"""A model made ready to run: the same landmarks, sooner."""
+"""A model prepared for inference: the same landmarks, faster."""
 
 import copy
 from typing import Any
@@ -16,7 +16,7 @@ M = Any  # SPIGA, which imports this file
 
 
 def optimized(model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dtype: torch.dtype, compile: bool) -> M:
-    """What :meth:`SPIGA.optimize` returns; the arguments are explained there."""
+    """What :meth:`SPIGA.optimize` returns; see there for the arguments."""
     if dtype not in DTYPES:
         known = ", ".join(str(each).removeprefix("torch.") for each in DTYPES)
         raise ValueError(f"dtype must be one of {known}, got {dtype}")
@@ -47,7 +47,7 @@ def _drop_heads(model: M) -> None:
 
 
 def _compile(model: M) -> None:
-    """Compile in place, for any number of faces; a missing compiler is told now and not at the first face."""
+    """Compile in place, for any number of faces; a missing compiler is reported now and not at the first face."""
     if next(model.parameters()).device.type == "cpu":
         from torch._inductor.cpp_builder import get_cpp_compiler
         from torch._inductor.exc import InvalidCxxCompiler
@@ -55,5 +55,5 @@ def _compile(model: M) -> None:
         try:
             get_cpp_compiler()
         except (InvalidCxxCompiler, RuntimeError, OSError) as error:
-            raise ValueError("compile needs a C++ compiler, such as g++; compile=False does without") from error
+            raise ValueError("compile needs a C++ compiler, such as g++; compile=False does not need one") from error
     model.compile(dynamic=True)

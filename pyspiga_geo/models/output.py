@@ -1,4 +1,4 @@
-"""What a SPIGA model returns."""
+"""Output of a SPIGA model."""
 
 from typing import Any, NamedTuple
 
@@ -13,10 +13,20 @@ from pyspiga_geo.nn.checks import as_edges
 
 
 class SPIGAOutput(NamedTuple):
-    """Landmarks of a batch of B crops. Positions are (x, y) over the crop, pixel index / resolution."""
+    """Landmarks of a batch of B crops. Positions are (x, y) over the crop, pixel index / resolution.
+
+    Example:
+        >>> from pyspiga_geo import SPIGA
+        >>> model = SPIGA.from_preset("compact", image_size=64, num_stacks=1, channels=16, num_layers=2).eval()
+        >>> out = model(torch.rand(2, 3, 64, 64), return_attention=True)
+        >>> out.landmarks.shape, len(out.steps), len(out.attention), out.pose.shape
+        (torch.Size([2, 68, 2]), 3, 6, torch.Size([2, 6]))
+        >>> out.to_data_list()[0].attention.shape
+        torch.Size([68, 3, 2, 4, 68])
+    """
 
     landmarks: Tensor
-    """[B, L, 2]: where the last step left the landmarks."""
+    """[B, L, 2]: positions after the last step."""
     steps: list[Tensor]
     """K tensors [B, L, 2]: positions after each step."""
     initial: Tensor
@@ -24,28 +34,31 @@ class SPIGAOutput(NamedTuple):
     pose: Tensor | None
     """[B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape. None without a pose head."""
     feature_map: Tensor
-    """[B, C, h, w]: what the last step of the cascade looked at."""
+    """[B, C, h, w]: the map that the last step of the cascade read."""
     attention: list[Tensor] | None
-    """On request, steps x layers tensors [B, heads, L, L]: row i weighs the landmarks j that i listens to."""
+    """On request, steps x layers tensors [B, heads, L, L]: row i holds the weights of the landmarks j that i attends
+    to.
+    """
     x: Tensor | None = None
-    """[B, L, hidden_channels]: node features after the last layer, for a head of one's own."""
+    """[B, L, hidden_channels]: node features after the last layer, for a head of your own."""
     covariance: Tensor | None = None
-    """[B, L, 2, 2]: of the true position about ``landmarks``, in normalised crop coordinates squared. It is that of a
-    Student t distribution: :func:`pyspiga_geo.geometry.ellipse_radius`. None without a head for uncertainty."""
+    """[B, L, 2, 2]: covariance of the true position about ``landmarks``, in squared normalised crop coordinates, of a
+    Student t distribution (:func:`pyspiga_geo.geometry.ellipse_radius`). None without an uncertainty head.
+    """
     visible: Tensor | None = None
-    """[B, L]: probability that the landmark can be seen in the crop. None without a head for uncertainty."""
+    """[B, L]: probability that the landmark is visible in the crop. None without an uncertainty head."""
     edge_index: Any = None
-    """Edges that the model was given, over the landmarks; None: the complete graph."""
+    """The edges that the model was given, over the landmarks; None: the complete graph."""
 
     def to_data_list(self) -> list[FaceData]:
         """One graph per face, ready for networkx or another GNN.
 
         Each has ``pos`` [L, 2], ``initial`` [L, 2], ``steps`` [L, K, 2], ``pose`` [6] and ``edge_index`` [2, E]: all
-        edges of the graph that the model ran on, the complete one unless it was given another; self-loops only where
-        landmarks attend to themselves. With attention also ``edge_weight`` [E], the last layer's from source to
-        target, averaged over heads, and ``attention`` [L, K, layers, heads, L] where all layers have as many heads:
-        ``face.attention[i, step, layer, head, j]`` is how much landmark i listens to landmark j. Of a
-        model with a head for uncertainty also ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L].
+        edges of the graph that the model ran on, the complete one unless it was given another; self-loops only if
+        landmarks attend to themselves. With attention also ``edge_weight`` [E], that of the last layer from source to
+        target, averaged over heads, and ``attention`` [L, K, layers, heads, L] if all layers have equally many heads:
+        ``face.attention[i, step, layer, head, j]`` is the weight with which landmark i attends to landmark j. With an
+        uncertainty head also ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L].
         """
         edge_index = self._edges()
         steps = (

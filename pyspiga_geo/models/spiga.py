@@ -15,29 +15,27 @@ from pyspiga_geo.models.builder import build_parts, build_uncertainty, coarse_to
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.optimize import optimized
 from pyspiga_geo.models.output import SPIGAOutput
+from pyspiga_geo.models.state_names import lengthen, shorten
 from pyspiga_geo.nn import CascadeOutput, SPIGACascade
-
-SHORT_NAMES = ("shape3d", "camera")
-"""Buffers of the start that weights files know without its name."""
 
 
 class SPIGA(nn.Module):
-    r"""The model of `"Shape Preserving Facial Landmarks with Graph Attention Networks"
+    """The model of `"Shape Preserving Facial Landmarks with Graph Attention Networks"
     <https://arxiv.org/abs/2210.07233>`_.
 
-    A backbone sees the head pose; a rigid 3-D face, projected under that pose, is the first guess of every
+    A backbone estimates the head pose; a rigid 3-D face, projected under that pose, is the first guess of every
     landmark; a cascade of graph networks corrects it over the backbone's features. Each of the three parts can be
-    replaced; :meth:`from_preset` and :meth:`from_config` put together the usual ones.
+    replaced; :meth:`from_preset` and :meth:`from_config` build the usual ones.
 
     Args:
         backbone: crops -> pose, feature maps and heatmaps (:class:`~pyspiga_geo.backbones.Backbone`).
-        start: what the backbone saw -> x_0 (:class:`PosedShape`, :class:`MeanShape` or one's own).
-        cascade: x_0 and feature maps -> landmarks. With M maps, coarse to fine, step t looks at map min(t, M).
+        start: output of the backbone -> x_0 (:class:`PosedShape`, :class:`MeanShape` or your own).
+        cascade: x_0 and feature maps -> landmarks. With M maps, coarse to fine, step t reads map min(t, M).
         layout: landmark set, by name or as an object.
         config: what the parts were built from, if they were: only such a model can be saved. Also the size and scale of
             the crops; by default those of ``SPIGAConfig()`` with the backbone's ``image_size``.
-        uncertainty: says how sure the cascade is of each landmark, from the node features of its last step, the finest
-            map and the landmarks (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: the output does not say.
+        uncertainty: estimates covariance and visibility of each landmark from the node features of the last step, the
+            finest map and the landmarks (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: no such estimates.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1, square crops around faces
@@ -45,7 +43,7 @@ class SPIGA(nn.Module):
         - **output**: :class:`SPIGAOutput`
 
     Raises:
-        ValueError: when the cascade is for another number of landmarks.
+        ValueError: if the cascade is for another number of landmarks.
 
     Example:
         >>> import torch
@@ -81,38 +79,39 @@ class SPIGA(nn.Module):
         self.start = start
         self.cascade = cascade
         self.uncertainty = uncertainty
-        self.register_state_dict_post_hook(_shorten)
-        self.register_load_state_dict_pre_hook(_lengthen)
+        self.register_state_dict_post_hook(shorten)
+        self.register_load_state_dict_pre_hook(lengthen)
 
     def forward(self, images: Tensor, edge_index: Tensor | None = None, return_attention: bool = False) -> SPIGAOutput:
         """Find the landmarks of face crops.
 
+        Args:
+            images: the crops.
+            edge_index: edges between landmarks. Default: the complete graph.
+            return_attention: also return the attention of every layer of every step.
+
         Raises:
-            ValueError: when images have a wrong shape or are not float.
+            ValueError: if images have the wrong shape or are not float.
         """
         images = self.to_network_channels(images)
         seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
         covariance, visible = self.how_sure(seen, out, edge_index)
-        return SPIGAOutput(
-            out.pos,
-            out.steps,
-            initial,
-            seen.pose,
-            seen.maps[-1],
-            out.attention,
-            out.x,
-            covariance,
-            visible,
-            edge_index,
-        )
+        steps = (out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x)
+        return SPIGAOutput(*steps, covariance, visible, edge_index)
 
     def refine(
         self, seen: BackboneOutput | StackOutput, edge_index: Tensor | None = None, **options: Any
     ) -> tuple[Tensor, CascadeOutput]:
-        """x_0 [B, L, 2] of what the backbone saw, and where the cascade goes from there.
+        """Run start and cascade on the output of the backbone.
 
-        ``options`` are those of the cascade: ``detach_steps``, ``return_attention``.
+        Args:
+            seen: what the backbone returned.
+            edge_index: edges between landmarks. Default: the complete graph.
+            options: of the cascade: ``detach_steps``, ``return_attention``.
+
+        Returns:
+            x_0 [B, L, 2] and the output of the cascade.
         """
         pos = self.start(seen).expand(seen.maps[0].size(0), -1, -1)  # x_0: the rigid face, seen from that pose
         maps = coarse_to_fine(seen.maps, self.cascade.num_steps)
@@ -122,14 +121,34 @@ class SPIGA(nn.Module):
     def how_sure(
         self, seen: BackboneOutput | StackOutput, out: CascadeOutput, edge_index: Tensor | None = None
     ) -> tuple[Tensor, Tensor] | tuple[None, None]:
-        """Covariances [B, L, 2, 2] of the landmarks and probabilities [B, L] that they can be seen."""
+        """Estimate covariance and visibility of the landmarks.
+
+        Args:
+            seen: what the backbone returned.
+            out: what the cascade returned.
+            edge_index: edges between landmarks. Default: the complete graph.
+
+        Returns:
+            Covariances [B, L, 2, 2] and probabilities [B, L] of being visible; (None, None) without an uncertainty
+            head.
+        """
         if self.uncertainty is None:
             return None, None
         covariance, visible = self.uncertainty(out.x, seen.maps[-1], out.pos, edge_index)
         return covariance, visible.sigmoid()
 
     def to_network_channels(self, images: Tensor) -> Tensor:
-        """Check RGB crops [B, 3, S, S] and bring them into the network's channel order and precision."""
+        """Check crops and convert them to the network's channel order and precision.
+
+        Args:
+            images: [B, 3, S, S], float RGB in 0..1.
+
+        Returns:
+            [B, 3, S, S].
+
+        Raises:
+            ValueError: if images have the wrong shape or are not float.
+        """
         size = self.config.image_size
         if images.dim() != 4 or images.shape[1:] != (3, size, size) or not images.is_floating_point():
             raise ValueError(
@@ -142,10 +161,17 @@ class SPIGA(nn.Module):
 
     @classmethod
     def from_config(cls, config: SPIGAConfig, layout: str | Layout) -> Self:
-        """Make an untrained model from its configuration.
+        """Build an untrained model from its configuration.
+
+        Args:
+            config: the configuration.
+            layout: landmark set, by name or as an object.
+
+        Returns:
+            The model.
 
         Raises:
-            ValueError: for settings that do not fit each other or the layout.
+            ValueError: if settings do not fit each other or the layout.
         """
         layout = get_layout(layout)
         parts = build_parts(config, layout)
@@ -153,22 +179,30 @@ class SPIGA(nn.Module):
         return cls(*parts, layout, config=config, uncertainty=head)
 
     def with_uncertainty(self) -> Self:
-        """This model where it has a head for uncertainty, else one of the same parts with an untrained head.
+        """This model if it has an uncertainty head, else one of the same parts with an untrained head.
 
         Raises:
-            ValueError: when the parts were not built from a configuration, or the cascade has no steps.
+            ValueError: if the parts were not built from a configuration, or the cascade has no steps.
         """
         if self.uncertainty is not None:
             return self
         if not self.built:
-            raise ValueError("a model put together by hand takes its head as SPIGA(..., uncertainty=...)")
+            raise ValueError("a model not built from a configuration takes its head as SPIGA(..., uncertainty=...)")
         config = replace(self.config, uncertainty=True)
         head = build_uncertainty(config, self.layout, self.backbone)
         return type(self)(self.backbone, self.start, self.cascade, self.layout, config=config, uncertainty=head)
 
     @classmethod
     def from_preset(cls, preset: str, layout: str | Layout = "ibug68", **overrides: Any) -> Self:
-        """Make an untrained model from ``"paper"``, ``"reference"`` or ``"compact"``.
+        """Build an untrained model from a preset.
+
+        Args:
+            preset: ``"paper"``, ``"reference"`` or ``"compact"``.
+            layout: landmark set, by name or as an object.
+            overrides: values by the names of :class:`SPIGAConfig`.
+
+        Returns:
+            The model.
 
         Raises:
             ValueError: for an unknown preset, layout or configuration key.
@@ -177,22 +211,18 @@ class SPIGA(nn.Module):
 
     @classmethod
     def from_pretrained(cls, model: str | Path) -> Self:
-        """Load a trained model: ``"compact"``, which the package ships, or a file that :meth:`save` wrote.
+        """Load a trained model.
+
+        Args:
+            model: ``"compact"``, which the package ships, or a file that :meth:`save` wrote.
+
+        Returns:
+            The model, in evaluation mode.
 
         Raises:
-            pyspiga_geo.models.CheckpointError: when the file is missing, damaged or of another kind.
+            pyspiga_geo.models.CheckpointError: if the file is missing, damaged or of another kind.
         """
-        state, config, layout = checkpoint.read(model)
-        try:
-            with torch.device("meta"):  # takes no memory, whatever sizes the file speaks of
-                checkpoint.check_fit(cls.from_config(config, layout), state, model)
-            loaded = cls.from_config(config, layout)
-        except checkpoint.CheckpointError:
-            raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise checkpoint.CheckpointError(f"{model}: its configuration makes no model: {error}") from error
-        checkpoint.fill(loaded, state, model)
-        return loaded.eval()
+        return checkpoint.load(cls.from_config, model)
 
     def optimize(
         self,
@@ -203,25 +233,28 @@ class SPIGA(nn.Module):
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
     ) -> Self:
-        """A copy that runs sooner, for evaluation only: it can neither be trained nor saved. This model stays as it is.
+        """A copy that runs faster, for evaluation only: it can neither be trained nor saved. This model is not changed.
 
         Args:
-            fold: fold batch norm into the layer before it, where nothing stands between. Landmarks move by rounding
-                alone: less than 1e-4 of the crop in single precision, 1e-12 in double.
-            drop_heads: leave out the heads that only training reads (``backbone.forward_stacks`` is gone). Exact.
-            channels_last: keep maps with the channels last in memory, which most kernels prefer. Rounding alone.
+            fold: fold batch norm into the layer before it, if nothing is in between. Landmarks change by rounding
+                only: less than 1e-4 of the crop in single precision, 1e-12 in double.
+            drop_heads: leave out the heads that only training uses (``backbone.forward_stacks`` is gone). Exact.
+            channels_last: keep maps with the channels last in memory, which most kernels prefer. Rounding only.
             dtype: precision of the layers; positions stay in single precision or better. ``float16`` and ``bfloat16``
-                need processors that know them to be any faster, and move landmarks by up to 0.02 of the crop.
+                are faster only on processors that support them, and move landmarks by up to 0.02 of the crop.
             compile: run :func:`torch.compile`, which takes minutes at the first call and then serves any number of
-                faces (one face alone is compiled apart, also once). Rounding alone.
+                faces (a single face is compiled separately, also once). Rounding only.
+
+        Returns:
+            The copy.
 
         Raises:
-            ValueError: for another dtype, or where ``compile`` finds no C++ compiler.
+            ValueError: for another dtype, or if ``compile`` finds no C++ compiler.
 
         Example:
             >>> import torch
-            >>> model = SPIGA.from_preset("compact", num_stacks=1, channels=32).eval()
-            >>> images = torch.rand(2, 3, 128, 128)
+            >>> model = SPIGA.from_preset("compact", image_size=64, num_stacks=1, channels=16).eval()
+            >>> images = torch.rand(2, 3, 64, 64)
             >>> (model.optimize()(images).landmarks - model(images).landmarks).abs().max() < 1e-4
             tensor(True)
         """
@@ -233,16 +266,16 @@ class SPIGA(nn.Module):
 
         Args:
             path: the file.
-            half: store matrices and filters as float16, half the size; the rest stays as it is.
-            about: what there is to know about the weights, for JSON: recipe, seed, data. :func:`read_about` reads it.
+            half: store matrices and filters as float16, half the size; the rest is not changed.
+            about: facts to record about the weights, for JSON: recipe, seed, data. :func:`read_about` reads them.
 
         Raises:
-            ValueError: when the parts were not built from a configuration, or the graph operator is a function, which a
-                file cannot carry.
+            ValueError: if the parts were not built from a configuration, or the graph operator is a function, which
+                cannot be stored.
         """
         if not self.built:
             raise ValueError(
-                "a model put together by hand, or optimized, cannot be saved with its parts: register the backbone "
+                "a model not built from a configuration, or optimized, cannot be saved: register the backbone "
                 "(register_backbone) and use SPIGA.from_config, or save its state dict"
             )
         state: dict[str, Tensor] = self.state_dict()
@@ -251,43 +284,15 @@ class SPIGA(nn.Module):
         checkpoint.write(path, state, self.config, self.layout, about)
 
     def load_reference_state_dict(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Take over the weights of the authors' network. Only a model of preset ``"reference"`` fits.
+        """Load the weights of the authors' network. Only a model of preset ``"reference"`` fits.
 
         Heads that the authors' inference network lacks (pose heads of the first stacks, landmark head of the
-        last) keep their values; they serve training only.
+        last) keep their values; only training uses them.
+
+        Args:
+            state_dict: of the authors' network.
 
         Raises:
-            ValueError: when entries are unknown, missing or misshapen; the message lists them, and nothing is
-                loaded.
+            ValueError: if entries are unknown, missing or misshapen; the message lists them, and nothing is loaded.
         """
         self.load_state_dict(reference.translate(self, state_dict))
-
-
-def _shorten(model: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
-    for name in SHORT_NAMES:
-        if f"{prefix}start.{name}" in state:
-            state[prefix + name] = state.pop(f"{prefix}start.{name}")
-
-
-def _lengthen(model: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    for name in SHORT_NAMES:
-        if prefix + name in state:
-            state[f"{prefix}start.{name}"] = state.pop(prefix + name)
-
-
-def reference_model(path: str | Path) -> SPIGA:
-    """The reference network with the authors' weights from their .pt file; the layout is read off the weights.
-
-    No code that the file may contain is run.
-
-    Raises:
-        pyspiga_geo.models.CheckpointError: when the file is missing, damaged, holds code or is no state dict.
-        ValueError: when it is the state dict of another network; the message lists what does not fit.
-    """
-    state = checkpoint.read_reference(path)
-    try:
-        model = SPIGA.from_preset("reference", reference.layout_of(state))
-        model.load_reference_state_dict(state)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return model.eval()

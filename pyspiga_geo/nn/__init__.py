@@ -1,4 +1,4 @@
-"""Graph operators on landmarks, one a file: they know tensors and edges, nothing of faces or files."""
+"""Graph operators on landmarks, one per file: they know tensors and edges, nothing about faces or files."""
 
 from pyspiga_geo.nn.cascade import CascadeOutput, SPIGACascade
 from pyspiga_geo.nn.convs import CONVS, ConvFactory, NoMessage, make_conv

@@ -1,4 +1,4 @@
-"""Attention as matrices: which source each target may attend to, and the attention of edges."""
+"""Attention as matrices: which sources each target may attend to, and the attention of edges."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The cascade: a landmark graph walks over a feature map to where it belongs."""
+"""The cascade: a graph of landmarks is moved step by step over a feature map."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,14 @@ SPACE = ("D", "H", "W")
 
 
 class CascadeOutput(NamedTuple):
-    """What a cascade returns. Positions are in the units and the form of the ``pos`` it was given."""
+    """Output of :class:`SPIGACascade`. Positions have the units and the form of the ``pos`` that was given.
+
+    Example:
+        >>> cascade = SPIGACascade(5, 8, num_steps=2, num_layers=1, heads=1, node_channels=8, hidden_channels=8)
+        >>> out = cascade(torch.rand(2, 5, 2), torch.rand(2, 8, 16, 16), return_attention=True)
+        >>> out.pos.shape, len(out.steps), out.attention[0].shape, out.x.shape
+        (torch.Size([2, 5, 2]), 2, torch.Size([2, 1, 5, 5]), torch.Size([2, 5, 8]))
+    """
 
     pos: Tensor
     """Final positions."""
@@ -32,9 +39,10 @@ class CascadeOutput(NamedTuple):
     """Positions after each step; the last is ``pos``."""
     attention: list[Any] | None
     """On request, the attention of every layer of every step, in order: the dynamic adjacency. [B, heads, L, L], or
-    (edge_index, alpha [E, heads]) where the nodes came with edges of their own."""
+    (edge_index, alpha [E, heads]) where the nodes were given with edges of their own.
+    """
     x: Tensor | None
-    """Node features [..., hidden_channels] of the last step, for a head of one's own; None without steps."""
+    """Node features [..., hidden_channels] of the last step, for a head of your own; None without steps."""
 
 
 # For torch.export.save.
@@ -42,29 +50,29 @@ _pytree._register_namedtuple(CascadeOutput, serialized_type_name="pyspiga_geo.nn
 
 
 class SPIGACascade(nn.Module):
-    r"""Refine landmarks step by step: x_t = x_{t-1} + dx_t, with windows that halve from step to step.
+    """Refine landmarks step by step: x_t = x_{t-1} + dx_t, with windows that halve from step to step.
 
-    The layer needs nothing but positions and a feature map, of faces or of anything else.
+    The layer needs only positions and a feature map, of faces or of anything else.
 
     Args:
         num_landmarks: L, two or more; None for any number (position ``"pooled"`` or ``"none"``).
-        feature_channels: channels C of the feature map; a sequence where each step has a map of its own.
+        feature_channels: channels C of the feature map; a sequence if each step has a map of its own.
         num_steps: K.
-        num_layers: graph layers of a step.
+        num_layers: graph layers per step.
         heads: attention heads.
         conv: graph operator: ``"attention"``, ``"gcn"``, ``"gat"``, ``"gatv2"``, ``"sage"``, ``"gin"``,
             ``"transformer"``, ``"none"``, or a function (:func:`make_conv`); or a sequence, one per step.
         dim: 2 for maps, 3 for volumes.
         window: w of the first step as a fraction of the map; step t uses w / 2^t and moves at most half of it. A
-            sequence gives each step its own.
-        position: how a landmark knows its place: ``"ordered"`` (paper, :class:`RelativePositionEncoder`),
-            ``"learned"`` (:class:`LearnedPosition`), ``"pooled"`` (:class:`PooledPositionEncoder`), ``"none"``, a
-            function (channels) -> module, or a module.
+            sequence gives the window of each step.
+        position: position encoding: ``"ordered"`` (paper, :class:`RelativePositionEncoder`), ``"learned"``
+            (:class:`LearnedPosition`), ``"pooled"`` (:class:`PooledPositionEncoder`), ``"none"``, a function
+            (channels) -> module, or a module.
         in_channels: size of extra node features ``x``, 0 for none.
         edge_dim: size of edge features, for operators that take them.
-        norm: of the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.
+        norm: normalisation in the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.
         dropout: of attention weights.
-        share_steps: one set of weights for all steps.
+        share_steps: use one set of weights for all steps.
         node_channels: size of the node features f = v + r.
         hidden_channels: size of the node features after the first layer.
         samples: points along each side of the visual window.
@@ -72,21 +80,24 @@ class SPIGACascade(nn.Module):
         include_self: whether a landmark attends to itself (reference: yes; paper: no).
         scale: divide the similarity by the root of a head's channels (reference: yes; paper: no).
         out_proj: linear map of the concatenated messages (reference: yes; paper: no).
-        heatmap_windows: whether each landmark also looks at a heatmap of its own (neither paper nor reference).
+        heatmap_windows: whether each landmark also looks at a heatmap of its own (in neither paper nor reference).
 
     Shapes:
         - **pos**: (x, y) or (x, y, z) over the map, 0..1 (pixel index / resolution): ``[B, L, d]``; ``[1, L, d]``, one
-          start for all; ``[B * L, d]``; or ``[N, d]`` with ``batch`` [N] where graphs differ in size
-        - **feature_map**: ``[B, C, H, W]`` (``[B, C, D, H, W]`` where dim is 3), or a sequence of K such maps
+          start for all; ``[B * L, d]``; or ``[N, d]`` with ``batch`` [N] if graphs differ in size
+        - **feature_map**: ``[B, C, H, W]`` (``[B, C, D, H, W]`` if dim is 3), or a sequence of K such maps
         - **edge_index**: None (complete graphs); with pos ``[B, L, d]`` ``[2, E]`` over the L landmarks, the same graph
           for every item; with ``[N, d]`` over the N nodes, as in a PyG ``Batch``
+        - **batch**: ``[N]`` int64, sorted: the item of each node, for pos ``[N, d]``
         - **x**: extra node features, one row per row of pos
         - **edge_attr**: as the graph operator takes it (:class:`LandmarkAttention`)
-        - **mask**: bool, one per row of pos: landmarks that exist. Of the others nothing reaches these; they stay
-        - **heatmaps**: ``[B, L, H, W]``, logarithm of a density for each landmark, where heatmap_windows is set
+        - **mask**: bool, one per row of pos: False for landmarks that do not exist. They send no messages and keep
+          their positions
+        - **heatmaps**: ``[B, L, H, W]``, logarithm of a density per landmark, if heatmap_windows is set
+        - **output**: :class:`CascadeOutput`
 
     Raises:
-        ValueError: when settings or shapes do not fit; the message names the argument.
+        ValueError: if settings or shapes do not fit; the message names the argument.
 
     Example:
         >>> cascade = SPIGACascade(5, feature_channels=8, heads=1, node_channels=16, hidden_channels=16)
@@ -179,10 +190,24 @@ class SPIGACascade(nn.Module):
         detach_steps: bool = False,
         return_attention: bool = False,
     ) -> CascadeOutput:
-        """Refine ``pos`` over ``feature_map``.
+        """Refine ``pos`` over ``feature_map``; the class lists the shapes.
 
-        With ``detach_steps`` no gradient runs from a step into the one before, nor into ``pos``: each step learns
-        to correct what it is given. Positions are counted in single precision or better, whatever that of the layers.
+        Positions are computed in single precision or better, whatever the precision of the layers.
+
+        Args:
+            pos: initial positions x_0.
+            feature_map: one map, or one per step.
+            edge_index: edges between landmarks. Default: the complete graph.
+            batch: the item of each node.
+            x: extra node features.
+            edge_attr: edge features.
+            mask: landmarks that exist. Default: all.
+            heatmaps: one per landmark.
+            detach_steps: stop the gradient between steps and into ``pos``, so that each step learns by itself.
+            return_attention: also return the attention weights.
+
+        Raises:
+            ValueError: if shapes do not fit; the message names the argument.
         """
         maps, batch_size = self._maps(feature_map)
         pos = pos.to(torch.promote_types(pos.dtype, torch.float32))

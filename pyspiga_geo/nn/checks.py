@@ -1,4 +1,4 @@
-"""Checks of what is handed to the layers; each message names the argument and what was expected."""
+"""Checks of the arguments of layers; each message names the argument and what was expected."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,16 +36,16 @@ def check_batch(batch: Tensor | None, num_nodes: int, batch_size: int | None = N
     if not has_values(batch):
         return
     if batch[0] < 0 or (batch.diff() < 0).any():
-        raise ValueError("batch must be sorted: the nodes of one item stand together, those of item 0 first")
+        raise ValueError("batch must be sorted: the nodes of one item are consecutive, starting with item 0")
     if batch_size is not None and batch[-1] >= batch_size:
         raise ValueError(f"batch must be in 0..{batch_size - 1}, one of {batch_size} items, got {batch[-1]}")
 
 
 def as_edges(edge_index: Any, num_sources: int, num_targets: int) -> Tensor:
-    """Edges [2, E] of what PyG takes for edges (of a sparse ``adj_t`` the rows are targets).
+    """Edges [2, E] of whatever PyG accepts as edges (in a sparse ``adj_t`` the rows are targets).
 
     Raises:
-        ValueError: unless they are whole numbers that stay within the graph.
+        ValueError: unless they are int64 and stay within the graph.
     """
     if isinstance(edge_index, EdgeIndex):
         edge_index = edge_index.as_tensor()
@@ -66,7 +66,7 @@ def as_edges(edge_index: Any, num_sources: int, num_targets: int) -> Tensor:
 
 
 def has_values(tensor: Tensor) -> bool:
-    """Whether there are values to look at: there are none while compiling, nor on the device "meta"."""
+    """Whether there are values to check: there are none while compiling, nor on the device "meta"."""
     return not torch.compiler.is_compiling() and not tensor.is_meta and tensor.numel() > 0
 
 

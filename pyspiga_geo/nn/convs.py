@@ -12,14 +12,23 @@ from pyspiga_geo.nn.landmark_attention import LandmarkAttention
 from pyspiga_geo.nn.static_graph_conv import StaticGraphConv
 
 ConvFactory = Callable[[int, int], nn.Module]
-"""A function (in_channels, out_channels) -> module, which is called as ``module(x, edge_index)`` with x [N, C]."""
+"""A function (in_channels, out_channels) -> module. The module is called as ``module(x, edge_index)`` with x [N, C]."""
 
 CONVS = ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "none")
 """Graph operators that :func:`make_conv` knows by name."""
 
 
 class NoMessage(nn.Module):
-    """The control of every ablation: all messages are zero, each node is left to itself."""
+    """The control for ablations: all messages are zero, so that nodes do not communicate.
+
+    Args:
+        out_channels: size of the messages.
+
+    Example:
+        >>> import torch
+        >>> NoMessage(4)(torch.ones(2, 5, 3)).unique(), NoMessage(4)(torch.ones(2, 5, 3)).shape
+        (tensor([0.]), torch.Size([2, 5, 4]))
+    """
 
     static_graphs = True
 
@@ -28,7 +37,18 @@ class NoMessage(nn.Module):
         self.out_channels = out_channels
 
     def forward(self, x: Tensor, *_: Any, return_attention_weights: bool = False, **__: Any) -> Tensor:
-        """Zeros of the shape of x with the output channels."""
+        """Zeros of the shape of x with the output channels; further arguments are ignored.
+
+        Args:
+            x: [..., C].
+            return_attention_weights: must be False.
+
+        Returns:
+            [..., out_channels].
+
+        Raises:
+            ValueError: if attention weights are asked for.
+        """
         if return_attention_weights:
             raise ValueError("NoMessage has no attention weights to return")
         return x.new_zeros(*x.shape[:-1], self.out_channels)
@@ -39,7 +59,7 @@ OPTIONS = {
     for name, parameter in signature(LandmarkAttention).parameters.items()
     if parameter.default is not Parameter.empty
 }
-"""Options of :class:`LandmarkAttention`, and so of :func:`make_conv`, with their defaults."""
+"""Options of :class:`LandmarkAttention`, and therefore of :func:`make_conv`, with their defaults."""
 
 
 @keyword_hint
@@ -48,20 +68,23 @@ def make_conv(
 ) -> ConvFactory:
     """Turn the name of a graph operator into a function (in_channels, out_channels) -> module.
 
-    The modules are called as :class:`LandmarkAttention` is. Self-loops in ``edge_index`` mean the same to all
-    operators with a name: nothing; ``include_self`` decides.
+    The modules are called as :class:`LandmarkAttention` is. Self-loops in ``edge_index`` are ignored by all operators
+    that have a name; ``include_self`` decides.
 
     Args:
         conv: one of ``CONVS``, or a function (in_channels, out_channels) -> module, called as ``module(x, edge_index)``
-            with x [N, C]; the options are then its own business.
+            with x [N, C]; the options below are then not passed on.
         heads: heads of the operators that have heads.
-        include_self: whether a node's own features are part of its message, where the operator has a choice (gin
-            always counts them).
-        options: the further ones of :class:`LandmarkAttention`. Of these gat, gatv2 and transformer have ``edge_dim``
-            and ``dropout``; the other operators ignore them. gcn takes weights [E] without being told.
+        include_self: whether a node's own features are part of its message, if the operator has a choice (gin always
+            includes them).
+        options: the other options of :class:`LandmarkAttention`. Of these gat, gatv2 and transformer have ``edge_dim``
+            and ``dropout``; the other operators ignore them. gcn accepts edge weights [E] without an option.
+
+    Returns:
+        The function. Its modules take static graphs [B, L, C] too.
 
     Raises:
-        ValueError: for an unknown name or option; when called, for heads that do not divide the channels.
+        ValueError: for an unknown name or option; when the function is called, if heads do not divide the channels.
 
     Example:
         >>> make_conv("gcn")(16, 32)

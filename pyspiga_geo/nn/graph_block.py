@@ -15,16 +15,16 @@ class GraphBlock(nn.Module):
     .. math::
         \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}])
 
-    The MLP has one hidden layer of 2 x ``in_channels``. Where the width changes, the skip is a linear map.
+    The MLP has one hidden layer of 2 x ``in_channels``. If the width changes, the skip connection is a linear map.
 
     Args:
-        in_channels: node features in; messages have the same size.
-        out_channels: node features out.
-        conv: graph operator, as :func:`make_conv` takes it; what it returns is one, with options.
-        norm: of the MLP (:class:`NodeMLP`).
+        in_channels: size of the node features before; messages have the same size.
+        out_channels: size of the node features after.
+        conv: graph operator, as :func:`make_conv` takes it, or a function that :func:`make_conv` returned.
+        norm: normalisation in the MLP (:class:`NodeMLP`).
 
     Raises:
-        ValueError: when attention is asked of an operator that has none, or messages have a wrong size.
+        ValueError: if attention weights are asked of an operator that has none, or messages have the wrong size.
 
     Example:
         >>> GraphBlock(16, 32, make_conv("attention", heads=4))(torch.rand(2, 68, 16)).shape
@@ -42,9 +42,19 @@ class GraphBlock(nn.Module):
     def forward(
         self, x: Tensor, edge_index: Any = None, *, return_attention_weights: bool = False, **options: Any
     ) -> Any:
-        """Update features [N, C] or [B, L, C]; with ``return_attention_weights`` also return the layer's attention.
+        """Update node features.
 
-        ``edge_index`` and the options that are not None (``edge_attr``, ``mask``, ``batch``) go to the operator.
+        Args:
+            x: [N, in_channels] or [B, L, in_channels].
+            edge_index: as the operator takes it. Default: the complete graph.
+            return_attention_weights: also return the layer's attention.
+            options: ``edge_attr``, ``mask`` and ``batch``, passed to the operator unless None.
+
+        Returns:
+            Features [..., out_channels]; with ``return_attention_weights`` the pair (features, attention).
+
+        Raises:
+            ValueError: if the operator's messages have the wrong size.
         """
         given = {name: value for name, value in options.items() if value is not None}
         if return_attention_weights:

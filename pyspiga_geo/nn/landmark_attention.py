@@ -23,11 +23,13 @@ NodeMasks = Tensor | tuple[Tensor | None, Tensor | None] | None
 Items = Tensor | tuple[Tensor, Tensor] | None
 
 DENSE_PAIRS_PER_EDGE = 48
-"""A static graph with fewer than one edge in so many pairs goes by its edges: about here both take a CPU as long."""
+"""A static graph with fewer than one edge per this many pairs is propagated by its edges: about here both paths take
+equally long on a CPU.
+"""
 
 
 class LandmarkAttention(MessagePassing):
-    r"""Dot-product attention with ``out_channels`` in total over all heads (PyG's attention layers count per head).
+    r"""Dot-product attention between landmarks.
 
     The operator of `"Shape Preserving Facial Landmarks with Graph Attention Networks"
     <https://arxiv.org/abs/2210.07233>`_:
@@ -38,45 +40,49 @@ class LandmarkAttention(MessagePassing):
 
     with query, key and value :math:`\mathbf{h}^{q,k,v}` affine maps of the node features and, with ``edge_dim``,
     :math:`b` a linear map of the edge features to one number per head. The channels are split into contiguous
-    groups, one per head, and the messages are concatenated.
+    groups, one per head, and the messages are concatenated: ``out_channels`` counts all heads together (PyG's attention
+    layers count per head).
 
-    Without edges the graph is complete and goes to :func:`torch.nn.functional.scaled_dot_product_attention`; a graph
-    shared by a batch ``[B, L, C]`` becomes a bias of the same call, or is propagated where it has few edges; edges over
-    ``[N, C]`` are propagated as everywhere in PyG: these are what its hooks and explainers see. All paths agree. The
-    fused kernels have no gradients of gradients: ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` has.
+    Without edges the graph is complete and goes to :func:`torch.nn.functional.scaled_dot_product_attention`. A graph
+    shared by a batch ``[B, L, C]`` becomes a bias of the same call, or is propagated if it has few edges. Edges over
+    ``[N, C]`` are propagated as everywhere in PyG, and only they are seen by its hooks and explainers. All paths agree.
+    The fused kernels have no second derivatives: ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` has.
 
     Args:
         in_channels: size of each node's features, or (source, target) for attention between two sets.
         out_channels: size of each node's message, over all heads together.
         heads: number of heads; must divide ``out_channels``.
         include_self: whether a landmark attends to itself too. Self-loops in ``edge_index`` are ignored: this
-            argument decides. Two sets have no self-loops: there it has no effect.
+            argument decides. Between two sets there are no self-loops, and it has no effect.
         scale: divide the similarity by :math:`\sqrt{d}`, d the channels of a head (reference: yes; paper: no).
-        out_proj: follow the concatenated messages by a linear map (reference: yes; paper: no).
+        out_proj: apply a linear map to the concatenated messages (reference: yes; paper: no).
         edge_dim: size of the edge features. A node's attention to itself has none.
         dropout: probability with which an attention weight is dropped in training.
 
     Shapes:
         - **x**: ``[N, C]``; a static graph ``[B, L, C]``; or a pair ``(x_src, x_dst)`` of either kind
-        - **edge_index**: ``[2, E]`` (source, target), of a static graph the same for every item, or a sparse
+        - **edge_index**: ``[2, E]`` (source, target), for a static graph the same for every item, or a sparse
           ``adj_t``, whose values are ignored; None: the complete graph
-        - **edge_attr**: ``[E, edge_dim]`` or ``[B, E, edge_dim]``; of the complete graph ``[L, L, edge_dim]`` or
+        - **edge_attr**: ``[E, edge_dim]`` or ``[B, E, edge_dim]``; for the complete graph ``[L, L, edge_dim]`` or
           ``[B, L, L, edge_dim]`` (target, source)
-        - **mask**: bool, one per node: those that exist; of a pair, a pair of masks or Nones
-        - **batch**: ``[N]`` sorted, of a pair a pair: without edges, a complete graph within each item of ``[N, C]``
-        - **output**: like x (of a pair: like x_dst) with ``out_channels``; zero for nodes that do not exist. Nodes
+        - **mask**: bool, one per node: False for nodes that do not exist; for a pair, a pair of masks or Nones
+        - **batch**: ``[N]`` sorted, for a pair a pair: without edges, a complete graph within each item of ``[N, C]``
+        - **output**: like x (for a pair: like x_dst) with ``out_channels``; zero for nodes that do not exist. Nodes
           without a neighbour receive no message: zero, or the bias of out_proj
         - **attention**: ``[heads, N, N]`` or ``[B, heads, L, L]``, row i over the sources j; with ``batch``
           ``[B, heads, L_max, L_max]``; for ``[N, C]`` with edges ``(edge_index, alpha [E, heads])`` as in PyG
 
     Raises:
-        ValueError: when an argument does not fit; or an explainer asks for more than edges over ``[N, C]``, or for
-            self-loops that include_self switches off.
+        ValueError: if an argument does not fit; or if an explainer is used with anything but edges over ``[N, C]``, or
+            with self-loops that include_self switches off.
 
     Example:
         >>> attention = LandmarkAttention(16, 32, heads=4)
         >>> attention(torch.rand(8, 68, 16)).shape
         torch.Size([8, 68, 32])
+        >>> _, alpha = attention(torch.rand(8, 68, 16), return_attention_weights=True)
+        >>> alpha.shape, torch.allclose(alpha.sum(dim=-1), torch.tensor(1.0))  # weights of each landmark sum to 1
+        (torch.Size([8, 4, 68, 68]), True)
     """
 
     static_graphs = True
@@ -116,7 +122,7 @@ class LandmarkAttention(MessagePassing):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all learnable parameters anew."""
+        """Reinitialise all learnable parameters."""
         super().reset_parameters()
         for lin in (self.lin_query, self.lin_key, self.lin_value, self.lin_out, self.lin_edge):
             if lin is not None:
@@ -145,7 +151,19 @@ class LandmarkAttention(MessagePassing):
         batch: Items = None,
         return_attention_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Any]:
-        """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
+        """Compute the messages; the class lists the shapes.
+
+        Args:
+            x: node features.
+            edge_index: edges. Default: the complete graph.
+            edge_attr: edge features.
+            mask: nodes that exist. Default: all.
+            batch: the item of each node.
+            return_attention_weights: return the pair (messages, attention).
+
+        Raises:
+            ValueError: if an argument does not fit.
+        """
         if batch is not None and edge_index is None:
             return within_items(self.forward, x, batch, mask, edge_attr, return_attention_weights)
         source, target = x if isinstance(x, tuple) else (x, x)
@@ -255,11 +273,11 @@ class LandmarkAttention(MessagePassing):
     def edge_update(
         self, query_i: Tensor, key_j: Tensor, bias: Tensor, index: Tensor, ptr: OptTensor, size_i: OptInt
     ) -> Tensor:
-        """Attention of each edge [E, heads]."""
+        """Attention of each edge [E, heads], called by PyG."""
         return softmax((query_i * key_j).sum(dim=-1) * self.scale + bias, index, ptr, size_i)
 
     def message(self, value_j: Tensor, alpha: Tensor) -> Tensor:
-        """The source's value, weighted."""
+        """The source's value, weighted by the attention, called by PyG."""
         return alpha.unsqueeze(-1) * value_j
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ NORMS = ("batch_norm", "layer_norm", "none")
 
 
 class NodeMLP(nn.Module):
-    """Linear layers with bias on the last dimension; norm and ReLU after each but the last.
+    """Linear layers with bias on the last dimension; normalisation and ReLU after each but the last.
 
     A static graph ``[B, L, C]`` is normalised over its B x L nodes, the channels being the last dimension. Nodes that
     do not exist do not count in the statistics of batch norm.
@@ -38,7 +38,15 @@ class NodeMLP(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map [..., channels[0]] to [..., channels[-1]]; ``mask`` [...] bool are the nodes that exist."""
+        """Apply the layers to each node.
+
+        Args:
+            x: [..., channels[0]].
+            mask: [...] bool, the nodes that exist. Default: all.
+
+        Returns:
+            [..., channels[-1]].
+        """
         nodes = x.reshape(-1, x.size(-1)).to(self.mlp.lins[0].weight.dtype)  # positions may be more precise
         if mask is not None and self.norm == "batch_norm" and self.training:
             rows = mask.flatten().nonzero().squeeze(1)

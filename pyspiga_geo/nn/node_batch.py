@@ -1,4 +1,4 @@
-"""Landmarks in the forms that a caller may have them, brought into the two forms that the steps know."""
+"""Landmarks in the forms that a caller may have them, converted to the two forms that the steps take."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ def as_node_batch(
 def within_items(conv: Callable[..., Any], x: Any, batch: Any, mask: Any, edge_attr: Any, need_weights: bool) -> Any:
     """Call an operator on the complete graph within each item of nodes [N, C], or of a pair of sets of nodes."""
     if edge_attr is not None:
-        raise ValueError("edge_attr needs edge_index where batch says what belongs together")
+        raise ValueError("edge_attr needs edge_index if batch is given")
     pair = isinstance(x, tuple)
     sets = [each if isinstance(each, tuple) else (each, each) for each in (x, batch, mask)]
     padded = []

@@ -1,4 +1,4 @@
-"""What a landmark is told of its place among the others: encodings of positions, chosen by name.
+"""Position encodings, by name: what a landmark knows of its place among the others.
 
 All are called as ``module(pos, edge_index, mask=mask, batch=batch)``: ``pos`` [B, L, d], pixel index divided by
 resolution, or [N, d] with edges of their own and ``batch`` [N]; ``mask`` bool, the landmarks that exist. They return
@@ -20,21 +20,21 @@ POSITIONS = ("ordered", "learned", "pooled", "none")
 """Position encodings that :func:`make_position` knows by name."""
 
 PositionFactory = Callable[[int], nn.Module]
-"""A function (channels) -> module."""
+"""A function (channels) -> module, which returns vectors of that size."""
 
 
 class RelativePositionEncoder(nn.Module):
-    r"""Embed the displacements of each landmark to all others: r_i = MLP(p_i - p_j for j != i, in order).
+    """Embed the displacements of each landmark from all others: r_i = MLP(p_i - p_j for j != i, in order).
 
-    The L - 1 displacements are laid side by side, so that the encoding knows which landmark is which; it needs a
-    fixed, ordered set of landmarks. Displacements to landmarks that do not exist are 0.
+    The L - 1 displacements are concatenated, so that the encoding knows which landmark is which; it needs a
+    fixed, ordered set of landmarks. Displacements from landmarks that do not exist are 0.
 
     Args:
         num_landmarks: L, two or more.
         out_channels: size of the embedding.
-        hidden_channels: sizes of the layers between.
+        hidden_channels: sizes of the hidden layers.
         dim: coordinates of a position.
-        norm: of the MLP (:class:`NodeMLP`).
+        norm: normalisation in the MLP (:class:`NodeMLP`).
 
     Raises:
         ValueError: for fewer than two landmarks, or positions of another number of them.
@@ -60,7 +60,15 @@ class RelativePositionEncoder(nn.Module):
         self.mlp = NodeMLP([dim * (num_landmarks - 1), *hidden_channels, out_channels], norm)
 
     def forward(self, pos: Tensor, *_: Any, mask: Tensor | None = None, **__: Any) -> Tensor:
-        """Embed positions; the edges do not matter."""
+        """Embed positions; edges are ignored.
+
+        Args:
+            pos: [B, L, d] or [B L, d].
+            mask: bool, one per landmark. Default: all exist.
+
+        Returns:
+            [..., out_channels].
+        """
         check_shape("pos", pos, ["B", self.num_landmarks, "d"], ["B L", "d"])
         static = pos.reshape(-1, self.num_landmarks, pos.size(-1))
         displacement = _without_diagonal(static.unsqueeze(2) - static.unsqueeze(1))  # [B, L, L - 1, d]
@@ -103,7 +111,14 @@ class LearnedPosition(nn.Module):
         nn.init.normal_(self.vectors, std=0.02)
 
     def forward(self, pos: Tensor, *_: Any, **__: Any) -> Tensor:
-        """The vectors, once per item."""
+        """The vectors, repeated for each item; only the shape of the positions matters.
+
+        Args:
+            pos: [B, L, d] or [B L, d].
+
+        Returns:
+            [..., out_channels].
+        """
         num_landmarks = self.vectors.size(0)
         check_shape("pos", pos, ["B", num_landmarks, "d"], ["B L", "d"])
         items = pos.reshape(-1, num_landmarks, pos.size(-1)).size(0)
@@ -111,7 +126,7 @@ class LearnedPosition(nn.Module):
 
 
 class PooledPositionEncoder(nn.Module):
-    r"""Embed the displacements to the neighbours in any order: r_i = mean over j of MLP(p_i - p_j).
+    """Embed the displacements from the neighbours in any order: r_i = mean over j of MLP(p_i - p_j).
 
     Permutation-equivariant, and for any number of landmarks. Landmarks without a neighbour get zero. Without edges
     all landmarks (of an item) are neighbours.
@@ -119,7 +134,7 @@ class PooledPositionEncoder(nn.Module):
     Args:
         out_channels: size of the embedding.
         dim: coordinates of a position.
-        norm: of the MLP (:class:`NodeMLP`), over all displacements.
+        norm: normalisation in the MLP (:class:`NodeMLP`), over all displacements.
 
     Example:
         >>> PooledPositionEncoder(32)(torch.rand(4, 68, 2)).shape
@@ -133,7 +148,17 @@ class PooledPositionEncoder(nn.Module):
     def forward(
         self, pos: Tensor, edge_index: Any = None, *, mask: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
-        """Embed positions."""
+        """Embed positions.
+
+        Args:
+            pos: [B, L, d] or [N, d].
+            edge_index: [2, E] over the landmarks (over the N nodes for [N, d]). Default: the complete graph.
+            mask: bool, one per landmark. Default: all exist.
+            batch: [N], the item of each node.
+
+        Returns:
+            [..., out_channels].
+        """
         nodes, num_nodes = pos.reshape(-1, pos.size(-1)), pos.size(-2)
         if edge_index is not None:
             edges = as_edges(edge_index, num_nodes, num_nodes)
@@ -151,10 +176,24 @@ class PooledPositionEncoder(nn.Module):
 def make_position(
     position: str | PositionFactory, num_landmarks: int | None, channels: int, dim: int, norm: str
 ) -> nn.Module | None:
-    """Build the position encoding of a step: of a name, a function, or a module, which all steps then share.
+    """Build the position encoding of a step.
+
+    Args:
+        position: one of ``POSITIONS``; a function (channels) -> module; or a module, which all steps then share.
+        num_landmarks: L, or None for any number.
+        channels: size of the encoding.
+        dim: coordinates of a position.
+        norm: normalisation in its MLP (:class:`NodeMLP`).
+
+    Returns:
+        The module, or None for ``"none"``.
 
     Raises:
         ValueError: for an unknown name, or an encoding that needs to know the number of landmarks.
+
+    Example:
+        >>> make_position("learned", 68, 32, dim=2, norm="none")(torch.rand(4, 68, 2)).shape
+        torch.Size([4, 68, 32])
     """
     if not isinstance(position, str):
         return position if isinstance(position, nn.Module) else position(channels)
@@ -165,7 +204,7 @@ def make_position(
     if position == "pooled":
         return PooledPositionEncoder(channels, dim=dim, norm=norm)
     if num_landmarks is None:
-        raise ValueError(f"position {position!r} needs num_landmarks; 'pooled' and 'none' do without")
+        raise ValueError(f"position {position!r} needs num_landmarks; 'pooled' and 'none' do not")
     if position == "learned":
         return LearnedPosition(num_landmarks, channels)
     return RelativePositionEncoder(num_landmarks, channels, dim=dim, norm=norm)

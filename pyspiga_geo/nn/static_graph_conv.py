@@ -14,24 +14,24 @@ from pyspiga_geo.nn.node_batch import within_items
 
 
 class StaticGraphConv(nn.Module):
-    """Run a PyG convolution on ``[B, L, C]`` by handing it the batch as one graph of B x L nodes.
+    """Run a PyG convolution on ``[B, L, C]`` by passing the batch as one graph of B x L nodes.
 
     PyG's convolutions differ in what they do with static graphs: some refuse them, some are silently wrong. The
     convolution gets what its ``forward`` takes: ``batch`` is made for it, ``edge_attr`` goes to an argument of this
-    name or to ``edge_weight``, and its attention is brought into matrices.
+    name or to ``edge_weight``, and its attention is converted to matrices.
 
     Args:
         conv: called as ``conv(x, edge_index, ...)`` with x [N, C].
-        ignore_self_loops: whether self-loops in ``edge_index`` are left out.
+        ignore_self_loops: whether to leave out self-loops in ``edge_index``.
 
     Shapes:
         - **x**, **edge_index**, **mask**, **batch**: as :class:`LandmarkAttention` takes them
-        - **edge_attr**: ``[E, D]`` or ``[B, E, D]``; ``[E]`` or ``[B, E]`` where the convolution takes ``edge_weight``
+        - **edge_attr**: ``[E, D]`` or ``[B, E, D]``; ``[E]`` or ``[B, E]`` if the convolution takes ``edge_weight``
         - **output**: like x with the convolution's output channels, zero for nodes that do not exist
-        - **attention**: ``[B, heads, L, L]``, row i over the sources j; of ``[N, C]`` the convolution's own
+        - **attention**: ``[B, heads, L, L]``, row i over the sources j; for ``[N, C]`` the convolution's own
 
     Raises:
-        ValueError: when the convolution does not take edge features, or has no attention to show.
+        ValueError: if the convolution takes no edge features, or has no attention weights to return.
 
     Example:
         >>> from torch_geometric.nn import GATConv
@@ -62,7 +62,19 @@ class StaticGraphConv(nn.Module):
         batch: Tensor | None = None,
         return_attention_weights: bool = False,
     ) -> Any:
-        """Return the messages, and with ``return_attention_weights`` the pair (messages, attention)."""
+        """Return the messages; the class lists the shapes.
+
+        Args:
+            x: node features.
+            edge_index: edges. Default: the complete graph.
+            edge_attr: edge features or weights.
+            mask: nodes that exist. Default: all.
+            batch: the item of each node.
+            return_attention_weights: return the pair (messages, attention).
+
+        Raises:
+            ValueError: if an argument does not fit, or the convolution has no attention weights.
+        """
         options: dict[str, Any] = {"return_attention_weights": True} if return_attention_weights else {}
         if not self._takes.issuperset(options):
             raise ValueError(f"{type(self.conv).__name__} has no attention weights to return")

@@ -1,4 +1,4 @@
-"""How sure the cascade is of each landmark: a covariance, and whether the landmark can be seen."""
+"""Uncertainty of the landmarks: a covariance, and whether the landmark is visible."""
 
 import math
 from typing import NamedTuple
@@ -13,37 +13,42 @@ from pyspiga_geo.nn.mlp import NodeMLP
 from pyspiga_geo.nn.visual_window import VisualWindow
 
 SMALLEST, LARGEST = 1e-4, 1.0
-"""Between which the standard deviation along x and y lies before it is calibrated, as a share of the map."""
+"""Bounds of the standard deviation along x and y before calibration, as a fraction of the map."""
 
 STRONGEST = 0.99
-"""Largest correlation of x and y either way."""
+"""Largest absolute correlation of x and y."""
 
 
 class UncertaintyOutput(NamedTuple):
-    """What the head says of L landmarks in B maps."""
+    """Output of :class:`UncertaintyHead` for L landmarks in B maps.
+
+    Example:
+        >>> said = UncertaintyHead(5, 8, 4)(torch.rand(2, 5, 8), torch.rand(2, 4, 16, 16), torch.rand(2, 5, 2))
+        >>> (torch.linalg.eigvalsh(said.covariance) > 0).all()
+        tensor(True)
+    """
 
     covariance: Tensor
-    """[B, L, 2, 2]: symmetric and positive definite, in the square of the units of positions over the map."""
+    """[B, L, 2, 2]: symmetric and positive definite, in squared units of positions over the map."""
     visible: Tensor
-    """[B, L]: logit of the probability that the landmark can be seen."""
+    """[B, L]: logit of the probability that the landmark is visible."""
 
 
 class UncertaintyHead(nn.Module):
-    r"""Covariance and visibility of landmarks from their node features after a cascade, and one more look at the map.
+    r"""Covariance and visibility of landmarks, from their node features after a cascade and a window of the map.
 
-    The features are those that say where to move; what hides a landmark shows better in the map itself. So f = x + v,
-    with v from a window of the map around each landmark (:class:`VisualWindow`); then one more graph layer, for what
-    hides a landmark is near its neighbours; then per landmark the logarithms of two standard deviations, a correlation
-    and a logit,
+    The node features say where to move; an occluder shows better in the map itself. So f = x + v, with v from a window
+    of the map around each landmark (:class:`VisualWindow`); then one graph layer, because an occluder usually covers
+    neighbouring landmarks too; then per landmark the logarithms of two standard deviations, a correlation and a logit,
 
     .. math::
         \Sigma = \begin{pmatrix} \sigma_x^2 & \rho \sigma_x \sigma_y \\ \rho \sigma_x \sigma_y & \sigma_y^2
         \end{pmatrix}, \qquad 10^{-4} < \sigma < 1, \quad |\rho| < 0.99 .
 
-    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated: errors on
-    faces that nobody has trained on may be larger or smaller. The bounds are smooth, so that every finite feature gives
-    a matrix that can be inverted. Each landmark has a bias of its own: annotators agree on the corner of an eye, and
-    not on where a point of the jaw is along it.
+    Both deviations are then multiplied by ``spread``, one number for the model, 1 until it is calibrated, because
+    errors on unseen faces may be larger or smaller. The bounds are smooth, so that every finite feature gives an
+    invertible matrix. Each landmark has a bias of its own: annotators agree on the corner of an eye, but not on where
+    along the jaw a point lies.
 
     Args:
         num_landmarks: L.
@@ -53,8 +58,15 @@ class UncertaintyHead(nn.Module):
         window: side of the window as a fraction of the map.
         samples: points along each side of the window.
 
+    Shapes:
+        - **x**: ``[B, L, channels]``, node features
+        - **feature_map**: ``[B, feature_channels, H, W]``
+        - **pos**: ``[B, L, 2]``, (x, y) over the map, pixel index / resolution
+        - **edge_index**: ``[2, E]`` over the landmarks, or None (complete graph)
+        - **output**: :class:`UncertaintyOutput`
+
     Raises:
-        ValueError: when ``heads`` does not divide ``channels``, or for features of another shape.
+        ValueError: if ``heads`` does not divide ``channels``, or features have another shape.
 
     Example:
         >>> head = UncertaintyHead(68, 64, feature_channels=8)
@@ -89,9 +101,15 @@ class UncertaintyHead(nn.Module):
     def forward(
         self, x: Tensor, feature_map: Tensor, pos: Tensor, edge_index: Tensor | None = None
     ) -> UncertaintyOutput:
-        """Read node features [B, L, channels] and a map [B, feature_channels, h, w] around positions [B, L, 2].
+        """Estimate covariances and visibility; the class lists the shapes.
 
-        The result is in single precision or better, whatever that of the layers.
+        The result is in single precision or better, whatever the precision of the layers.
+
+        Args:
+            x: node features.
+            feature_map: the map.
+            pos: positions of the landmarks.
+            edge_index: edges between landmarks. Default: the complete graph.
         """
         check_shape("x", x, ["B", self.num_landmarks, self.channels])
         check_shape("pos", pos, [x.size(0), self.num_landmarks, 2])

@@ -1,4 +1,4 @@
-"""What the picture, and the heatmaps, look like around each landmark."""
+"""Windows of the feature map, and of heatmaps, around each landmark."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Tensor:
-    """Read square (or cubic) windows of maps around positions, multilinear, the border repeated outside.
+    """Read square (or cubic) windows of maps around positions, multilinear, with the border repeated outside.
 
     A window of side w (a fraction of the map) is read at ``samples`` points along each axis, spread evenly from the
     centre of its first map pixel to the centre of its last.
@@ -19,6 +19,11 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
 
     Returns:
         [B, C, L, samples^d], the last axis in the order of the maps' axes (x fastest).
+
+    Example:
+        >>> maps = torch.arange(16.0).reshape(1, 1, 4, 4)
+        >>> sample_windows(maps, torch.tensor([[[0.25, 0.25]]]), window=0.75, samples=3).flatten().tolist()
+        [0.0, 1.0, 2.0, 4.0, 5.0, 6.0, 8.0, 9.0, 10.0]
     """
     dim = pos.size(-1)
     steps = torch.arange(1 - samples, samples, 2, device=pos.device, dtype=pos.dtype) / max(samples - 1, 1)
@@ -34,12 +39,12 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
 
 
 def log_total(heatmaps: Tensor) -> Tensor:
-    """Logarithm of what each density holds in all [B, L, 1], of heatmaps [B, L, H, W] or [B, L, D, H, W]."""
+    """Logarithm of the sum of each density [B, L, 1], of heatmaps [B, L, H, W] or [B, L, D, H, W]."""
     return heatmaps.flatten(2).logsumexp(dim=2, keepdim=True)
 
 
 class VisualWindow(nn.Module):
-    """Sample a square window of the feature map around each landmark and map it to one vector [B, L, out_channels].
+    """Sample a square window of the feature map around each landmark and map it to one vector.
 
     :func:`sample_windows`, then one linear map of all samples together.
 
@@ -48,6 +53,11 @@ class VisualWindow(nn.Module):
         out_channels: size of a landmark's vector.
         samples: points along each side of the window, one or more.
         dim: 2 for maps, 3 for volumes.
+
+    Shapes:
+        - **feature_map**: ``[B, C, H, W]``, or ``[B, C, D, H, W]`` if dim is 3
+        - **pos**: ``[B, L, d]``, (x, y) or (x, y, z) over the map, pixel index / resolution
+        - **output**: ``[B, L, out_channels]``
 
     Raises:
         ValueError: for less than one sample.
@@ -65,23 +75,39 @@ class VisualWindow(nn.Module):
         self.lin = nn.Linear(in_channels * samples**dim, out_channels)
 
     def forward(self, feature_map: Tensor, pos: Tensor, window: float) -> Tensor:
-        """Look at windows of side ``window`` around ``pos``."""
+        """Sample windows and map them to vectors.
+
+        Args:
+            feature_map: the map.
+            pos: centres of the windows.
+            window: side of the windows as a fraction of the map.
+        """
         seen = sample_windows(feature_map, pos, window, self.samples)  # [B, C, L, samples^d]
         return self.lin(seen.transpose(1, 2).flatten(2).to(self.lin.weight.dtype))
 
 
 class HeatmapWindow(VisualWindow):
-    r"""Sample a square window of each landmark's own heatmap and map it to one vector [B, L, out_channels].
+    r"""Sample a square window of each landmark's own heatmap and map it to one vector.
 
-    A visual window shows every landmark the same features and leaves it to find its own among them; here each
-    sees the one map that speaks of it: ``heatmaps`` [B, L, H, W] (or [B, L, D, H, W]), the logarithms of densities,
-    up to a constant. With s_k the samples of a landmark's map, one linear map reads
+    A visual window shows every landmark the same features; here each landmark sees the one map about itself:
+    ``heatmaps``, the logarithms of densities, up to a constant. With s_k the samples of a landmark's map, one linear
+    map reads
 
     .. math::
         \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log {\textstyle\sum_{map}} e^s, -10) / 10\right],
 
-    the density within the window, whose mean is linear in it, and how much of the whole density lies there. The
-    arguments are those of :class:`VisualWindow`, but for in_channels.
+    the density within the window, whose mean is linear in it, and the share of the whole density that lies there.
+
+    Args:
+        out_channels: size of a landmark's vector.
+        samples: points along each side of the window, one or more.
+        dim: 2 for maps, 3 for volumes.
+
+    Shapes:
+        - **heatmaps**: ``[B, L, H, W]``, or ``[B, L, D, H, W]`` if dim is 3
+        - **pos**: ``[B, L, d]``, (x, y) or (x, y, z) over the map, pixel index / resolution
+        - **total**: ``[B, L, 1]``, logarithm of the sum of each density
+        - **output**: ``[B, L, out_channels]``
 
     Example:
         >>> HeatmapWindow(32)(torch.rand(2, 68, 16, 16), torch.rand(2, 68, 2), 0.25).shape
@@ -92,9 +118,13 @@ class HeatmapWindow(VisualWindow):
         super().__init__(2, out_channels, samples, dim=dim)
 
     def forward(self, heatmaps: Tensor, pos: Tensor, window: float, total: Tensor | None = None) -> Tensor:
-        """Look at windows of side ``window`` around ``pos``.
+        """Sample windows and map them to vectors.
 
-        ``total`` [B, L, 1], the logarithm of what each map holds in all, is computed where it is not given.
+        Args:
+            heatmaps: one map per landmark.
+            pos: centres of the windows.
+            window: side of the windows as a fraction of the map.
+            total: computed from the heatmaps if not given.
         """
         each = heatmaps.flatten(0, 1).unsqueeze(1)  # one map per landmark
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)

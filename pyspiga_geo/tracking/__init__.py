@@ -1,4 +1,4 @@
-"""Faces in films: followed from frame to frame, smoothed, drawn and written down."""
+"""Faces in films: followed from frame to frame, smoothed, drawn and saved."""
 
 from pyspiga_geo.tracking.film import track_film
 from pyspiga_geo.tracking.lines import TrackedFrame, read_tracks

@@ -1,4 +1,4 @@
-"""Work ahead of whoever takes its results."""
+"""Produce items in a thread that works ahead of their consumer."""
 
 from collections.abc import Generator, Iterable
 from queue import Full, Queue
@@ -8,13 +8,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 _WAIT = 0.1
-"""Seconds after which a thread whose queue is full looks whether it is still wanted."""
+"""Seconds after which a thread whose queue is full checks whether it is still needed."""
 
 
 def ahead(items: Iterable[Item], size: int = 8) -> Generator[Item]:
-    """Take items in a thread of its own, at most ``size`` ahead of the caller.
+    """Take items in a separate thread, at most ``size`` ahead of the caller.
 
-    What the items raise, the caller gets at their place. Closing the generator ends the thread.
+    An error raised by the items is raised at its place in the sequence. Closing the generator ends the thread.
 
     Example:
         >>> list(ahead(range(3)))

@@ -1,4 +1,4 @@
-"""Films and cameras by PyAV, which is imported when it is needed."""
+"""Films and cameras read by PyAV, which is imported on demand."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ Stamped = tuple[float | None, NDArray[np.uint8]]
 
 
 def import_av() -> Any:
-    """PyAV.
+    """Import PyAV.
 
     Raises:
-        ValueError: when it is not installed, saying how to.
+        ValueError: if it is not installed; the message says how to install it.
     """
     try:
         import av
@@ -26,11 +26,11 @@ def import_av() -> Any:
 
 
 def probe(source: str, camera: bool, fps: float | None) -> tuple[int, int, Fraction | None, int | None]:
-    """Width and height of the frames, frames per second and about how many there are; None for what is not known.
+    """Width and height of the frames, frames per second and approximate number of frames; None for what is not known.
 
     Raises:
-        ValueError: for what is no film, or has no pictures.
-        OSError: for what must not be read.
+        ValueError: if the source is not a film, or has no pictures.
+        OSError: if it cannot be opened.
     """
     with _open(source, camera, fps) as container:
         stream = container.streams.video[0]
@@ -44,7 +44,7 @@ def probe(source: str, camera: bool, fps: float | None) -> tuple[int, int, Fract
 
 
 def decode(source: str, camera: bool, fps: float | None) -> Iterator[Stamped]:
-    """The frames, turned upright. What is damaged is left out, with a warning at the end.
+    """The frames, rotated upright. Damaged parts are skipped, with a warning at the end.
 
     Raises:
         ValueError, OSError: as :func:`probe`.
@@ -63,7 +63,7 @@ def _open(source: str, camera: bool, fps: float | None) -> Any:
         else:
             container = av.open(source)
     except ValueError as error:  # FFmpeg's "invalid data", or a format it does not know
-        raise ValueError(f"{source}: is no {'camera' if camera else 'film'} that can be read") from error
+        raise ValueError(f"{source}: not a {'camera' if camera else 'film'} that can be read") from error
     if not container.streams.video:
         container.close()
         raise ValueError(f"{source}: has no pictures")
@@ -82,5 +82,5 @@ def _frames(container: Any) -> Iterator[Any]:
 
 
 def _upright(frame: Any) -> NDArray[np.uint8]:
-    """Pixels [H, W, 3], turned as phones say that their films must be."""
+    """Pixels [H, W, 3], rotated as the metadata of phone films require."""
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))

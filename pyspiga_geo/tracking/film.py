@@ -1,4 +1,4 @@
-"""A whole film: its frames read, its faces followed, written down and drawn."""
+"""Process a whole film: read its frames, follow its faces, save and draw them."""
 
 import os
 from collections.abc import Generator, Mapping
@@ -26,26 +26,37 @@ def track_film(
     *,
     overwrite: bool = False,
 ) -> Generator[TrackedFrame]:
-    """Follow the faces of a film, and write them to files as the work goes on.
+    """Follow the faces of a film, and write them to files while the work goes on.
 
-    Frames are decoded by a thread of its own while the model is at work. When ``json`` exists from an earlier run,
-    the frames in it are not computed again, and the tracker goes on as if it had never stopped.
+    Frames are decoded in a separate thread while the model is running. If ``json`` exists from an earlier run, the
+    frames in it are not computed again, and the tracker continues as if it had never stopped.
 
     Args:
         film: see :func:`~pyspiga_geo.tracking.read_film`.
         tracker: one that has not seen a frame yet.
-        json: JSON Lines, a line per frame (:func:`~pyspiga_geo.tracking.read_tracks`).
+        json: JSON Lines, one line per frame (:func:`~pyspiga_geo.tracking.read_tracks`).
         out: the film with its faces drawn, without sound; it appears when it is finished. Default: none.
-        about: what else the first line of ``json`` shall say, and must say when the work goes on.
-        overwrite: begin ``json`` anew, whatever is there.
+        about: further facts for the first line of ``json``; they must be the same when the work is continued.
+        overwrite: replace ``json`` if it exists.
 
     Yields:
-        The faces of each frame, those of an earlier run included. A camera goes on until it is interrupted
-        (``KeyboardInterrupt``) or the iterator is closed, which ends its film in good order.
+        The faces of each frame, those of an earlier run included. A camera runs until it is interrupted
+        (``KeyboardInterrupt``) or the iterator is closed, which finishes its film properly.
 
     Raises:
-        ValueError: for a film that cannot be decoded, and for a ``json`` of another film or other settings.
-        OSError: for what cannot be written.
+        ValueError: if the film cannot be decoded, or ``json`` is of another film or other settings.
+        OSError: if a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pyspiga_geo import FaceAligner
+        >>> from pyspiga_geo.tracking import read_film
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for number in range(2):  # a film without faces
+        ...         Image.new("RGB", (64, 48)).save(Path(folder, f"{number}.png"))
+        ...     frames = track_film(read_film(folder), FaceTracker(FaceAligner()), Path(folder, "faces.jsonl"))
+        ...     [(frame.number, len(frame.faces)) for frame in frames]
+        [(0, 0), (1, 0)]
     """
     header = {**film_header(film), "layout": tracker.aligner.layout.name, **tracker.settings, **(about or {})}
     writing = nullcontext() if out is None else write_film(out, film.width, film.height, film.fps)
@@ -67,7 +78,7 @@ def track_film(
 
 
 def film_header(film: Film) -> dict[str, Any]:
-    """What tells a film from others: name, bytes (but of folders and cameras), size and frames per second."""
+    """Identity of a film: name, bytes (except for folders and cameras), size and frames per second."""
     path = Path(film.source)
     return {
         "film": path.resolve().name if path.is_dir() else path.name,

@@ -11,19 +11,19 @@ from pyspiga_geo.data import read_image
 from pyspiga_geo.tracking.decoding import Stamped
 
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"))
-"""What the names of frames end in."""
+"""Suffixes of frames."""
 
 
 def frame_files(folder: Path) -> list[Path]:
     """The pictures in a folder, in natural order.
 
     Raises:
-        ValueError: when there is none.
+        ValueError: if there is none.
     """
     pictures = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     files = [path for path in pictures if not path.name.startswith(".")]
     if not files:
-        raise ValueError(f"{folder}: holds no pictures")
+        raise ValueError(f"{folder}: contains no pictures")
     return sorted(files, key=lambda path: natural_order(path.name))
 
 
@@ -41,8 +41,8 @@ def read_frames(files: Sequence[Path], fps: Fraction) -> Iterator[Stamped]:
     """The frames with their times in seconds.
 
     Raises:
-        pyspiga_geo.data.ImageError: for a picture that cannot be read.
-        ValueError: for a picture of another size than the first.
+        pyspiga_geo.data.ImageError: if a picture cannot be read.
+        ValueError: if a picture differs in size from the first.
     """
     shape = None
     for number, path in enumerate(files):

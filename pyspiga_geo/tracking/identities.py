@@ -1,4 +1,4 @@
-"""Which face is which: all the faces that a tracker knows."""
+"""Identities of all the faces that a tracker knows."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,20 +10,20 @@ from pyspiga_geo.tracking.smoother import FaceSmoother
 from pyspiga_geo.tracking.tracks import Track
 
 _HEAD = 1.4
-"""Size of a head in boxes of its landmarks: heads that overlap may hide each other."""
+"""Size of a head in units of the box of its landmarks: heads that overlap may hide each other."""
 
 _REACH = 1.5
-"""Farthest from where a lost face is expected that it is found again, see :func:`box_distance`."""
+"""Largest distance from its expected position at which a lost face is recognised again, see :func:`box_distance`."""
 
 _MEMORY = 1.5
-"""Seconds after which a lost face is forgotten; when it comes back it is a new one."""
+"""Seconds after which a lost face is forgotten; if it comes back it is a new one."""
 
 
 class Identities:
-    """The faces that are followed, and those lost a moment ago.
+    """The faces that are being followed, and those lost a moment ago.
 
     Args:
-        make_smoother: gives each face the smoother of its landmarks, or None.
+        make_smoother: makes the smoother of each new face, or None.
     """
 
     def __init__(self, make_smoother: Callable[[], FaceSmoother | None]) -> None:
@@ -33,19 +33,19 @@ class Identities:
 
     @property
     def followed(self) -> list[Track]:
-        """Those that were seen in the frame before."""
+        """Those that were seen in the previous frame."""
         return [track for track in self.tracks.values() if not track.lost]
 
     def identify(self, boxes: Tensor, owners: Sequence[Track | None], time: float) -> list[int]:
-        """Say who each face of a frame is.
+        """Determine the identity of each face of a frame.
 
-        Whoever was followed stays the same. A face that the detector found is one of the lost, if it is near enough
-        to where that should be, or was. Then the face that hid the lost one is in question too: the way in which both
-        moved before they met decides which of the two is which.
+        Faces that were followed keep their identity. A face that the detector found is one of the lost, if it is near
+        enough to where that one should be, or was. Then the face that hid the lost one is reconsidered too: the motion
+        of both before they met decides which of the two is which.
 
         Args:
             boxes: of the faces, [N, 4].
-            owners: who was followed to each of them, None for what the detector found.
+            owners: the track that was followed to each face, None for those that the detector found.
             time: of the frame, seconds.
 
         Returns:
@@ -71,12 +71,12 @@ class Identities:
         return [next(unknown) if owner is None else owner.identity for owner in owners]
 
     def update(self, time: float, landmarks: Mapping[int, Tensor], turns: Mapping[int, float]) -> None:
-        """Take the faces of a frame.
+        """Add the faces of a frame.
 
         Args:
             time: of the frame, seconds.
             landmarks: identity -> [L, 2] in pixels, float64.
-            turns: identity -> degrees by which the face is turned clockwise.
+            turns: identity -> degrees by which the face is rotated clockwise.
         """
         for identity, pos in landmarks.items():
             if identity in self.tracks:
@@ -93,20 +93,20 @@ class Identities:
         self._note_the_free(time)
 
     def _questioned(self, owners: Sequence[Track | None]) -> list[Track]:
-        """Those that are not among the owners, and those of the owners that hid them."""
+        """Tracks that are not among the owners, and those of the owners that hid them."""
         missing = [track for track in self.tracks.values() if track not in owners]
         hiders = {track.rival for track in missing}
         return missing + [track for track in owners if track is not None and track.identity in hiders]
 
     def _hider(self, track: Track, seen: Sequence[Track], time: float) -> int | None:
-        """Who of the seen is where this one should be."""
+        """The identity of the seen face that is where this one should be."""
         if track.lost or not seen:
             return track.rival
         near = box_overlap(_head(track.expected(time)[None]), _head(torch.stack([other.now.box for other in seen])))[0]
         return seen[int(near.argmax())].identity if near.max() > 0 else None
 
     def _note_the_free(self, time: float) -> None:
-        """Remember how the faces move that no other is near, and that hide none."""
+        """Store the motion of faces that no other is near, and that hide none."""
         tracks = list(self.tracks.values())
         if not tracks:
             return

@@ -1,4 +1,4 @@
-"""The faces of a film as JSON Lines: a file that grows frame by frame, and that a second run goes on with."""
+"""The faces of a film as JSON Lines: a file that grows frame by frame, and that a second run continues."""
 
 import json
 import math
@@ -12,32 +12,42 @@ import torch
 from pyspiga_geo.graph import FaceData
 
 FORMAT = "pyspiga-geo faces of a film, 1"
-"""What the first line of a file says of its form."""
+"""Identifies the format in the first line of a file."""
 
 
 class TrackedFrame(NamedTuple):
-    """The faces of a frame."""
+    """The faces of a frame.
+
+    Example:
+        >>> frame = TrackedFrame(0, 0.0, [FaceData(identity=1, pos=torch.zeros(68, 2))])
+        >>> [face.identity for face in frame.faces]
+        [1]
+    """
 
     number: int
     """0, 1, 2, ..."""
     time: float
     """Seconds since the first frame."""
     faces: list[FaceData]
+    """One graph per face, with its ``identity``."""
 
 
 def read_tracks(path: str | os.PathLike[str]) -> Iterator[TrackedFrame]:
     """Read the faces that ``pyspiga-geo track`` has written.
 
-    The first line tells of film, layout and settings; each other line is a frame. A line that is not complete, at the
-    end of a file that is still written or whose writer was killed, is left out.
+    The first line describes film, layout and settings; each other line is a frame. An incomplete line, at the
+    end of a file that is still being written or whose writer was killed, is ignored.
+
+    Args:
+        path: of the file.
 
     Yields:
         The frames; each face with ``identity``, and in pixels ``pos`` [L, 2], ``measured`` [L, 2] (before smoothing)
-        and ``bbox`` [4]; and where they are known ``pose`` [6] and ``score``.
+        and ``bbox`` [4]; and if known ``pose`` [6] and ``score``.
 
     Raises:
-        ValueError: for another file, naming the line.
-        OSError: when it cannot be read.
+        ValueError: if the file has another format; the message names the line.
+        OSError: if it cannot be read.
 
     Example:
         >>> import tempfile
@@ -57,14 +67,14 @@ def read_tracks(path: str | os.PathLike[str]) -> Iterator[TrackedFrame]:
             if not 0 <= frame.time < math.inf:
                 raise ValueError(f"its time is {frame.time}")
         except (ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
-            raise ValueError(f"{path}: line {index + 1} is no line of tracked faces: {error}") from error
+            raise ValueError(f"{path}: line {index + 1} is not a line of tracked faces: {error}") from error
         if frame.number != index - 1:
             raise ValueError(f"{path}: line {index + 1} is frame {frame.number}, frame {index - 1} was expected")
         yield frame
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """What the first line of such a file says, or None where there is no such file."""
+    """The content of the first line of such a file, or None if there is no such file."""
     if not Path(path).is_file():
         return None
     try:
@@ -76,16 +86,16 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 class FaceLines:
-    """A file of faces that is begun, or continued after its last complete line.
+    """A file of faces that is started, or continued after its last complete line.
 
     Args:
-        path: the file. One that :func:`read_header` does not know is replaced.
-        header: of the film, its name and size, and the settings: what must be the same in a run that goes on.
-        overwrite: begin anew, whatever is there.
+        path: the file. One that :func:`read_header` does not recognise is replaced.
+        header: of the film, its name and size, and the settings: what must be the same when a run is continued.
+        overwrite: start anew even if the file exists.
 
     Raises:
-        ValueError: for a file of another film or other settings, naming the difference.
-        OSError: when it cannot be written.
+        ValueError: if the file is of another film or other settings; the message names the difference.
+        OSError: if it cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: Mapping[str, Any], overwrite: bool = False) -> None:
@@ -117,7 +127,7 @@ class FaceLines:
         self._file.close()
 
     def write(self, frame: TrackedFrame) -> None:
-        """Add a frame; the operating system has it when this returns."""
+        """Add a frame; it is handed to the operating system before this returns."""
         faces = [_plain(face) for face in frame.faces]
         self._append({"frame": frame.number, "time": frame.time, "faces": faces})
 
@@ -130,7 +140,7 @@ def _difference(path: str | os.PathLike[str], found: Mapping[str, Any], wanted: 
     key = next(key for key in [*wanted, *found] if found.get(key) != wanted.get(key))
     return (
         f"{path}: was made with {key} {found.get(key)!r}, not {wanted.get(key)!r}, and cannot be continued; "
-        "choose another name, or say --overwrite to begin it anew"
+        "choose another name, or add --overwrite to start anew"
     )
 
 

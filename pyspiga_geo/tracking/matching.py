@@ -1,4 +1,4 @@
-"""Which box belongs to which."""
+"""Matching of boxes."""
 
 import numpy as np
 import torch
@@ -21,9 +21,9 @@ def box_overlap(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def box_distance(boxes: Tensor, others: Tensor) -> Tensor:
-    """How far boxes x, y, w, h [N, 4] are from others [M, 4], [N, M].
+    """Distance of boxes x, y, w, h [N, 4] from others [M, 4], [N, M].
 
-    The distance of the centres in parts of the mean size (the square root of the area), and as much again as the
+    The distance of the centres in units of the mean size (the square root of the area), plus the absolute
     logarithm of the ratio of the sizes.
 
     Example:
@@ -37,9 +37,9 @@ def box_distance(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def assign(cost: Tensor, limit: float) -> list[tuple[int, int]]:
-    """Pairs (row, column) of a matrix of costs [N, M] whose sum is least; each row and column is in one pair at most.
+    """Pairs (row, column) of a cost matrix [N, M] with the least sum; each row and column is in one pair at most.
 
-    Pairs that cost more than ``limit`` are none, and leave their partners to others.
+    Pairs that cost more than ``limit`` are not made, and leave their partners to others.
 
     Example:
         >>> assign(torch.tensor([[0.1, 0.2], [0.2, 9.0]]), limit=1.0)

@@ -15,11 +15,16 @@ from pyspiga_geo.tracking.decoding import Stamped, decode, probe
 from pyspiga_geo.tracking.folders import frame_files, read_frames
 
 _FPS = 25
-"""Frames per second of what does not know its own."""
+"""Frames per second of sources that do not know their own."""
 
 
 class Frame(NamedTuple):
-    """A picture of a film."""
+    """A picture of a film.
+
+    Example:
+        >>> Frame(number=3, time=0.12, pixels=np.zeros((48, 64, 3), dtype=np.uint8)).pixels.shape
+        (48, 64, 3)
+    """
 
     number: int
     """0, 1, 2, ..."""
@@ -31,21 +36,32 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Film:
-    """A film whose frames are read when it is iterated over, each time from the beginning.
+    """A film whose frames are read by iterating over it, each time from the beginning.
 
-    Iterating raises a ValueError that names the film, or the frame of a folder, for what cannot be read.
+    Iterating raises a ValueError that names the film, or the frame of a folder, if it cannot be read.
+
+    Example:
+        >>> still = Film(
+        ...     "still", "film", 64, 48, Fraction(25), 1, lambda: iter([(0.0, np.zeros((48, 64, 3), np.uint8))])
+        ... )
+        >>> [(frame.number, frame.time) for frame in still]
+        [(0, 0.0)]
     """
 
     source: str
     """File, folder or device."""
     kind: Literal["film", "folder", "camera"]
+    """Where the frames come from."""
     width: int
+    """Of the frames, in pixels."""
     height: int
+    """Of the frames, in pixels."""
     fps: Fraction
     """Frames per second, on average where they vary."""
     frames: int | None
-    """How many, about; None where that is not known."""
+    """Approximate number of frames; None if not known."""
     read: Callable[[], Iterator[Stamped]] = field(repr=False)
+    """Starts reading: yields time stamps in seconds, if there are any, and pixels [H, W, 3]."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Read the frames."""
@@ -64,16 +80,17 @@ def read_film(source: str | os.PathLike[str], fps: float | None = None) -> Film:
     """Open a film.
 
     Args:
-        source: a film that FFmpeg can read; a folder of frames, which come in natural order (``frame9``, ``frame10``);
-            or a camera by its device name, as ``/dev/video0``. All but folders need PyAV.
-        fps: frames per second of a folder (default 25), or those that a camera is asked for. Films know theirs.
+        source: a film that FFmpeg can read; a folder of frames, in natural order (``frame9``, ``frame10``);
+            or a camera by its device name, such as ``/dev/video0``. All but folders need PyAV.
+        fps: frames per second of a folder (default 25), or those requested from a camera. Films know theirs.
 
     Returns:
-        Size, rate and length; its frames come when it is iterated over, turned upright as the film says.
+        Size, rate and length; iterate over it for the frames, rotated upright as the film's metadata say.
 
     Raises:
-        ValueError: for what is no film, and where PyAV is not installed.
-        OSError: for what is not there or must not be read.
+        ValueError: if it is not a film, or PyAV is not installed.
+        FileNotFoundError: if there is no such file, folder or camera.
+        OSError: if it cannot be opened.
 
     Example:
         >>> import tempfile
@@ -105,6 +122,6 @@ def read_film(source: str | os.PathLike[str], fps: float | None = None) -> Film:
 
 
 def is_camera(source: str | os.PathLike[str]) -> bool:
-    """Whether the name is that of a device."""
+    """Whether this is the name of a device."""
     path = os.fspath(source)
     return path.startswith("/dev/") or (os.path.exists(path) and stat.S_ISCHR(os.stat(path).st_mode))

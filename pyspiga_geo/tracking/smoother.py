@@ -1,4 +1,4 @@
-"""The landmarks of one face over time: how the face moves, and what moves in it."""
+"""Smoothing of one face's landmarks over time: motion of the whole face and change of its shape."""
 
 import torch
 from torch import Tensor
@@ -7,18 +7,18 @@ from pyspiga_geo.tracking.smoothing import BETA, MIN_CUTOFF, OneEuroFilter
 
 
 class FaceSmoother:
-    """Smooth the landmarks of a face as two things apart: the motion of the whole face, and its shape.
+    """Smooth the landmarks of a face in two separate parts: the motion of the whole face, and its shape.
 
-    The similarity transform that fits the first landmarks best to those of now is the motion; what it leaves, seen in
-    the face's own frame, is the shape. Each has a :class:`OneEuroFilter` that counts in face sizes. Much of the jitter
-    is that of single landmarks, which the filter of the shape takes away without any lag when the head moves.
+    The motion is the similarity transform that fits the first landmarks best to the current ones; the shape is the
+    remainder, in the face's own frame. Each has a :class:`OneEuroFilter` in units of the face size. Much of the jitter
+    is that of single landmarks, which the filter of the shape removes without any lag when the head moves.
 
     Args:
         min_cutoff: of both filters, Hz.
         beta: of both filters, Hz per face size and second.
 
     Raises:
-        ValueError: for a setting out of range.
+        ValueError: if a setting is out of range.
 
     Example:
         >>> smooth = FaceSmoother()
@@ -36,13 +36,21 @@ class FaceSmoother:
         self._first: Tensor | None = None
 
     def reset(self) -> None:
-        """Forget all landmarks: the next ones are taken as they are."""
+        """Forget all landmarks: the next ones are returned unchanged."""
         self._motion.reset()
         self._shape.reset()
         self._first = None
 
     def __call__(self, pos: Tensor, time: float) -> Tensor:
-        """Smooth the landmarks [L, 2], in pixels and float64, of a time in seconds, later than the one before."""
+        """Smooth the landmarks of the next frame.
+
+        Args:
+            pos: [L, 2] in pixels, float64.
+            time: in seconds, later than that of the call before.
+
+        Returns:
+            Smoothed landmarks [L, 2].
+        """
         centre = pos.mean(dim=0)
         points = torch.view_as_complex((pos - centre).contiguous())
         size = points.abs().amax().clamp(min=1) * 2

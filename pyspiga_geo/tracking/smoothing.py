@@ -1,4 +1,4 @@
-"""Landmarks over time without jitter."""
+"""The 1€ filter for positions that arrive over time."""
 
 import math
 
@@ -6,20 +6,20 @@ import torch
 from torch import Tensor
 
 MIN_CUTOFF = 1.0
-"""Cutoff frequency in Hz for a landmark that does not move, unless told otherwise."""
+"""Default cutoff frequency in Hz for a landmark that does not move."""
 
 BETA = 40.0
-"""By how many Hz the cutoff rises with a speed of one face size per second, unless told otherwise."""
+"""Default increase of the cutoff, in Hz, at a speed of one face size per second."""
 
 _SPEED_CUTOFF = 1.0
 """Cutoff frequency in Hz of the estimated speed, as in the paper."""
 
 
 class OneEuroFilter:
-    r"""Smooth positions that arrive one after another, the less the faster they move.
+    r"""Low-pass filter for positions over time, weaker the faster they move.
 
     Casiez, Roussel, Vogel: 1€ Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems,
-    CHI 2012. Every coordinate x has a filter of its own:
+    CHI 2012. Every coordinate x is filtered separately:
 
     .. math::
         \hat x_i = \alpha(f_c) x_i + (1 - \alpha(f_c)) \hat x_{i-1}, \quad
@@ -27,15 +27,15 @@ class OneEuroFilter:
         \alpha(f) = \frac{1}{1 + 1 / (2 \pi f \Delta t)}
 
     where the speed is :math:`(x_i - x_{i-1}) / \Delta t`, smoothed in the same way with a cutoff of 1 Hz. It is divided
-    by the face's size s, so that one setting serves large and small faces: with a constant size this is the filter of
+    by the face's size s, so that one setting suits large and small faces: with a constant size this is the filter of
     the paper on positions in face sizes.
 
     Args:
-        min_cutoff: :math:`f_{c,min}` in Hz. Lower: less jitter of a face at rest.
-        beta: Hz per face size and second. Higher: less lag of a face in motion.
+        min_cutoff: :math:`f_{c,min}` in Hz. Lower: less jitter of faces at rest.
+        beta: Hz per face size and second. Higher: less lag of faces in motion.
 
     Raises:
-        ValueError: for a cutoff that is not above 0, or a beta below 0.
+        ValueError: if the cutoff is not above 0, or beta is below 0.
 
     Example:
         >>> smooth = OneEuroFilter(min_cutoff=1.0, beta=0.0)
@@ -53,12 +53,12 @@ class OneEuroFilter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all positions: the next one is taken as it is."""
+        """Forget all positions: the next one is returned unchanged."""
         self._time: float | None = None
         self._last = self._smooth = self._speed = torch.empty(0)
 
     def __call__(self, pos: Tensor, time: float, size: float = 1.0) -> Tensor:
-        """Smooth the positions of one moment.
+        """Smooth the next positions.
 
         Args:
             pos: [L, 2], or any other shape, in any unit.
@@ -69,7 +69,7 @@ class OneEuroFilter:
             Smoothed positions of the same shape and type.
 
         Raises:
-            ValueError: for a time that is not later than the one before, and a size that is not above 0.
+            ValueError: if the time is not later than the one before, or the size is not above 0.
         """
         if not size > 0:
             raise ValueError(f"size must be above 0, got {size}")
@@ -88,5 +88,5 @@ class OneEuroFilter:
 
 
 def _weight(cutoff: Tensor, step: float) -> Tensor:
-    """That of the newest value in a low-pass filter, for cutoffs in Hz and a step in seconds."""
+    """Weight of the newest value in a low-pass filter, for cutoffs in Hz and a step in seconds."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff * step))

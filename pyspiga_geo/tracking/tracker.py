@@ -21,23 +21,25 @@ from pyspiga_geo.tracking.smoothing import BETA, MIN_CUTOFF
 from pyspiga_geo.tracking.tracks import Track, box_along, tilt, upright_rows
 
 _JUMP = 0.6
-"""Farthest that a face may be from where it is expected, see :func:`box_distance`; else its landmarks are not its."""
+"""Largest distance of a face from its expected position, see :func:`box_distance`; beyond it the landmarks are
+rejected.
+"""
 
 _SAME = 0.5
-"""Overlap of two sets of landmarks above which they lie on one face."""
+"""Overlap of two sets of landmarks above which they are on one face."""
 
 _FOUND = 0.3
-"""Overlap with landmarks above which a box of the detector is that of their face."""
+"""Overlap with landmarks above which a box of the detector belongs to their face."""
 
 _GRID = 1000
-"""Steps per pixel to which landmarks are rounded, so that what a file holds of them is all."""
+"""Steps per pixel to which landmarks are rounded, so that a file holds them exactly."""
 
 _PATIENCE = 3
-"""Runs of the detector in a row that may not find a face before it is lost."""
+"""Consecutive runs of the detector that may miss a face before it is lost."""
 
 
 class _Sighting(NamedTuple):
-    """A face in the frame."""
+    """A face in the current frame."""
 
     face: FaceData
     box: Tensor
@@ -46,15 +48,16 @@ class _Sighting(NamedTuple):
 
 
 class FaceTracker:
-    """Find the faces of a film frame by frame, and say which is which.
+    """Find the faces of a film frame by frame, and keep their identities.
 
-    A face is looked for where its landmarks were in the frame before, moved on by its velocity. The detector looks for
-    new faces in every ``detect_every``-th frame, and in each frame while a face is lost. Lost is a face whose box
-    jumps, that leaves the picture, that lands on another face, or that the detector does not find three times in a
-    row. When it comes back within 1.5 seconds near the place where it was expected, it has its identity again; no
-    identity is given twice. Where two faces have hidden each other, the way in which each moved before decides.
+    A face is searched where its landmarks were in the frame before, moved on by its velocity. The detector looks for
+    new faces in every ``detect_every``-th frame, and in each frame while a face is lost. A face is lost if its box
+    jumps, if it leaves the picture, if it moves onto another face, or if the detector does not find it three times in a
+    row. If it comes back within 1.5 seconds near its expected position, it keeps its identity; no
+    identity is given twice. If two faces have hidden each other, the motion of each before decides.
 
-    Faces are known by place and motion, not by looks: who sits where another sat before a cut is taken for the other.
+    Faces are known by position and motion, not by appearance: a person who sits where another sat before a cut is taken
+    for the other. A tracker is for one film, and for one thread.
 
     Args:
         aligner: finds landmarks, and by its detector faces.
@@ -63,18 +66,15 @@ class FaceTracker:
         min_cutoff: of its filters, Hz. Lower: less jitter of faces at rest.
         beta: of its filters, Hz per face size and second. Higher: less lag of faces in motion.
 
-    A tracker is for one film, and for one thread.
-
     Raises:
-        ValueError: for a setting out of range; the message names it.
+        ValueError: if a setting is out of range; the message names it.
 
     Example:
         >>> from skimage.data import astronaut
         >>> tracker = FaceTracker(FaceAligner())
-        >>> for number in range(3):
-        ...     frame = np.roll(astronaut(), 4 * number, axis=1)
+        >>> for number in range(2):
+        ...     frame = np.roll(astronaut()[:256], 4 * number, axis=1)
         ...     print([(face.identity, tuple(face.pos.shape)) for face in tracker(frame, number / 25)])
-        [(1, (68, 2))]
         [(1, (68, 2))]
         [(1, (68, 2))]
     """
@@ -106,13 +106,13 @@ class FaceTracker:
             time: seconds, later than that of the frame before.
 
         Returns:
-            A graph per face, by identity, as :class:`~pyspiga_geo.inference.FaceAligner` gives it. In addition
-            ``identity``, 1, 2, ... in the order of appearance, and ``measured`` [L, 2], the landmarks in pixels before
-            they were smoothed. ``pos`` is smoothed, ``bbox`` its tight box; the other fields are those of this frame
-            alone. ``score`` is there where the detector has looked.
+            A graph per face, ordered by identity, as :class:`~pyspiga_geo.inference.FaceAligner` returns it. In
+            addition ``identity``, 1, 2, ... in the order of appearance, and ``measured`` [L, 2], the landmarks in
+            pixels before smoothing. ``pos`` is smoothed, ``bbox`` its tight box; the other fields are those of this
+            frame alone. ``score`` is present in frames in which the detector has run.
 
         Raises:
-            ValueError: for a time that is not later than the one before, and for an impossible frame.
+            ValueError: if the time is not later than the one before, or the frame is invalid.
         """
         self._check_time(time)
         if not isinstance(frame, np.ndarray | Tensor):
@@ -133,14 +133,14 @@ class FaceTracker:
         return list(faces.values())
 
     def replay(self, time: float, measured: Mapping[int, Tensor]) -> None:
-        """Take what was found in the next frame before, in place of looking at it.
+        """Advance by a frame whose faces are known from an earlier run, without looking at it.
 
         Args:
             time: as it was.
             measured: identity -> ``measured`` [L, 2] of each face.
 
         Raises:
-            ValueError: for a time that is not later than the one before.
+            ValueError: if the time is not later than the one before.
         """
         self._check_time(time)
         self._time, self._frames = time, self._frames + 1
@@ -173,7 +173,7 @@ class FaceTracker:
         return seen
 
     def _detect(self, frame: NDArray[np.generic] | Tensor, seen: list[_Sighting]) -> list[_Sighting]:
-        """What the detector says of the faces that were followed, and those that it finds in addition."""
+        """Match the detector's faces with those that were followed, and add the new ones."""
         image = as_photo(frame).to(self.aligner.device)
         found = as_boxes(self.aligner.detector(image), image)
         pairs = dict(assign(1 - box_overlap(_boxes(seen), found.box.double()), limit=1 - _FOUND))
@@ -204,7 +204,7 @@ def _boxes(seen: Sequence[_Sighting]) -> Tensor:
 
 
 def _already(box: Tensor, seen: Sequence[_Sighting]) -> bool:
-    """Whether one of the faces is where this one is."""
+    """Whether one of the faces is at this place."""
     return bool((box_overlap(box[None], _boxes(seen)) > _SAME).any())
 
 

@@ -1,4 +1,4 @@
-"""What a tracker knows of one face."""
+"""The state of one tracked face."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ _INERTIA = 0.1
 """Time constant in seconds over which the velocity of a face is averaged."""
 
 _HORIZON = 1.0
-"""Seconds for which a face that is not seen is taken to move on."""
+"""Seconds for which a face that is not seen is assumed to keep moving."""
 
 _JUMP = 0.5
-"""A distance between two boxes, in face sizes, over which nothing is smoothed."""
+"""Distance between two boxes, in face sizes, beyond which nothing is smoothed."""
 
 
 def upright_rows(layout: Layout) -> Tensor | None:
-    """The landmarks [L, 2] of an upright face, in any unit, or None where the layout does not know them."""
+    """The landmarks [L, 2] of an upright face, in any unit, or None if the layout has no shape."""
     if layout.mean_shape is not None:
         return torch.tensor(layout.mean_shape)
     if layout.shape3d is not None:
@@ -32,7 +32,7 @@ def upright_rows(layout: Layout) -> Tensor | None:
 
 
 def tilt(pos: Tensor, upright: Tensor | None) -> float:
-    """Degrees by which landmarks [L, 2] are turned clockwise; 0 up to 30 degrees, which models see in training."""
+    """Degrees by which landmarks [L, 2] are rotated clockwise; 0 up to 30 degrees, which models see in training."""
     if upright is None:
         return 0.0
     x, y = (pos - pos.mean(dim=0)).to(upright).unbind(-1)
@@ -42,7 +42,7 @@ def tilt(pos: Tensor, upright: Tensor | None) -> float:
 
 
 def box_along(pos: Tensor, degrees: float) -> Tensor:
-    """Tight box x, y, w, h [4] of landmarks [L, 2] along axes that are turned clockwise, about its centre."""
+    """Tight box x, y, w, h [4] of landmarks [L, 2] along axes that are rotated clockwise, about its centre."""
     angle = pos.new_tensor([degrees])
     box = points_to_box(turned(pos, -angle))
     centre = turned((box[:2] + box[2:] / 2)[None], angle)[0]
@@ -51,7 +51,7 @@ def box_along(pos: Tensor, degrees: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Motion:
-    """Where a face was, and how it moved."""
+    """Position and velocity of a face at one time."""
 
     time: float
     box: Tensor
@@ -60,12 +60,12 @@ class Motion:
     """Of the centre [2], pixels per second."""
 
     def at(self, time: float) -> Tensor:
-        """The box [4] that is expected at another time, moved with constant velocity for a second at most."""
+        """The expected box [4] at another time, moved with constant velocity for a second at most."""
         shift = self.velocity * min(time - self.time, _HORIZON)
         return torch.cat([self.box[:2] + shift, self.box[2:]])
 
     def then(self, time: float, box: Tensor) -> "Motion":
-        """The motion when the face has been seen again."""
+        """The motion after the face has been seen again."""
         step = time - self.time
         moved = (box[:2] + box[2:] / 2 - self.box[:2] - self.box[2:] / 2) / step
         weight = 1 - math.exp(-step / _INERTIA)
@@ -73,14 +73,14 @@ class Motion:
 
 
 class Track:
-    """A face that is followed, or was until a moment ago.
+    """A face that is being followed, or was until a moment ago.
 
     Args:
         identity: its number.
         pos: its landmarks [L, 2] in pixels, float64.
-        turn: degrees by which it is turned clockwise.
+        turn: degrees by which it is rotated clockwise.
         time: when it was seen.
-        smoothing: that of its landmarks, or None.
+        smoothing: the smoother of its landmarks, or None.
     """
 
     def __init__(self, identity: int, pos: Tensor, turn: float, time: float, smoothing: FaceSmoother | None) -> None:
@@ -97,11 +97,11 @@ class Track:
         self.pos = self._smooth(pos, time)
 
     def expected(self, time: float) -> Tensor:
-        """The box [4] where it should be now: of a lost face by how it moved before others came near."""
+        """The box [4] where it should be now: for a lost face by its motion before others came near."""
         return (self.free if self.lost else self.now).at(time)
 
     def update(self, pos: Tensor, turn: float, time: float) -> None:
-        """Take landmarks [L, 2] that have been found now; ``pos`` is then what they are when smoothed."""
+        """Add the landmarks [L, 2] found now; ``pos`` then holds them smoothed."""
         box = box_along(pos, turn)
         jumped = self.lost or box_distance(box[None], self.now.at(time)[None]).item() > _JUMP
         if jumped and self.smoothing is not None:
@@ -112,7 +112,7 @@ class Track:
         self.pos = self._smooth(pos, time)
 
     def lose(self, rival: int | None) -> None:
-        """It is not seen now; ``rival`` is the identity of the face that is in its place."""
+        """Mark it as not seen now; ``rival`` is the identity of the face that is in its place."""
         self.lost, self.rival, self.missed = True, rival, 0
 
     def _smooth(self, pos: Tensor, time: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Films written by PyAV."""
+"""Writing films with PyAV."""
 
 import os
 from collections.abc import Iterator
@@ -14,27 +14,42 @@ from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.tracking.decoding import import_av
 
 _CODECS = {"libx264": {"crf": "20", "preset": "veryfast"}, "mpeg4": {"qscale": "4"}, "libvpx-vp9": {"crf": "30"}}
-"""Encoders by preference, and their settings: H.264, which every player knows; what is always there; WebM's."""
+"""Encoders by preference, with their settings: H.264, which every player supports; MPEG-4, always present; WebM's."""
 
 _SUFFIXES = {".mp4": "faststart", ".m4v": "faststart", ".mov": "faststart", ".mkv": None, ".webm": None}
-"""Kinds of films that hold a time stamp for each frame, and where they can how the index comes to the front."""
+"""Kinds of films that store a time stamp per frame, and the option that puts the index first, if there is one."""
 
 _TICK = Fraction(1, 60_000)
-"""Seconds in which times are counted: the usual rates are whole numbers of it, and MPEG-4 allows no finer one."""
+"""Unit of time in seconds: the usual frame times are multiples of it, and MPEG-4 allows no finer one."""
 
 SOFTWARE = "pyspiga-geo"
-"""What the comment of every film names as the program that made it."""
+"""Name of this program in the comment of every film."""
 
 
 class FilmWriter:
-    """Encodes frames one after another; made by :func:`write_film`."""
+    """Encodes frames one after another; made by :func:`write_film`.
+
+    Args:
+        container: PyAV's output container.
+        stream: its video stream.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, write_film(Path(folder, "a.mkv"), 64, 48, 25) as writer:
+        ...     writer.write(np.zeros((48, 64, 3), dtype=np.uint8), time=0.0)
+    """
 
     def __init__(self, container: Any, stream: Any) -> None:
         self._container, self._stream = container, stream
         self._last = -1
 
     def write(self, pixels: NDArray[np.uint8], time: float) -> None:
-        """Add a frame [H, W, 3], RGB, at a time in seconds; each later than the one before."""
+        """Add a frame.
+
+        Args:
+            pixels: [H, W, 3], RGB.
+            time: in seconds, later than that of the frame before.
+        """
         av = import_av()
         height, width = pixels.shape[:2]
         even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -46,11 +61,11 @@ class FilmWriter:
 
 @contextmanager
 def write_film(path: str | os.PathLike[str], width: int, height: int, fps: Fraction | float) -> Iterator[FilmWriter]:
-    """Write a film without sound, which appears when all of it is there.
+    """Write a film without sound, which appears when it is complete.
 
     Args:
-        path: the film; its suffix says in which container.
-        width: of the frames. Odd sizes are enlarged by a row or column, which encoders want even.
+        path: the film; its suffix determines the container.
+        width: of the frames. Odd sizes are padded by a row or column, because encoders need even sizes.
         height: of the frames.
         fps: frames per second, on average.
 
@@ -58,8 +73,19 @@ def write_film(path: str | os.PathLike[str], width: int, height: int, fps: Fract
         The writer of its frames.
 
     Raises:
-        ValueError: for a suffix that is not known, and where PyAV is not installed.
-        OSError: when the film cannot be written.
+        ValueError: if the suffix is not known, or PyAV is not installed.
+        OSError: if the film cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pyspiga_geo.tracking import read_film
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "grey.mkv")
+        ...     with write_film(path, 64, 48, fps=10) as writer:
+        ...         for number in range(3):
+        ...             writer.write(np.full((48, 64, 3), 128, dtype=np.uint8), number / 10)
+        ...     [round(frame.time, 2) for frame in read_film(path)]
+        [0.0, 0.1, 0.2]
     """
     av = import_av()
     suffix = Path(path).suffix.lower()
@@ -89,7 +115,7 @@ def is_own_film(path: str | os.PathLike[str]) -> bool:
 
 
 def _codec(container: Any) -> str:
-    """The encoder to use: the first that is there and that goes into the container."""
+    """The first encoder that is installed and that the container supports."""
     av = import_av()
     for name in _CODECS:
         if name in av.codecs_available and av.codec.Codec(name, "w").canonical_name in container.supported_codecs:

@@ -31,6 +31,10 @@ class StageConfig:
     Attributes:
         epochs: passes over the training faces.
         lr: peak learning rate; one cosine cycle with a short warm-up.
+
+    Example:
+        >>> StageConfig(epochs=30, lr=1.5e-3)
+        StageConfig(epochs=30, lr=0.0015)
     """
 
     epochs: int
@@ -51,6 +55,10 @@ class UncertaintyConfig(StageConfig):
         occlusion: probability of an occluder.
         occlusion_size: smallest and largest side of the occluder over that of the face's box.
         visible: weight of the loss of visibility.
+
+    Example:
+        >>> UncertaintyConfig(epochs=10).occlusion
+        0.5
     """
 
     epochs: int = 0
@@ -87,6 +95,13 @@ class AugmentationConfig:
             lies, in a random colour. Without it: a black one anywhere, of 2 to 15 % of the crop.
         occluders: what hides it where ``occlusion_size`` is given: kinds of
             :class:`~pyspiga_geo.data.transforms.RandomOcclusion`, each as likely as the others.
+
+    Raises:
+        ValueError: for an unknown kind of occluder.
+
+    Example:
+        >>> AugmentationConfig(degrees=20).flip
+        0.5
     """
 
     flip: float = 0.5
@@ -114,15 +129,19 @@ class AugmentationConfig:
 
 @dataclass
 class LossConfig:
-    """Weights of the losses (lambda in the paper) and what the heatmaps look like.
+    """Weights of the losses (lambda in the paper) and widths of the target heatmaps.
 
     Attributes:
         coordinates: lambda_c, of the coordinates of the heatmaps.
         attention: lambda_att, of point and boundary heatmaps.
-        pose: lambda_p, of the head pose. The losses of hourglass h of M count 2^(h - M) times.
-        cascade: lambda_r, of the steps of the cascade, where it is trained along with the backbone.
+        pose: lambda_p, of the head pose. The losses of hourglass h of M have the factor 2^(h - M).
+        cascade: lambda_r, of the steps of the cascade, in the stage that trains it jointly with the backbone.
         point_sigma: standard deviation of a point's heatmap in map pixels.
         boundary_sigma: standard deviation across a boundary's heatmap in map pixels.
+
+    Example:
+        >>> LossConfig(pose=0.1).attention
+        50.0
     """
 
     coordinates: float = 4.0
@@ -144,13 +163,13 @@ class TrainConfig:
 
     Attributes:
         annotations: annotation-record JSON of the training faces, image paths relative to its folder; the folder of
-            a published dataset; or ``synthetic`` for drawn faces.
+            a published dataset; or ``synthetic`` for synthetic faces.
         out: folder of the run: checkpoints, logs and ``model.safetensors``. A run found there is resumed.
         dataset: which published dataset ``annotations`` is the folder of, by its name in
             :data:`pyspiga_geo.data.DATASETS`.
         split: part of that dataset; a folder of .pts files has only ``all``.
         layout: landmark set, by name or as the JSON file of one (:func:`~pyspiga_geo.layouts.read_layout`).
-        synthetic_faces: how many faces are drawn where annotations says ``synthetic``.
+        synthetic_faces: number of synthetic faces, if annotations is ``synthetic``.
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
         weights: start from these, ``compact`` or a file that an earlier run wrote, instead of at random. The model is
@@ -181,7 +200,12 @@ class TrainConfig:
         augmentation: random changes of the training crops.
 
     Raises:
-        ValueError: for a setting that cannot be, those of ``model`` included; the message names it.
+        ValueError: for an invalid setting, those of ``model`` included; the message names it.
+
+    Example:
+        >>> config = TrainConfig(annotations=Path("synthetic"), out=Path("runs/quick"), synthetic_faces=50)
+        >>> config.preset, config.cascade.epochs
+        ('compact', 20)
     """
 
     annotations: Path

@@ -1,4 +1,6 @@
-"""The losses of SPIGA. Masked landmarks do not count; positions are in crop units (pixel index / resolution)."""
+"""The losses of SPIGA. Masked landmarks are left out; positions are in normalised crop coordinates (index /
+resolution).
+"""
 
 import math
 from typing import Any
@@ -11,23 +13,48 @@ from pyspiga_geo.geometry import DEGREES_OF_FREEDOM
 from pyspiga_geo.training.distributed import sum_over_processes, world_size
 
 PERCENT = 100.0
-"""Coordinate losses count in percent of the crop's side."""
+"""Coordinate losses are in percent of the crop's side."""
 
 LINEAR_FROM = 0.25
-"""Where smooth L1 turns linear, in percent of the crop's side: a tenth of what annotators differ by."""
+"""Error from which smooth L1 is linear, in percent of the crop's side: a tenth of the difference between annotators."""
 
 DEGREES_PER_UNIT = 180 / math.pi
-"""Pose losses count in degrees; a translation counts as the arc it makes at unit distance."""
+"""Pose losses are in degrees; a translation counts as the arc it makes at unit distance."""
 
 
 def coordinate_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Smooth L1 between positions [B, L, 2], in percent of the crop, mean over unmasked landmarks [B, L]."""
+    """Smooth L1 between positions, in percent of the crop.
+
+    Args:
+        predicted: [B, L, 2], normalised crop coordinates.
+        target: [B, L, 2].
+        mask: [B, L], False for landmarks that are left out.
+
+    Returns:
+        Mean over the landmarks [].
+
+    Example:
+        >>> coordinate_loss(torch.full((1, 5, 2), 0.51), torch.full((1, 5, 2), 0.5), torch.ones(1, 5, dtype=torch.bool))
+        tensor(0.8750)
+    """
     each = F.smooth_l1_loss(PERCENT * predicted, PERCENT * target, reduction="none", beta=LINEAR_FROM)
     return masked_mean(each.mean(dim=-1), mask)
 
 
 def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of poses [B, 6], in degrees; faces whose target is NaN do not count."""
+    """Mean squared difference of poses, in degrees.
+
+    Args:
+        predicted: [B, 6]: yaw, pitch, roll in degrees, translation in units of the rigid shape.
+        target: [B, 6]; faces with NaN are left out.
+
+    Returns:
+        Mean over the faces [].
+
+    Example:
+        >>> pose_loss(torch.tensor([[3.0, 0, 0, 0, 0, 4]]), torch.tensor([[0.0, 0, 0, 0, 0, 4]]))  # 9 / 6
+        tensor(1.5000)
+    """
     known = target.isfinite().all(dim=1)
     difference = predicted - torch.where(known[:, None], target, 0)  # a NaN here would reach the gradient
     difference = torch.cat([difference[:, :3], DEGREES_PER_UNIT * difference[:, 3:]], dim=1)
@@ -35,7 +62,7 @@ def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 class _AdaptiveWing(torch.autograd.Function):
-    """Value and slope in one go: left to autograd, the powers would take 40 % of a training step."""
+    """Value and slope at once: by autograd, the powers would take 40 % of a training step."""
 
     @staticmethod
     def forward(
@@ -77,7 +104,22 @@ def adaptive_wing_loss(
         \omega \ln(1 + |(y - \hat y) / \epsilon|^{\alpha - y}) \text{ if } |y - \hat y| < \theta, \text{ else }
         A |y - \hat y| - C
 
-    with A and C such that value and slope meet at theta. The target gets no gradient.
+    with A and C such that value and slope are continuous at theta. The target gets no gradient.
+
+    Args:
+        predicted: :math:`\hat y`, any shape.
+        target: y, of the same shape.
+        alpha: exponent where the target is 0.
+        omega: scale of the loss.
+        epsilon: scale of the error.
+        theta: error from which the loss is linear.
+
+    Returns:
+        The loss of each element.
+
+    Example:
+        >>> adaptive_wing_loss(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.0, 0.0, 1.0])).round(decimals=2)
+        tensor([0.0000, 2.9400, 0.0000])
     """
     single = torch.promote_types(predicted.dtype, torch.float32)
     loss: Tensor = _AdaptiveWing.apply(predicted.to(single), target.to(single), alpha, omega, epsilon, theta)
@@ -85,27 +127,69 @@ def adaptive_wing_loss(
 
 
 def heatmap_loss(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Adaptive wing loss of heatmaps [B, K, h, w], mean over pixels and over unmasked maps [B, K]."""
+    """Adaptive wing loss of heatmaps.
+
+    Args:
+        predicted: [B, K, h, w], 0..1.
+        target: [B, K, h, w], 0..1.
+        mask: [B, K], False for maps that are left out.
+
+    Returns:
+        Mean over pixels and maps [].
+
+    Example:
+        >>> maps = torch.rand(2, 5, 8, 8)
+        >>> heatmap_loss(maps, maps, torch.ones(2, 5, dtype=torch.bool)) < 1e-6
+        tensor(True)
+    """
     return masked_mean(adaptive_wing_loss(predicted, target).mean(dim=(2, 3)), mask)
 
 
 def cascade_loss(steps: list[Tensor], target: Tensor, mask: Tensor) -> Tensor:
-    """L_CR: the coordinate loss summed over the positions [B, L, 2] after each step."""
+    """L_CR: the coordinate loss summed over the steps.
+
+    Args:
+        steps: positions [B, L, 2] after each step.
+        target: [B, L, 2].
+        mask: [B, L], False for landmarks that are left out.
+
+    Returns:
+        The sum [].
+
+    Example:
+        >>> steps = [torch.full((1, 5, 2), 0.51), torch.full((1, 5, 2), 0.5)]
+        >>> cascade_loss(steps, torch.full((1, 5, 2), 0.5), torch.ones(1, 5, dtype=torch.bool))
+        tensor(0.8750)
+    """
     return torch.stack([coordinate_loss(pos, target, mask) for pos in steps]).sum()
 
 
 def negative_log_likelihood(
     predicted: Tensor, covariance: Tensor, target: Tensor, mask: Tensor, dof: float = DEGREES_OF_FREEDOM
 ) -> Tensor:
-    r"""Negative log-likelihood [B, L] of positions [B, L, 2] under a bivariate Student t about the predicted ones.
+    r"""Negative log-likelihood of positions under a bivariate Student t distribution about the predicted ones.
 
     .. math::
         \ln \frac{2 \pi (\nu - 2)}{\nu} + \tfrac{1}{2} \ln |\Sigma|
         + \tfrac{\nu + 2}{2} \ln\left(1 + \frac{d^2}{\nu - 2}\right),
         \qquad d^2 = (y - \hat y)^T \Sigma^{-1} (y - \hat y)
 
-    with the covariance Sigma [B, L, 2, 2], not the scale matrix, which is smaller by (nu - 2) / nu. Targets whose mask
-    [B, L] is False may be NaN.
+    with the covariance Sigma, not the scale matrix, which is smaller by (nu - 2) / nu.
+
+    Args:
+        predicted: [B, L, 2], the centres.
+        covariance: [B, L, 2, 2].
+        target: [B, L, 2], the true positions; NaN is allowed where the mask is False.
+        mask: [B, L], False for landmarks that are left out.
+        dof: degrees of freedom nu.
+
+    Returns:
+        [B, L].
+
+    Example:
+        >>> pos, covariance = torch.zeros(1, 2, 2), torch.eye(2).expand(1, 2, 2, 2)
+        >>> negative_log_likelihood(pos, covariance, pos, torch.ones(1, 2, dtype=torch.bool))  # ln(2 pi 6 / 8)
+        tensor([[1.5502, 1.5502]])
     """
     squared, determinant = squared_mahalanobis(torch.where(mask[..., None], target - predicted, 0), covariance)
     tail = (dof / 2 + 1) * torch.log1p(squared / (dof - 2))
@@ -114,7 +198,19 @@ def negative_log_likelihood(
 
 
 def squared_mahalanobis(error: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared Mahalanobis distances [...] of errors [..., 2] by covariances [..., 2, 2], and their determinants."""
+    """Squared Mahalanobis distances of errors, and the determinants of their covariances.
+
+    Args:
+        error: [..., 2].
+        covariance: [..., 2, 2].
+
+    Returns:
+        Squared distances [...] and determinants [...].
+
+    Example:
+        >>> squared_mahalanobis(torch.tensor([2.0, 0.0]), torch.diag(torch.tensor([4.0, 1.0])))
+        (tensor(1.), tensor(4.))
+    """
     x, y = error.unbind(dim=-1)
     xx, xy, yy = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
     determinant = xx * yy - xy.square()
@@ -122,12 +218,19 @@ def squared_mahalanobis(error: Tensor, covariance: Tensor) -> tuple[Tensor, Tens
 
 
 def likeliest_spread(squared: Tensor, dof: float = DEGREES_OF_FREEDOM) -> Tensor:
-    """By what all standard deviations must be multiplied for squared Mahalanobis distances [N] to be most likely.
+    """Factor of all standard deviations under which squared Mahalanobis distances are most likely.
 
-    They are those of a bivariate Student t; found by expectation and maximisation. 1 where there are no distances.
+    The distribution is a bivariate Student t; the factor is found by expectation maximisation.
+
+    Args:
+        squared: squared distances [N].
+        dof: degrees of freedom.
+
+    Returns:
+        The factor []; 1 without distances.
 
     Example:
-        >>> likeliest_spread(torch.full((5,), 2.0)).item()  # a Gaussian's would be 1
+        >>> likeliest_spread(torch.full((5,), 2.0)).item()  # for a Gaussian it would be 1
         1.1547005...
     """
     variance = squared.new_ones(())
@@ -137,10 +240,21 @@ def likeliest_spread(squared: Tensor, dof: float = DEGREES_OF_FREEDOM) -> Tensor
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the values where mask is true; 0 where there is none.
+    """Mean of the values where the mask is true.
 
-    Of W processes each gives W times its share of the sum over the count of all: their mean is that of the whole
+    With W processes each returns W times its part of the sum over the count of all: their mean is that of the whole
     batch, and the engine takes the mean of their gradients.
+
+    Args:
+        values: any shape.
+        mask: of the same shape, bool.
+
+    Returns:
+        The mean []; 0 if the mask is all false.
+
+    Example:
+        >>> masked_mean(torch.tensor([1.0, 3.0, 100.0]), torch.tensor([True, True, False]))
+        tensor(2.)
     """
     count = sum_over_processes(mask.sum())
     return world_size() * torch.where(mask, values, 0).sum() / count.clamp(min=1)

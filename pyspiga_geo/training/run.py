@@ -1,4 +1,4 @@
-"""A training run from configuration to weights."""
+"""A training run, from a configuration to weights."""
 
 import warnings
 from collections.abc import Callable
@@ -24,23 +24,32 @@ from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
 from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
 
+__all__ = ["run_training"]
+
 RESULT = "model.safetensors"
 
 
 def run_training(config: TrainConfig) -> Path:
-    """Train the stages, each from the previous one's result; write ``out/model.safetensors`` and ``report.md``.
+    """Train all stages, each from the previous one's result; write ``out/model.safetensors`` and ``report.md``.
 
-    Every finished epoch is a checkpoint: called again with the same ``out``, an interrupted run goes on where it
-    was, and finished stages are not repeated. ``out/run.json`` says what the run is of: settings, versions and data.
+    Every finished epoch is a checkpoint: called again with the same ``out``, an interrupted run continues where it
+    stopped, and finished stages are not repeated. ``out/run.json`` records settings, versions and data of the run.
+
+    Args:
+        config: the settings.
 
     Returns:
         Path of the weights.
 
     Raises:
-        pyspiga_geo.data.RecordError: when the annotations cannot be used.
-        ValueError: for an unknown preset, layout or model key, an accelerator that is not there, too few faces, or a
-            folder in which a run with other settings or data was begun.
-        pyspiga_geo.models.CheckpointError: when the weights to start from cannot be read.
+        pyspiga_geo.data.RecordError: if the annotations cannot be used.
+        ValueError: for an unknown preset, layout or model key, an accelerator that is not available, too few faces, or
+            a folder in which a run with other settings or data was started.
+        pyspiga_geo.models.CheckpointError: if the weights to start from cannot be read.
+
+    Example:
+        >>> config = TrainConfig(annotations=Path("faces.json"), out=Path("runs/faces"))
+        >>> weights = run_training(config)  # doctest: +SKIP
     """
     known: dict[str, list[type[Accelerator]]] = {
         "cuda": [CUDAAccelerator],

@@ -1,4 +1,4 @@
-"""What the backbone is taught: heatmaps of points and boundaries; and the pose that it is measured by."""
+"""Targets of the backbone: heatmaps of points and boundaries; and the pose that its own is compared with."""
 
 import torch
 from torch import Tensor
@@ -18,6 +18,11 @@ def point_heatmaps(pos: Tensor, size: int, sigma: float) -> Tensor:
 
     Returns:
         [B, L, size, size].
+
+    Example:
+        >>> heatmaps = point_heatmaps(torch.tensor([[[0.5, 0.25]]]), size=8, sigma=1.0)
+        >>> heatmaps.shape, heatmaps[0, 0, 2, 4]
+        (torch.Size([1, 1, 8, 8]), tensor(1.))
     """
     steps = torch.arange(size, dtype=pos.dtype, device=pos.device)
     along_x, along_y = torch.exp(-(size * pos[..., None] - steps).square() / (2 * sigma**2)).unbind(dim=2)
@@ -29,12 +34,19 @@ def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> T
 
     Args:
         pos: [B, L, 2], normalised crop coordinates.
-        layout: names the contours.
+        layout: whose contours to draw.
         size: side of the map in pixels.
         sigma: standard deviation in map pixels.
 
     Returns:
-        [B, E, size, size], one map a contour.
+        [B, E, size, size], one map per contour.
+
+    Example:
+        >>> line = Layout("line", ids=(1, 2), contours={"line": (0, 1)})
+        >>> boundary_heatmaps(torch.tensor([[[0.25, 0.5], [0.75, 0.5]]]), line, size=8, sigma=1.0)[0, 0, 4].round(
+        ...     decimals=1
+        ... )
+        tensor([0.1000, 0.6000, 1.0000, 1.0000, 1.0000, 1.0000, 1.0000, 0.6000])
     """
     if not layout.contours:
         return pos.new_zeros(len(pos), 0, size, size)
@@ -52,16 +64,43 @@ def boundary_heatmaps(pos: Tensor, layout: Layout, size: int, sigma: float) -> T
 
 
 def boundary_mask(mask: Tensor, layout: Layout) -> Tensor:
-    """Contours [B, E] all of whose landmarks are unmasked [B, L]."""
+    """Contours all of whose landmarks are unmasked.
+
+    Args:
+        mask: [B, L] bool.
+        layout: the landmark set.
+
+    Returns:
+        [B, E] bool.
+
+    Example:
+        >>> line = Layout("line", ids=(1, 2, 3), contours={"line": (0, 1), "other": (1, 2)})
+        >>> boundary_mask(torch.tensor([[True, True, False]]), line)
+        tensor([[ True, False]])
+    """
     if not layout.contours:
         return mask.new_zeros(len(mask), 0)
     return torch.stack([mask[:, list(members)].all(dim=1) for members in layout.contours.values()], dim=1)
 
 
 def true_poses(batch: Batch, pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
-    """Pose [B, 6] that a prediction is measured by: ``batch.headpose`` where annotated, else :func:`pose_targets`.
+    """Pose that a prediction is compared with: the annotated head pose, else :func:`pose_targets`.
 
-    The other arguments are those of :func:`pose_targets`.
+    Args:
+        batch: faces; ``headpose`` [B, 6] is read where there is one, and is NaN for faces without.
+        pos: [B, L, 2], normalised crop coordinates.
+        mask: [B, L] bool.
+        layout: its rigid shape and robust landmarks are used.
+        focal_ratio: focal length of the camera over the size of the crop.
+
+    Returns:
+        [B, 6].
+
+    Example:
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> frontal = 0.5 + torch.tensor(IBUG68.shape3d[None, :, 1:] * [-0.3, 0.3])
+        >>> true_poses(Batch(), frontal, torch.ones(1, 68, dtype=torch.bool), IBUG68, focal_ratio=1.5).shape
+        torch.Size([1, 6])
     """
     poses = pose_targets(pos, mask, layout, focal_ratio)
     if "headpose" not in batch:

@@ -1,4 +1,4 @@
-"""Pictures of faces: landmarks, pose axes, attention graphs; and of the errors that methods make on them."""
+"""Pictures of faces: landmarks, pose axes, attention graphs; and of the errors of methods on them."""
 
 from pyspiga_geo.visualization.animation import animate_cascade
 from pyspiga_geo.visualization.attention import draw_attention, draw_attention_matrix

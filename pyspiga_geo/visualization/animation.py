@@ -1,4 +1,4 @@
-"""A moving picture of a cascade at work."""
+"""An animated picture of a cascade at work."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from pyspiga_geo.visualization.cascade import path_of
 from pyspiga_geo.visualization.overlay import draw_overlay
 
 _REST, _FRAME = 800, 60
-"""Milliseconds that each x_t, and each frame between two of them, is shown."""
+"""Milliseconds for which each x_t, and each frame between two of them, is shown."""
 
 
 def animate_cascade(
@@ -31,19 +31,19 @@ def animate_cascade(
     margin: float = 0.3,
     frames: int = 12,
 ) -> None:
-    """Write an endless GIF of the landmarks on their way from x_0 to x_K.
+    """Write an endless GIF of the landmarks moving from x_0 to x_K.
 
     Args:
-        path: the file, which appears whole or not at all.
+        path: the file, which appears complete or not at all.
         image: the photo, in any form that :func:`show_photo` takes.
         face: with ``initial`` [L, 2] and ``steps`` [L, K, 2] in pixels of the photo.
-        layout: names the contours.
+        layout: its contours join the landmarks.
         size: side of the picture in pixels.
-        margin: what is shown around the face, in parts of its larger side.
+        margin: space around the face, as a fraction of its longer side.
         frames: from one step to the next.
 
     Raises:
-        ValueError: for a path that does not end in ``.gif``.
+        ValueError: if the path does not end in ``.gif``.
 
     Example:
         >>> import tempfile

@@ -24,21 +24,24 @@ def draw_attention(
     strongest: int = 150,
     colorbar: bool = False,
 ) -> Axes:
-    """Draw the edges of the landmark graph with the largest attention, the stronger the brighter and wider.
+    """Draw the edges of the landmark graph with the largest attention; stronger edges are brighter and wider.
 
     Args:
         ax: where to draw.
-        face: as ``FaceAligner()(photo, attention=True)`` gives it, with ``pos`` [L, 2], ``edge_index`` [2, E] and
-            ``attention`` [L, K, layers, heads, L]. Without the last, ``edge_weight`` [E] is drawn.
+        face: as ``FaceAligner()(photo, attention=True)`` returns it, with ``pos`` [L, 2], ``edge_index`` [2, E] and
+            ``attention`` [L, K, layers, heads, L]. Without ``attention``, ``edge_weight`` [E] is drawn.
         step: 0 for the first step of the cascade, -1 for the last.
         layer: of that step, from 0; -1 for the last.
         head: from 0; None for the mean over heads.
-        listener: only the edges into this landmark, which gets a ring; None: the edges of all.
+        listener: only the edges into this landmark, which is circled; None: the edges of all.
         strongest: number of edges.
-        colorbar: put a colour bar beside the Axes.
+        colorbar: add a colour bar beside the Axes.
+
+    Returns:
+        The Axes.
 
     Raises:
-        ValueError: for a face without attention, and a step, layer, head or landmark that it does not have.
+        ValueError: if the face has no attention, or no such step, layer, head or landmark.
 
     Example:
         >>> import torch
@@ -85,21 +88,24 @@ def draw_attention_matrix(
     head: int | None = None,
     colorbar: bool = False,
 ) -> Axes:
-    """Show attention as a matrix: row i says to which landmarks j landmark i listens.
+    """Show attention as a matrix: row i holds the weights of the landmarks j that landmark i attends to.
 
-    Colours are those of the square root, so that small weights can be seen.
+    The colour scale is that of the square root, so that small weights are visible.
 
     Args:
         ax: where to draw.
         face: see :func:`draw_attention`.
-        layout: names the parts of the face along the sides; without it there are numbers.
+        layout: labels the parts of the face along the axes; without it there are numbers.
         step: 0 for the first step of the cascade, -1 for the last.
         layer: of that step, from 0; -1 for the last.
         head: from 0; None for the mean over heads.
-        colorbar: put a colour bar beside the Axes.
+        colorbar: add a colour bar beside the Axes.
+
+    Returns:
+        The Axes.
 
     Raises:
-        ValueError: as :func:`draw_attention` does.
+        ValueError: as in :func:`draw_attention`.
 
     Example:
         >>> import torch
@@ -144,7 +150,7 @@ def _edges(face: FaceData, step: int, layer: int, head: int | None) -> tuple[Ten
 
 
 def _matrix(face: FaceData, step: int, layer: int, head: int | None) -> Tensor:
-    """Attention [L, L] of one layer, row i over what i listens to."""
+    """Attention [L, L] of one layer, row i over the landmarks j that i attends to."""
     alpha = face.attention.detach().cpu()  # [L, K, layers, heads, L]
     for size, (name, value) in zip(alpha.shape[1:], (("step", step), ("layer", layer), ("head", head)), strict=False):
         if value is not None:

@@ -1,4 +1,4 @@
-"""What all drawings share: photos, the view of a face, the axes of a head, and lines whose width suits its size."""
+"""Shared by all drawings: photos, the view of a face, the axes of a head, and line widths that suit a face's size."""
 
 from typing import Any, NamedTuple, Self
 
@@ -24,17 +24,20 @@ _LINE, _DOT, _RIM = 1 / 160, 1 / 65, 1 / 400
 """Width of a line, diameter of a landmark and width of the dark rim around both, in face sizes."""
 
 _DOTTED = 80
-"""Pixels from which a face has its landmarks marked; on a smaller one they would hide it."""
+"""Smallest size in pixels of a face whose landmarks are marked; on a smaller one the marks would hide it."""
 
 
 def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float = 1.0) -> Axes:
-    """Show a photo, darkened so that what is drawn over it stands out.
+    """Show a photo, optionally darkened so that drawings stand out.
 
     Args:
-        ax: where to.
+        ax: where to draw.
         image: a tensor [3, H, W], an array [H, W] or [H, W, 3], or a Pillow image; RGB. Floating-point values are in
             0..1, integers in 0..255.
-        dim: its brightness is multiplied by this.
+        dim: factor for its brightness.
+
+    Returns:
+        The Axes.
 
     Raises:
         ValueError: for another shape.
@@ -51,7 +54,7 @@ def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float 
 
 
 def as_array(image: Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
-    """A photo, in any form that :func:`show_photo` takes, as array [H, W, 3] in 0..1."""
+    """Convert a photo, in any form that :func:`show_photo` takes, to an array [H, W, 3] in 0..1."""
     if isinstance(image, Tensor):
         if image.dim() != 3 or image.size(0) != 3:
             raise ValueError(f"image must be [3, H, W] as a tensor, got {list(image.shape)}")
@@ -110,7 +113,15 @@ def head_axes(face: FaceData, layout: Layout) -> Points:
 
 
 def zoom_to_face(ax: Axes, face: FaceData, margin: float = 0.3) -> Axes:
-    """Show only the face, with a margin in parts of its larger side, within the photo that the Axes shows.
+    """Show only the face, within the photo that the Axes shows.
+
+    Args:
+        ax: whose limits to set.
+        face: with ``pos`` [L, 2].
+        margin: space around the face, as a fraction of its longer side.
+
+    Returns:
+        The Axes.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -138,7 +149,7 @@ def positions(pos: Tensor) -> Points:
 
 
 def face_size(points: Points) -> float:
-    """Longer side of the box around landmarks [L, 2]; those that are NaN do not count."""
+    """Longer side of the box around landmarks [L, 2]; NaN is left out."""
     return float(np.nan_to_num(np.nanmax(points, axis=0) - np.nanmin(points, axis=0)).max()) or 1.0
 
 
@@ -170,6 +181,6 @@ class Strokes(NamedTuple):
         return max(self.dot, 2 * self.line)
 
     def rimmed(self, width: float | None = None) -> list[withStroke]:
-        """Effects that lay a dark rim around a line, so that it can be seen on any photo."""
+        """Effects that draw a dark rim around a line, so that it is visible on any photo."""
         width = self.line if width is None else width
         return [withStroke(linewidth=width + 2 * self.rim, foreground="black", alpha=0.5)]

@@ -1,4 +1,4 @@
-"""The cascade on its way from x_0 to the landmarks: its path, and what it looks at."""
+"""The cascade from x_0 to the landmarks: the path of each landmark, its windows and heatmaps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +17,16 @@ from pyspiga_geo.visualization.faces import draw_initial_shape
 
 
 def draw_cascade(ax: Axes, face: FaceData, layout: Layout, *, steps: int | None = None) -> Axes:
-    """Draw the path of each landmark from the initial shape x_0, dashed, to x_K, each step in a colour of its own.
+    """Draw the path of each landmark from the initial shape x_0, dashed, to x_K, each step in its own colour.
 
     Args:
         ax: where to draw.
         face: with ``initial`` [L, 2] and ``steps`` [L, K, 2].
-        layout: names the contours.
-        steps: only the first steps; None: all.
+        layout: its contours join the landmarks.
+        steps: number of steps to draw; None: all.
+
+    Returns:
+        The Axes.
 
     Raises:
         ValueError: for more steps than there are.
@@ -59,21 +62,24 @@ def draw_windows(
     step: int | None = None,
     windows: Sequence[float] | None = None,
 ) -> Axes:
-    """Draw the square windows through which a cascade looks at the picture around some landmarks.
+    """Draw the square windows of the cascade around some landmarks.
 
-    Step t looks around x_{t-1}, and moves the landmark by half a window along each axis at most.
+    The window of step t is centred on x_{t-1}; the step moves the landmark by half a window along each axis at most.
 
     Args:
         ax: where to draw.
-        face: as a :class:`~pyspiga_geo.inference.FaceAligner` gives it, with ``initial`` [L, 2], ``steps`` [L, K, 2]
+        face: as a :class:`~pyspiga_geo.inference.FaceAligner` returns it, with ``initial`` [L, 2], ``steps`` [L, K, 2]
             and ``windows`` [K].
-        landmarks: the rows of those whose windows are drawn.
+        landmarks: rows of the landmarks whose windows are drawn.
         step: 1 for the first; None: all, each in its colour.
-        windows: sides of the windows in the units of the positions, for a face that has none; of a face in normalised
+        windows: sides of the windows in the units of the positions, for a face without ``windows``; in normalised
             crop coordinates they are ``model.cascade.windows``.
 
+    Returns:
+        The Axes.
+
     Raises:
-        ValueError: for a face without windows, and a step that it does not have.
+        ValueError: if the face has no windows, or no such step.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -107,17 +113,20 @@ def draw_windows(
 
 
 def draw_heatmaps(ax: Axes, heatmaps: Tensor, landmarks: Sequence[int] | None = None, *, alpha: float = 0.8) -> Axes:
-    """Lay heatmaps over the crop that the Axes shows, each landmark's density scaled to its largest value.
+    """Draw heatmaps over the crop that the Axes shows, each landmark's density scaled to its largest value.
 
     Args:
-        ax: where to draw; without a picture the maps are shown alone, in pixels of their own.
-        heatmaps: [L, h, w], the logarithm of each landmark's density up to a constant, of one face, as
-            ``model.backbone(images, True).heatmaps[0]`` gives them.
-        landmarks: rows of those that are shown; None: all.
+        ax: where to draw; without a picture only the maps are shown, in map pixels.
+        heatmaps: [L, h, w], the logarithm of each landmark's density up to a constant, of one face, as in
+            ``model.backbone(images, True).heatmaps[0]``.
+        landmarks: rows of the landmarks to show; None: all.
         alpha: opacity where a density is largest.
 
+    Returns:
+        The Axes.
+
     Raises:
-        ValueError: for heatmaps of another shape.
+        ValueError: if heatmaps have another shape.
 
     Example:
         >>> from matplotlib.figure import Figure

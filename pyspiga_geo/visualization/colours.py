@@ -1,4 +1,4 @@
-"""The colours of all pictures, chosen so that colour-blind people can tell apart what a picture compares."""
+"""The colours of all pictures, chosen so that colour-blind people can distinguish what a picture compares."""
 
 TRUTH, FOUND = "#56b4e9", "#e69f00"
 """Blue for true landmarks, orange for predicted ones."""

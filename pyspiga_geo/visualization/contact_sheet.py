@@ -1,4 +1,4 @@
-"""All faces of a folder on one sheet."""
+"""All faces of a folder in one picture."""
 
 import math
 
@@ -13,12 +13,12 @@ _COLUMNS = 12
 
 
 class ContactSheet:
-    """Faces cut out of their photos, each with its landmarks, in rows.
+    """Faces cropped from their photos, each with its landmarks, in rows.
 
     Args:
-        layout: names the contours.
+        layout: its contours join the landmarks.
         size: side of a face's picture in pixels.
-        margin: what is shown around a face, in parts of its larger side.
+        margin: space around a face, as a fraction of its longer side.
 
     Example:
         >>> import torch
@@ -38,12 +38,17 @@ class ContactSheet:
         self.faces: list[Image.Image] = []
 
     def add(self, photo: Image.Image, face: FaceData) -> None:
-        """Take a face from its photo; black is what lies beyond its edge."""
+        """Add a face; beyond the edge of its photo the picture is black.
+
+        Args:
+            photo: an RGB picture.
+            face: with ``pos`` [L, 2] in its pixels.
+        """
         cut, zoom, shift = cut_out(photo, positions(face.pos), self.size, self.margin)
         self.faces.append(draw_overlay(cut, [scaled(face, zoom, shift)], self.layout, numbers=False))
 
     def picture(self) -> Image.Image:
-        """The sheet, in the order in which the faces were taken."""
+        """The sheet, with the faces in the order in which they were added."""
         columns = min(_COLUMNS, max(math.isqrt(max(len(self.faces) - 1, 0)) + 1, 1))
         rows = max(-(-len(self.faces) // columns), 1)
         sheet = Image.new("RGB", (columns * self.size, rows * self.size))

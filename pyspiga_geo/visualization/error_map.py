@@ -1,4 +1,4 @@
-"""Where on the face a method errs."""
+"""The errors of a method over the face."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,18 @@ from pyspiga_geo.data.records import FloatArray
 
 
 def mean_face(truth: npt.ArrayLike) -> FloatArray:
-    """Mean shape [L, 2] of faces [F, L, 2], each moved and scaled to a landmarks' box about (0, 0) of longer side one.
+    """Mean shape of faces, each shifted and scaled so that its landmarks' box is about (0, 0) with a longer side of
+    one.
 
-    NaN marks a landmark that is not annotated; one that no face has is NaN in the mean too.
+    Args:
+        truth: [F, L, 2]; NaN where not annotated.
 
-    >>> mean_face([[[0, 0], [2, 2]], [[10, 10], [50, 50]]]).tolist()
-    [[-0.5, -0.5], [0.5, 0.5]]
+    Returns:
+        float64 [L, 2]; NaN for a landmark that no face has.
+
+    Example:
+        >>> mean_face([[[0, 0], [2, 2]], [[10, 10], [50, 50]]]).tolist()
+        [[-0.5, -0.5], [0.5, 0.5]]
     """
     points = np.asarray(truth, dtype=np.float64)
     low, high = (extreme.reduce(points, axis=1, keepdims=True) for extreme in (np.fmin, np.fmax))
@@ -28,12 +34,20 @@ def mean_face(truth: npt.ArrayLike) -> FloatArray:
 
 
 def error_map(positions: npt.ArrayLike, errors: Mapping[str, npt.ArrayLike], label: str) -> Figure:
-    """Draw the error of each landmark as colour and number on a face, a panel a method on one scale.
+    """Draw the error of each landmark as colour and number on a face, one panel per method on one scale.
 
     Args:
-        positions: [L, 2], y down, such as :func:`mean_face` gives; NaN is not drawn.
-        errors: Title of the panel -> error of each landmark [L].
-        label: What the numbers are, on the colour bar.
+        positions: [L, 2], y down, such as :func:`mean_face` returns; NaN is not drawn.
+        errors: title of the panel -> error of each landmark [L].
+        label: of the colour bar.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> figure = error_map([[0.0, 0.0], [1.0, 0.5]], {"ours": [1.5, 3.0]}, label="error, %")
+        >>> figure.axes[0].get_title()
+        'ours'
     """
     points = np.asarray(positions, dtype=np.float64)
     values = {name: np.asarray(error, dtype=np.float64) for name, error in errors.items()}

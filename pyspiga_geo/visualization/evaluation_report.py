@@ -1,4 +1,4 @@
-"""The page of an evaluation: figures, cumulative curve, error by landmark, contour and yaw, the worst faces."""
+"""The report of an evaluation: metrics, cumulative curve, error by landmark, contour and yaw, the worst faces."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -37,19 +37,30 @@ def write_evaluation_report(
     """Write ``report.md`` and its pictures.
 
     Args:
-        folder: Where to; made when it is missing.
-        evaluations: The methods by name, the one that the page is about first, the ones it is compared with
-            after it.
-        predictions: Of the first method.
-        annotations: The true landmarks.
-        images: Folder of the photos, on which the worst faces are drawn; without it they stand on grey.
-        layout: What they are landmarks of, where their ids do not tell it (:func:`layout_of`).
+        folder: of the report; made if it is missing.
+        evaluations: the methods by name, first the one that the report is about, then the ones it is compared
+            with.
+        predictions: of the first method.
+        annotations: the true landmarks.
+        images: folder of the photos, on which the worst faces are drawn; without it they are drawn on grey.
+        layout: the landmark set, if the ids do not determine it (:func:`layout_of`).
 
     Returns:
         Path of the page.
 
     Raises:
-        ValueError: A photo of a worst face cannot be read; nothing is written then.
+        ValueError: if a photo of a worst face cannot be read; nothing is written then.
+
+    Example:
+        >>> import tempfile
+        >>> from pyspiga_geo.evaluation import evaluate_faces
+        >>> truth = FaceRecord(
+        ...     "a.png", (0, 0, 9, 9), (7, 12, 9999), np.array([[0.0, 0], [100, 0], [50, 80]]), np.ones(3)
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = write_evaluation_report(folder, {"ours": evaluate_faces([truth], [truth])}, [truth], [truth])
+        ...     page.read_text().splitlines()[0]
+        '# Evaluation report'
     """
     folder = Path(folder)
     first = next(iter(evaluations.values()))

@@ -1,6 +1,6 @@
-"""What is drawn on a face: landmarks by contour, initial shape, head pose and uncertainty.
+"""Drawings on a face: landmarks by contour, initial shape, head pose and uncertainty.
 
-All functions take an Axes and a :class:`~pyspiga_geo.graph.FaceData`, derive the widths of their lines from how large
+All functions take an Axes and a :class:`~pyspiga_geo.graph.FaceData`, derive line widths from the size at which
 the face is shown, and return the Axes. Positions are in pixels of the picture that the Axes shows.
 """
 
@@ -26,10 +26,13 @@ def draw_landmarks(
     Args:
         ax: where to draw.
         face: with ``pos`` [L, 2]; landmarks that are NaN are left out.
-        layout: names the contours.
-        color: of lines and landmarks, to compare faces; None: white landmarks, each part of the face in its colour.
-        marker: matplotlib's marker of the landmarks. Faces under 80 pixels show those of no contour alone.
-        label: what the legend calls them.
+        layout: its contours join the landmarks.
+        color: of lines and landmarks, to compare faces; None: white landmarks, each part of the face in its own colour.
+        marker: matplotlib's marker of the landmarks. On faces under 80 pixels only landmarks of no contour are marked.
+        label: for the legend.
+
+    Returns:
+        The Axes.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -59,7 +62,10 @@ def draw_initial_shape(ax: Axes, face: FaceData, layout: Layout) -> Axes:
     Args:
         ax: where to draw.
         face: with ``initial`` [L, 2].
-        layout: names the contours.
+        layout: its contours join the landmarks.
+
+    Returns:
+        The Axes.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -83,11 +89,14 @@ def draw_pose(ax: Axes, face: FaceData, layout: Layout, *, label: bool = False) 
     Args:
         ax: where to draw.
         face: with ``pose`` [6] and ``camera`` [3, 3] in pixels of the picture.
-        layout: its rigid shape says where the tip of the nose is: the foremost point.
-        label: say in the legend what the axes mean.
+        layout: the tip of the nose is the foremost point of its rigid shape.
+        label: explain the axes in the legend.
+
+    Returns:
+        The Axes.
 
     Raises:
-        ValueError: when the layout has no rigid shape, or the face no pose or camera.
+        ValueError: if the layout has no rigid shape, or the face no pose or camera.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -114,15 +123,18 @@ def draw_pose(ax: Axes, face: FaceData, layout: Layout, *, label: bool = False) 
 
 
 def draw_uncertainty(ax: Axes, face: FaceData, probability: float = 0.8) -> Axes:
-    """Draw around each landmark the ellipse that holds the true one with a probability; red where it is hidden.
+    """Draw around each landmark the ellipse that holds the true one with a given probability; red where it is hidden.
 
     Args:
         ax: where to draw.
         face: with ``pos`` [L, 2] and ``covariance`` [L, 2, 2]; with ``visible`` [L], the colour goes from white to red.
         probability: of the ellipses (:func:`pyspiga_geo.geometry.ellipse_radius`).
 
+    Returns:
+        The Axes.
+
     Raises:
-        ValueError: for a face without ``covariance``, and a probability that is not within 0..1, 1 left out.
+        ValueError: if the face has no ``covariance``, or the probability is negative, or 1 or more.
 
     Example:
         >>> from matplotlib.figure import Figure

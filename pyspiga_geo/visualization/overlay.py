@@ -15,7 +15,7 @@ from pyspiga_geo.visualization.canvas import head_axes, stroke_widths
 from pyspiga_geo.visualization.colours import POSE_AXES
 
 PALETTE = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0072b2")
-"""Okabe and Ito's colours, which colour-blind people can tell apart, in the order in which they are given."""
+"""Colours of faces, in order: those of Okabe and Ito, which colour-blind people can distinguish."""
 
 _FINE = 3
 """Pixels of a drawing along a pixel of the picture, so that edges are smooth; 2 for large faces, which is faster."""
@@ -44,17 +44,17 @@ class _Strokes(NamedTuple):
 def draw_overlay(
     image: Image.Image, faces: Sequence[FaceData], layout: Layout, *, numbers: bool = True, pose: bool = False
 ) -> Image.Image:
-    """Draw landmarks and the contours that join them, each face in a colour of its own.
+    """Draw landmarks and the contours that join them, each face in its own colour.
 
-    Lines grow with the face, and are never thinner than 1.5 pixels. Landmarks of which the model is not sure are paler.
+    Line widths grow with the face, from 1.5 pixels. Landmarks of which the model is uncertain are paler.
 
     Args:
-        image: an RGB picture, which stays as it is.
+        image: an RGB picture, which is not changed.
         faces: with ``pos`` [L, 2] in its pixels. One with an ``identity``, as a
-            :class:`~pyspiga_geo.tracking.FaceTracker` gives it, keeps colour and number from picture to picture; others
-            get theirs by their order. ``sigma`` [L] in pixels makes it paler, from 1 % of the face's size on; ``pose``
-            [6] and ``camera`` [3, 3] give it axes.
-        layout: names the contours.
+            :class:`~pyspiga_geo.tracking.FaceTracker` returns it, keeps colour and number from picture to picture;
+            others get theirs by their order. ``sigma`` [L] in pixels makes it paler, from 1 % of the face's size on;
+            ``pose`` [6] and ``camera`` [3, 3] are needed for the axes.
+        layout: its contours join the landmarks.
         numbers: write each face's number above it.
         pose: draw the axes of the head from the tip of the nose: blue out of the face, orange to the person's left,
             green down.

@@ -38,10 +38,20 @@ def save_faces(
 
     Args:
         path: the file.
-        image: [3, H, W], float RGB in 0..1, or a Pillow image that stands upright.
-        faces: in pixels of the photo; see :func:`draw_overlay` for what is drawn of them.
-        layout: names the contours.
-        longest: most pixels along the longer side; larger photos are made smaller.
+        image: [3, H, W], float RGB in 0..1, or an upright Pillow image.
+        faces: in pixels of the photo; see :func:`draw_overlay` for their fields.
+        layout: its contours join the landmarks.
+        longest: most pixels along the longer side; larger photos are reduced.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> face = FaceData(pos=torch.tensor(60 * IBUG68.shape3d[:, 1:] + 100))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_faces(f"{folder}/a.png", Image.new("RGB", (200, 150)), [face], IBUG68, longest=400)
+        ...     Image.open(f"{folder}/a.png").size
+        (400, 300)
     """
     photo = to_pillow(image)
     factor = max(_LONGER_SIDE / max(photo.size), 1.0)
@@ -56,7 +66,19 @@ def save_faces(
 
 
 def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
-    """Write a picture as PNG that is known as this program's; it appears whole or not at all."""
+    """Write a picture as PNG whose metadata name this program; it appears complete or not at all.
+
+    Args:
+        path: the file.
+        picture: the picture.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_picture(f"{folder}/a.png", Image.new("RGB", (20, 10)))
+        ...     Image.open(f"{folder}/a.png").text
+        {'Software': 'pyspiga-geo'}
+    """
     metadata = PngInfo()
     metadata.add_text("Software", SOFTWARE)
     quick = 1 if picture.width * picture.height > _LARGE else 6  # the size hardly differs, the time does
@@ -65,10 +87,31 @@ def save_picture(path: str | os.PathLike[str], picture: Image.Image) -> None:
 
 
 def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layout: Layout) -> None:
-    """Write the package's picture as PNG: what was found on a face, and which landmarks listen to which.
+    """Write the package's picture as PNG: the landmarks of a face, and its attention graph.
 
     Left: landmarks by contour, the axes of the head and the initial shape x_0. Right: the strongest attention
-    edges of the first layer of the first step, which moves the landmarks farthest; ``face`` must have ``attention``.
+    edges of the first layer of the first step, which moves the landmarks farthest.
+
+    Args:
+        path: the file.
+        image: [3, H, W], float RGB in 0..1.
+        face: in pixels of the photo, with ``attention``, ``initial``, ``pose`` and ``camera``.
+        layout: its contours join the landmarks.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from pyspiga_geo.geometry import camera_matrix
+        >>> from pyspiga_geo.graph import complete_edges
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> pos = torch.tensor(60 * IBUG68.shape3d[:, 1:] + 100)
+        >>> face = FaceData(pos=pos, initial=pos + 5, edge_index=complete_edges(68))
+        >>> face.attention = torch.rand(68, 1, 1, 1, 68)
+        >>> face.pose, face.camera = torch.tensor([0.0, 0, 0, 0, 0, 5]), camera_matrix(200)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_demo(f"{folder}/a.png", torch.zeros(3, 200, 200), face, IBUG68)
+        ...     Image.open(f"{folder}/a.png").size
+        (1430, 759)
     """
     figure = Figure(figsize=(13, 6.9), dpi=110, layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""Sheets of face crops, what was found laid over what is true."""
+"""Sheets of face crops, with predicted over true landmarks."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pyspiga_geo.visualization.colours import FOUND, TRUTH
 from pyspiga_geo.visualization.faces import draw_landmarks
 
 SOFTWARE = "pyspiga-geo"
-"""What the metadata of every picture names as the program that made it."""
+"""Name of this program in the metadata of every picture."""
 
 _METADATA = {"png": "Software", "pdf": "Creator", "svg": "Creator"}
 """Format, and the field of its metadata that names the program."""
@@ -34,9 +34,20 @@ def face_sheet(
         images: [N, 3, S, S], RGB in 0..1.
         truth: [N, L, 2], normalised crop coordinates (pixel index / S); NaN where not annotated.
         predicted: [N, L, 2], normalised crop coordinates.
-        layout: names the contours.
+        layout: its contours join the landmarks.
         captions: one per face.
-        columns: faces in a row.
+        columns: faces per row.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> import torch
+        >>> from pyspiga_geo.layouts import IBUG68
+        >>> pos = torch.rand(2, 68, 2)
+        >>> figure = face_sheet(torch.rand(2, 3, 32, 32), pos, pos, IBUG68, captions=["one", "two"])
+        >>> [ax.get_title() for ax in figure.axes]
+        ['one', 'two', '', '']
     """
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(2.6 * columns, 2.8 * rows + 0.4), dpi=100, layout="constrained")
@@ -58,14 +69,14 @@ def face_sheet(
 
 
 def save_figure(path: str | os.PathLike[str], figure: Figure) -> None:
-    """Write a figure in the format that the file's name ends in; the file appears whole or not at all.
+    """Write a figure in the format given by the file's suffix; the file appears complete or not at all.
 
     Args:
-        path: ends in ``.png``, ``.pdf``, ``.svg`` or another format that matplotlib knows.
-        figure: what is written, at its own resolution.
+        path: ends in ``.png``, ``.pdf``, ``.svg`` or another format that matplotlib supports.
+        figure: the figure, written at its own resolution.
 
     Raises:
-        ValueError: for a path without such an ending.
+        ValueError: if the path has no such suffix.
 
     Example:
         >>> import tempfile

@@ -69,7 +69,7 @@ def test_evaluate_divides_by_what_the_layout_of_the_model_says(run, tmp_path, ti
         code, _, err = run("evaluate", "--predictions", annotated, "--annotations", annotated, "--norm", norm)
         assert code == 1
         assert one_sentence(err)
-        assert "--norm must be one of corners, pupils, " in err
+        assert "--norm must be one of inter_ocular, pupils, " in err
 
 
 def test_evaluate_says_what_it_needs(run, tmp_path, weights, annotated):
@@ -217,7 +217,7 @@ def test_bad_faces_stop_training_and_evaluation_or_are_left_out(run, tmp_path, w
     lost.write_text(json.dumps([{**entries[0], "imgpath": "lost.png"}]))
     code, _, err = run("train", "--annotations", lost, "--out", tmp_path / "run", "--skip-bad")
     assert code == 1
-    assert "no face to work with" in err
+    assert "no usable face" in err
     code, said, _ = run(*evaluate, "--skip-bad")
     assert code == 0
     assert "1 bad faces are left out, 1 remain" in said

@@ -107,13 +107,13 @@ def test_an_interrupted_prediction_keeps_what_was_done_and_goes_on(run, tmp_path
         assert run(*command)[0] == 130
     assert [record.imgpath for record in read_records(records)] == [str(photos[0])]
     code, _, err = run(*command, "--any-angle")
-    assert (code, "was begun with any_angle False, not True" in err) == (1, True)
+    assert (code, "was started with any_angle False, not True" in err) == (1, True)
     if torn:  # as a killed process may leave it
         lines = tmp_path / ("faces.jsonl" if name == "faces.jsonl" else "faces.partial.jsonl")
         lines.write_bytes(lines.read_bytes() + b'{"imgpath": "' + bytes(str(photos[1]), "utf-8"))
     code, said, _ = run(*command)
     assert code == 0
-    assert "1 of 2 photos were done before" in said
+    assert "1 of 2 photos are already done" in said
     assert said.count("1 face") == 1
     assert [record.imgpath for record in read_records(records)] == list(map(str, photos))
     assert sorted(path.name for path in tmp_path.glob("faces*")) == [name]
@@ -147,7 +147,7 @@ def test_what_was_stopped_between_line_and_picture_is_drawn(run, tmp_path, weigh
         lines.rename(tmp_path / "faces.partial.jsonl")
     code, said, _ = run(*command, tmp_path / name)
     assert code == 0
-    assert "0 of 1 photos were done before" in said
+    assert "0 of 1 photos are already done" in said
     assert (out / "photo.png").read_bytes() == wanted[1]
     assert lines.read_bytes() == wanted[0] if name == "faces.jsonl" else len(read_records(tmp_path / name)) == 1
 

@@ -92,7 +92,7 @@ def test_bad_images_are_named_and_the_others_are_done(run, tmp_path, weights):
             "text.jpg: not a picture",
             "half.png: damaged or truncated",
             "absent.png: no such file",
-            "an empty path",
+            "must not be empty",
         ],
         strict=True,
     ):
@@ -161,7 +161,7 @@ def test_a_folder_is_all_its_photos(run, weights, album):
     ]  # fmt: skip
     code, said, _ = run(*command, "--json", faces)
     assert code == 0
-    assert "3 of 3 photos were done before" in said
+    assert "3 of 3 photos are already done" in said
     assert lines_of(faces)[1:] == lines
     assert run(*command)[0] == 0
     assert len(list(out.rglob("*.png"))) == 3
@@ -188,7 +188,7 @@ def test_patterns_and_photos_named_twice(run, weights, album):
 
 def test_folders_without_photos_and_patterns_of_nothing_are_told(run, tmp_path, weights):
     (tmp_path / "empty").mkdir()
-    for argument, reason in (("empty", "empty: holds no photos (JPEG, PNG,"), ("*.jpg", "no file has such a name")):
+    for argument, reason in (("empty", "empty: contains no photos (JPEG, PNG,"), ("*.jpg", "no file has such a name")):
         code, _, err = run("predict", tmp_path / argument, "--model", weights, "--out", tmp_path / "out")
         assert code == 1
         assert one_sentence(err)

@@ -77,7 +77,7 @@ def test_files_without_a_face(content: str, skip_bad: bool, folder: Path) -> Non
 
 def test_when_all_are_bad_nothing_is_left_to_skip_to(folder: Path) -> None:
     (folder / "faces.json").write_text(json.dumps([face(bbox=[1, 1, 0, 0])]))
-    with pytest.raises(RecordError, match="no face to work with"):
+    with pytest.raises(RecordError, match="no usable face"):
         sound_faces(folder / "faces.json", folder, IDS, skip_bad=True)
 
 

@@ -94,7 +94,7 @@ def test_what_is_no_picture_is_said(tmp_path):
         read_image(tmp_path / "absent.jpg")
     with pytest.raises(ImageError, match="not a file"):
         read_image(tmp_path)
-    with pytest.raises(ImageError, match="empty path"):
+    with pytest.raises(ImageError, match="path of a picture must not be empty"):
         read_image("")
 
 

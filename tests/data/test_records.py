@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records, write_records
+from pyspiga_geo.data import FaceRecord, RecordError, landmarks_for, read_records, write_records
 
 
 def entry(**changes: object) -> dict[str, object]:

@@ -24,8 +24,8 @@ def listed_in_api() -> list[str]:
     return re.findall(r"^   ~?(pyspiga_geo[\w.]*)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def public_names(room: str) -> dict[str, Any]:
-    module = importlib.import_module(room)
+def public_names(package: str) -> dict[str, Any]:
+    module = importlib.import_module(package)
     return {name: getattr(module, name) for name in getattr(module, "__all__", ())}
 
 
@@ -34,9 +34,12 @@ def test_api_shows_every_public_name() -> None:
     found = pkgutil.walk_packages(pyspiga_geo.__path__, "pyspiga_geo.")
     packages = ["pyspiga_geo", *(info.name for info in found if info.ispkg)]
     pages = [name for name in listed_in_api() if name in packages]
-    shown = {id(value) for room in pages for value in public_names(room).values()}
+    shown = {id(value) for package in pages for value in public_names(package).values()}
     missing = [
-        f"{room}.{name}" for room in packages for name, value in public_names(room).items() if id(value) not in shown
+        f"{package}.{name}"
+        for package in packages
+        for name, value in public_names(package).items()
+        if id(value) not in shown
     ]
     assert "pyspiga_geo.nn" in pages
     assert not missing

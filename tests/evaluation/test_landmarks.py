@@ -35,7 +35,7 @@ def test_two_faces_by_hand() -> None:
         moved(face("b.png", points=[[0, 0], [200, 0], [5, 5]]), 4, 20, 0),
     ]
     metrics = evaluate_landmarks(predictions, annotations, threshold=5)
-    assert (metrics.faces, metrics.norm, metrics.threshold) == (2, "corners", 5)
+    assert (metrics.faces, metrics.norm, metrics.threshold) == (2, "inter_ocular", 5)
     assert metrics.per_face == pytest.approx([3, 6])  # (1 + 2 + 6) / 3 and (2 + 10) / 2
     assert metrics.per_landmark == pytest.approx({7: 1.5, 12: 6, 1: 6})
     assert metrics.nme == pytest.approx(4.5)
@@ -67,7 +67,7 @@ def test_metrics_become_json() -> None:
     text = json.dumps(evaluate_landmarks([moved(truth, 1, 1, 0)], [truth]).to_dict(), allow_nan=False)
     assert json.loads(text) == {
         "faces": 1,
-        "norm": "corners",
+        "norm": "inter_ocular",
         "threshold": 8,
         "nme": 1,
         "auc": 87.5,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyspiga_geo.evaluation import NORMALISERS, normaliser, normaliser_text, own_normaliser
+from pyspiga_geo.evaluation import NORMALISERS, landmark_metrics, normaliser, normaliser_text, own_normaliser
 from pyspiga_geo.layouts import IBUG68, WFLW98, Layout, register_layout, registry
 
 NAN = math.nan
@@ -20,7 +20,7 @@ def test_each_normaliser_by_hand() -> None:
     }
     assert length == pytest.approx(
         {
-            "corners": 100,  # (60, 80)
+            "inter_ocular": 100,  # (60, 80)
             "lnd_bbox": math.sqrt(6000),
             "bbox": math.sqrt(360),
             "height": 40,
@@ -60,15 +60,22 @@ def test_pupils_are_found_in_the_layouts_as_they_are(shared: Path) -> None:
             assert (ids.index(7), ids.index(12)) == (36, 45)  # the outer eye corners of 300-W
 
 
+def test_the_old_name_of_inter_ocular() -> None:
+    eyes = [[[0, 0], [30, 40]]]
+    assert normaliser(eyes, (7, 12), "corners").tolist() == normaliser(eyes, (7, 12), "inter_ocular").tolist() == [50]
+    assert landmark_metrics([[1.0, 3.0]], (7, 12), "corners").norm == "inter_ocular"
+    assert normaliser_text("corners") == normaliser_text("inter_ocular")
+
+
 def test_a_normaliser_without_its_points() -> None:
     points = [[[NAN, NAN], [10, 0], [20, 5]], [[0, 0], [3, 4], [5, 5]]]
-    assert normaliser(points, (7, 12, 1), "corners") == pytest.approx([NAN, 5], nan_ok=True)
+    assert normaliser(points, (7, 12, 1), "inter_ocular") == pytest.approx([NAN, 5], nan_ok=True)
     assert normaliser(points, (7, 12, 1), "lnd_bbox") == pytest.approx([math.sqrt(50), 5])
     for kind, reason in (
-        ("corners", "landmark 7, which is not among the ids"),
+        ("inter_ocular", "landmark 7, which is not among the ids"),
         ("pupils", "eyelid points"),
         ("height", "needs the annotated boxes"),
-        ("eyes", "unknown normaliser 'eyes'; known are corners"),
+        ("eyes", "unknown normaliser 'eyes'; known are inter_ocular"),
     ):
         with pytest.raises(ValueError, match=reason):
             normaliser(points, (2, 12, 1), kind)
@@ -85,9 +92,9 @@ def test_what_a_layout_divides_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_LAYOUTS", {"ibug68": IBUG68, "wflw98": WFLW98})
     own = register_layout(Layout("own_of_a_test", (201, 202, 203), normaliser=(201, 203)))
     for ids, norm in (
-        (IBUG68.ids, "corners"),
-        (WFLW98.ids, "corners"),
-        ((7, 12, 999), "corners"),  # of no known layout
+        (IBUG68.ids, "inter_ocular"),
+        (WFLW98.ids, "inter_ocular"),
+        ((7, 12, 999), "inter_ocular"),  # of no known layout
         ((7, 999), "lnd_bbox"),
         (IBUG68.ids[:17], "lnd_bbox"),  # of ibug68, whose corners these lack
         (own.ids, (201, 203)),

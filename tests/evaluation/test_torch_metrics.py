@@ -43,7 +43,7 @@ def figures(batches: list[list[int]]) -> dict[str, float]:
 def expected() -> dict[str, float]:
     """What the functions say of all faces at once."""
     faces = {name: value.double().numpy() for name, value in data().items()}
-    errors = landmark_errors(faces["preds"], faces["target"], normaliser(faces["target"], IDS, "corners"))
+    errors = landmark_errors(faces["preds"], faces["target"], normaliser(faces["target"], IDS, "inter_ocular"))
     metrics = landmark_metrics(errors, IDS)
     return {name: getattr(metrics, name) for name in NAMES} | head_pose_errors(faces["pose"], faces["true_pose"])
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_counted_is_named() -> None:
     metric.update(faces["preds"][2:3], faces["target"][2:3], torch.tensor([5]))
     with pytest.raises(ValueError, match="face 5 was seen twice with different errors"):
         metric.compute()
-    with pytest.raises(ValueError, match="face 9: its points do not define the normaliser 'corners'"):
+    with pytest.raises(ValueError, match="face 9: its points do not define the normaliser 'inter_ocular'"):
         metric.update(torch.zeros(1, 4, 2), torch.zeros(1, 4, 2), torch.tensor([9]))
     with pytest.raises(ValueError, match="face 9: has a true head pose but no predicted one"):
         pose.update(torch.full((1, 6), torch.nan), torch.zeros(1, 6), torch.tensor([9]))

@@ -185,7 +185,7 @@ def test_records_are_read_by_their_ids() -> None:
         rows = draw.permutation(68)[:60]
         records.append(Record(tuple(IBUG68.ids[row] for row in rows), face[rows]))
     layout = Layout.from_annotations("test", records, ids=IBUG68.ids, contours=IBUG68.contours)
-    assert (layout.ids, layout.contours, layout.norm) == (IBUG68.ids, IBUG68.contours, "corners")
+    assert (layout.ids, layout.contours, layout.norm) == (IBUG68.ids, IBUG68.contours, "inter_ocular")
     assert apart(layout.shape3d).max() < 1e-9
     found = Layout.from_annotations("test", records)
     assert found.ids == tuple(dict.fromkeys(i for record in records for i in record.ids))

@@ -182,7 +182,7 @@ def test_layout_of_a_name_and_ids() -> None:
 @pytest.mark.parametrize(
     ("ids", "named", "norm"),
     [
-        ([5, 7, 9, 12], None, "corners"),
+        ([5, 7, 9, 12], None, "inter_ocular"),
         ([5, 7, 9, 11], None, "lnd_bbox"),
         ([5, 7, 9, 12], "lnd_bbox", "lnd_bbox"),
         ([5, 7, 9, 11], [11, 5], (11, 5)),
@@ -197,10 +197,16 @@ def test_what_errors_are_divided_by(ids: list[int], named: Any, norm: Any) -> No
     assert replaced.norm == ("lnd_bbox" if named is None else norm)
 
 
+def test_the_old_name_of_inter_ocular() -> None:
+    old, new = (Layout("eyes", ids=(7, 12), normaliser=name) for name in ("corners", "inter_ocular"))
+    assert old == new
+    assert old.norm == "inter_ocular"
+
+
 @built_in
 def test_metadata_of_built_in_layouts_are_as_ever(layout: Layout) -> None:
     assert list(layout.to_dict()) == ["name", "ids", "flip", "contours", "shape3d"]
-    assert layout.norm == "corners"
+    assert layout.norm == "inter_ocular"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +249,7 @@ def test_layouts_are_equal_by_their_parts() -> None:
         ({"contours": {"out": [0, 4]}}, "contour 'out'"),
         ({"contours": {"out": [-1, 0]}}, "contour 'out'"),
         ({"mean_shape": np.zeros((4, 3))}, "mean_shape"),
-        ({"normaliser": "corners"}, "normaliser must be 'corners' .with ids 7 and 12."),
+        ({"normaliser": "inter_ocular"}, "normaliser must be 'inter_ocular' .with ids 7 and 12."),
         ({"normaliser": "height"}, "normaliser .* not 'height'"),
         ({"normaliser": (5, 6)}, "normaliser"),
         ({"normaliser": (5, 5)}, "normaliser"),

@@ -145,7 +145,7 @@ def test_weights_say_what_they_are(tiny_model: Callable[..., SPIGA], tmp_path: P
     assert torch.equal(SPIGA.from_pretrained(path).state_dict()["shape3d"], model.state_dict()["shape3d"])
     for content in (b"", b"text"):
         path.write_bytes(content)
-        with pytest.raises(CheckpointError, match=r"a\.safetensors: what it says of itself cannot be read"):
+        with pytest.raises(CheckpointError, match=r"a\.safetensors: its metadata cannot be read"):
             read_about(path)
     with pytest.raises(CheckpointError, match="absent"):
         read_about(tmp_path / "absent.safetensors")

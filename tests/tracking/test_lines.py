@@ -53,7 +53,7 @@ def test_lines_are_read(tmp_path: Path) -> None:
 )
 def test_other_values_are_told_by_their_line(changes: dict[str, Any], tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", **changes)
-    with pytest.raises(ValueError, match=r"a\.jsonl: line 3 is (no line of tracked faces|frame 3)"):
+    with pytest.raises(ValueError, match=r"a\.jsonl: line 3 is (not a line of tracked faces|frame 3)"):
         list(read_tracks(tmp_path / "a.jsonl"))
 
 
@@ -61,5 +61,5 @@ def test_nesting_without_end(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"a":' * 9999 + "\n")
     assert read_header(path) is None
-    with pytest.raises(ValueError, match="line 1 is no line of tracked faces"):
+    with pytest.raises(ValueError, match="line 1 is not a line of tracked faces"):
         list(read_tracks(path))

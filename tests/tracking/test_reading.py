@@ -141,7 +141,7 @@ def test_what_is_no_film_is_told(av, tmp_path):
         frame.sample_rate = 44100
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    for name, reason in (("text.mp4", "no film"), ("empty", "no pictures"), ("sound.mp4", "no pictures")):
+    for name, reason in (("text.mp4", "not a film"), ("empty", "no pictures"), ("sound.mp4", "no pictures")):
         with pytest.raises(ValueError, match=f"{name}: .*{reason}"):
             read_film(tmp_path / name)
     with pytest.raises(FileNotFoundError, match="no such film"):

@@ -1,4 +1,4 @@
-"""Faces as graphs: annotated ones from files, those of published datasets, and drawn ones."""
+"""Faces as graphs: annotated ones from files, those of published datasets, and synthetic ones."""
 
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces, split_groups
 from pyspiga_geo.data.datasets.cofw68 import COFW68

@@ -1,4 +1,4 @@
-"""Faces from an annotation-record JSON and the pictures it names."""
+"""Faces from a file of annotation records and the pictures it names."""
 
 import math
 import os
@@ -18,8 +18,8 @@ from pyspiga_geo.layouts import Layout
 class AnnotatedFaces(FaceDataset):
     """Annotated faces as graphs in pixels of their photo.
 
-    An item is a :class:`FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels (0 where
-    not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4], ``headpose`` [6] (NaN where not annotated) and
+    An item is a :class:`~pyspiga_geo.graph.FaceData` with ``image`` [3, H, W] float RGB in 0..1, ``pos`` [L, 2] pixels
+    (0 if not annotated), ``mask`` [L] bool, ``visible`` [L], ``bbox`` [4], ``headpose`` [6] (NaN if not annotated) and
     ``imgpath``; then the transform is applied.
 
     Args:
@@ -27,6 +27,15 @@ class AnnotatedFaces(FaceDataset):
         root: folder that the records' ``imgpath`` are relative to.
         layout: order of the landmarks; a record's landmarks are matched to it by id.
         transform: applied to each item, for instance a :class:`torch_geometric.transforms.Compose`.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> face = FaceRecord("a.png", (0, 0, 9, 9), (7, 12), np.array([[1.0, 4], [8, 4]]), np.ones(2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (64, 48)).save(Path(folder, "a.png"))
+        ...     AnnotatedFaces([face], folder, Layout("eyes", ids=(7, 12, 1)))[0].mask
+        tensor([ True,  True, False])
     """
 
     def __init__(
@@ -48,8 +57,14 @@ class AnnotatedFaces(FaceDataset):
     def get(self, number: int) -> FaceData:
         """Read one face, before the transform.
 
+        Args:
+            number: of the face, counted from 0.
+
+        Returns:
+            The face, transformed.
+
         Raises:
-            pyspiga_geo.data.ImageError: when its picture cannot be read.
+            pyspiga_geo.data.ImageError: if its picture cannot be read.
         """
         record = self.records[number]
         points = landmarks_for(record, self.layout.ids)
@@ -69,12 +84,23 @@ class AnnotatedFaces(FaceDataset):
 def split_groups(
     records: Sequence[FaceRecord], fraction: float, seed: int
 ) -> tuple[list[FaceRecord], list[FaceRecord]]:
-    """Split into (training, validation) so that no group (photo or person) is in both.
+    """Split into training and validation so that no group (photo or person) is in both.
 
     Args:
         records: faces; one without a group is a group of its own.
-        fraction: share of the faces for validation, met to within a group.
-        seed: of the draw.
+        fraction: share of the faces for validation, exact to within a group.
+        seed: of the random choice.
+
+    Returns:
+        The records for training and those for validation, each in their order.
+
+    Example:
+        >>> eyes = np.array([[1.0, 4], [8, 4]])
+        >>> names = ["ann", "ann", "bob", "cid"]
+        >>> faces = [FaceRecord("a.png", (0, 0, 9, 9), (7, 12), eyes, np.ones(2), group=name) for name in names]
+        >>> training, validation = split_groups(faces, fraction=0.5, seed=0)
+        >>> {face.group for face in training} & {face.group for face in validation}
+        set()
     """
     groups = [record.group or f"#{index}" for index, record in enumerate(records)]
     names = sorted(set(groups))

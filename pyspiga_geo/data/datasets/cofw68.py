@@ -26,10 +26,15 @@ class COFW68(PublishedFaces):
 
     The root holds the annotations and the pictures of COFW. Those come in one MATLAB 7.3 file, which needs h5py
     (``pip install 'pyspiga-geo[cofw]'``), and are unpacked once, into the folder ``COFW_test_color`` beside it.
-    MATLAB counts pixels from 1; here they count from 0. A landmark is visible where the owner's ``Occ`` is 0. The
-    box is the landmarks' tight one. There are no training faces with 68 landmarks: 300-W serves for that.
+    MATLAB counts pixels from 1; here they count from 0. A landmark is visible if the owner's ``Occ`` is 0. The
+    box is the landmarks' tight one. There are no training faces with 68 landmarks: train on 300-W instead.
 
     See :class:`PublishedFaces` for the arguments.
+
+    Example:
+        >>> COFW68.sizes
+        {'test': 507}
+        >>> faces = COFW68("datasets/cofw68", "test")  # doctest: +SKIP
     """
 
     title = "COFW-68"

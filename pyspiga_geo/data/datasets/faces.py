@@ -1,4 +1,4 @@
-"""What all datasets of faces share: how one asks for an item or for several."""
+"""The base of all datasets of faces: access to one item or several."""
 
 from collections.abc import Callable, Sequence
 from operator import index as whole_number
@@ -12,8 +12,22 @@ from pyspiga_geo.graph import FaceData
 class FaceDataset(Dataset[FaceData]):
     """A dataset that is indexed like a list: ``faces[-1]`` is the last face, ``faces[:10]`` the first ten.
 
+    Subclasses define ``__len__`` and :meth:`get`.
+
     Args:
         transform: applied to each item.
+
+    Example:
+        >>> import torch
+        >>> class Empty(FaceDataset):
+        ...     def __len__(self):
+        ...         return 20
+        ...
+        ...     def get(self, number):
+        ...         return FaceData(pos=torch.zeros(5, 2), number=number)
+        >>> faces = Empty()
+        >>> faces[-1].number, len(faces[:10])
+        (19, 10)
     """
 
     def __init__(self, transform: Callable[[FaceData], FaceData] | None = None) -> None:
@@ -24,7 +38,14 @@ class FaceDataset(Dataset[FaceData]):
         raise NotImplementedError
 
     def get(self, number: int) -> FaceData:
-        """Make the face with a number, counted from 0, before the transform."""
+        """Make one face, before the transform.
+
+        Args:
+            number: of the face, counted from 0.
+
+        Returns:
+            The face.
+        """
         raise NotImplementedError
 
     @overload
@@ -34,7 +55,7 @@ class FaceDataset(Dataset[FaceData]):
     def __getitem__(self, item: slice | Sequence[int]) -> Subset[FaceData]: ...
 
     def __getitem__(self, item: int | slice | Sequence[int]) -> FaceData | Subset[FaceData]:
-        """Make one face; or choose some, which are made when they are asked for.
+        """Make one face; or choose several, which are made on demand.
 
         Args:
             item: a number, negative ones from the end; or a slice or a sequence of numbers.
@@ -43,7 +64,7 @@ class FaceDataset(Dataset[FaceData]):
             The face; or a :class:`torch.utils.data.Subset`, which is indexed in the same way.
 
         Raises:
-            IndexError: when there are not so many faces.
+            IndexError: if there are not so many faces.
         """
         if isinstance(item, slice):
             return Subset(self, range(len(self))[item])

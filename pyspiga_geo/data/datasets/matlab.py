@@ -1,4 +1,4 @@
-"""Matrices of numbers from MATLAB 5 files. SciPy's reader ends the process at some damaged ones."""
+"""Numeric matrices from MATLAB 5 files. SciPy's reader crashes the process on some damaged ones."""
 
 import os
 import struct
@@ -19,11 +19,11 @@ _MOST_BYTES = 10_000_000
 def read_matrices(path: str | os.PathLike[str]) -> dict[str, FloatArray]:
     """The variables of a file that are matrices of real numbers or truth values, float64, by their names.
 
-    Files are those of MATLAB 5 to 7.2, compressed or not. Other variables are passed over.
+    Files are those of MATLAB 5 to 7.2, compressed or not. Other variables are skipped.
 
     Raises:
-        ValueError: the file is of another kind, or damaged.
-        OSError: it cannot be read.
+        ValueError: if the file is of another kind, or damaged.
+        OSError: if it cannot be read.
     """
     content = Path(path).read_bytes()
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])

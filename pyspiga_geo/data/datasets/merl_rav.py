@@ -29,6 +29,11 @@ class MERLRAV(PublishedFaces):
     Subsets are ``frontal``, ``half_profile`` and ``profile``. Faces of one photo are one group.
 
     See :class:`PublishedFaces` for the arguments.
+
+    Example:
+        >>> MERLRAV.sizes
+        {'train': 15449, 'test': 3865}
+        >>> faces = MERLRAV("datasets/merl_rav", "train")  # doctest: +SKIP
     """
 
     title = "MERL-RAV"

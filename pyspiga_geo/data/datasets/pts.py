@@ -1,4 +1,4 @@
-"""Landmarks in .pts files, the format of iBUG: one file a face, named like its picture."""
+"""Landmarks in .pts files, the format of iBUG: one file per face, named like its picture."""
 
 import os
 import re
@@ -15,13 +15,27 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def read_pts(path: str | os.PathLike[str]) -> FloatArray:
-    """The points of a .pts file as they stand there, float64 [n, 2].
+    r"""Read the points of a .pts file, in the file's own coordinates.
 
     iBUG counts pixels from 1, as MATLAB does: the first pixel is (1, 1). The positions of this package are 1 less.
 
+    Args:
+        path: of the file.
+
+    Returns:
+        float64 [n, 2].
+
     Raises:
-        ValueError: the file is no .pts file, or not whole; the message names the line.
-        OSError: it cannot be read.
+        ValueError: if the file is not a .pts file, or incomplete; the message names the line.
+        OSError: if it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "a.pts")
+        ...     _ = path.write_text("version: 1\nn_points: 2\n{\n60 80\n140 82.5\n}\n")
+        ...     read_pts(path).tolist()
+        [[60.0, 80.0], [140.0, 82.5]]
     """
     lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
     if "{" not in lines or "}" not in lines:
@@ -51,7 +65,7 @@ def from_one(points: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def pictures_in(*folders: Path) -> dict[str, Path]:
-    """The pictures of some folders by their names without the ending."""
+    """The pictures of some folders by their names without the suffix."""
     return {
         path.stem: path for folder in folders for path in sorted(folder.iterdir()) if path.suffix.lower() in _PICTURES
     }
@@ -70,12 +84,12 @@ def read_face(
 
     Args:
         path: the file.
-        picture: its picture; None, where there is none, makes the face a bad one.
+        picture: its picture; None, if there is none, makes the face a bad one.
         root: of the dataset.
         ids: the landmark that each row of the file is.
         group: photo.
         subsets: names of the parts that the face belongs to.
-        decode: what the file's points [n, 2] mean: 0-based positions [n, 2], NaN where missing, and visibility [n].
+        decode: converts the file's points [n, 2] to 0-based positions [n, 2], NaN if missing, and visibility [n].
     """
     if picture is None:
         return Finding(str(path), "has no picture")
@@ -88,12 +102,23 @@ def read_face(
 
 
 class PtsFolder(PublishedFaces):
-    """All .pts files below a folder, each beside its picture; one split, ``all``.
+    r"""All .pts files below a folder, each beside its picture; one split, ``all``.
 
     A file holds the landmarks of the layout, in its order, in pixels that count from 1 as iBUG's do. The box is the
-    landmarks' tight one. Nothing says which files show the same photo: each stands alone.
+    landmarks' tight one. Since nothing says which files show the same photo, each face is a group of its own.
 
     See :class:`PublishedFaces` for the arguments.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from pyspiga_geo.layouts import Layout
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (200, 150)).save(Path(folder, "a.png"))
+        ...     _ = Path(folder, "a.pts").write_text("version: 1\nn_points: 2\n{\n61 81\n141 83\n}\n")
+        ...     faces = PtsFolder(folder, "all", Layout("eyes", ids=(7, 12)))
+        ...     faces[0].pos.tolist()
+        [[60.0, 80.0], [140.0, 82.0]]
     """
 
     title = "a folder of .pts files"

@@ -1,4 +1,4 @@
-"""Published datasets, read from the files that their owners distribute: what all of them share."""
+"""Published datasets, read from the files that their owners distribute: their common base."""
 
 import json
 import os
@@ -14,21 +14,29 @@ from tqdm import tqdm
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data.checking import damage, report_bad
 from pyspiga_geo.data.datasets.annotations import AnnotatedFaces
-from pyspiga_geo.data.records import FARTHEST, FaceRecord, FloatArray, RecordError, write_records
+from pyspiga_geo.data.record_writing import write_records
+from pyspiga_geo.data.records import FARTHEST, FaceRecord, FloatArray, RecordError
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout, get_layout
 
 
 class DatasetError(RecordError):
-    """A dataset's files are missing or not as its owner distributes them; the message says which and why."""
+    """A dataset's files are missing or not as its owner distributes them; the message says which and why.
+
+    Example:
+        >>> from pyspiga_geo.data import WFLW
+        >>> WFLW("no_such_folder", "test")
+        Traceback (most recent call last):
+        pyspiga_geo.data.datasets.published.DatasetError: no_such_folder: ...
+    """
 
 
 class Finding(NamedTuple):
-    """What stands at one place of the owner's files: a face, or the reason why there is none to use.
+    """What one place of the owner's files holds: a face, or the reason why it cannot be used.
 
     Args:
-        where: the file, and the line where it holds several faces.
+        where: the file, and the line if it holds several faces.
         face: the face, or the reason.
         subsets: names of the parts of the dataset that the face belongs to.
     """
@@ -49,20 +57,25 @@ class PublishedFaces(AnnotatedFaces):
         layout: the landmark set. Only :class:`PtsFolder` has a choice; for the others it may be given to make sure
             that it is theirs.
         transform: applied to each item.
-        skip_bad: print what is bad and leave it out, instead of stopping.
+        skip_bad: report bad faces and leave them out, instead of raising.
         check_images: read every picture at once, so that a damaged one is found before long work.
 
     Attributes:
-        sizes: the splits, and how many faces the owner counts in each; None where that is not fixed.
-        subsets: indexes of the faces of each named part, ``{"pose": [3, 8, ...], ...}``.
+        sizes: the splits, and the number of faces that the owner states for each; None if that is not fixed.
+        subsets: indices of the faces of each named part, ``{"pose": [3, 8, ...], ...}``.
 
     Raises:
-        ValueError: there is no such split, or the dataset has other landmarks than the layout.
-        DatasetError: files are missing (the message says which are expected and where to get them); a face is bad
-            and ``skip_bad`` is not set (it names them all, one a line: file, line, reason); or none is left.
+        ValueError: if there is no such split, or the dataset has other landmarks than the layout.
+        DatasetError: if files are missing (the message says which are expected and where to get them); if a face is bad
+            and ``skip_bad`` is not set (it names them all, one per line: file, line, reason); or if none is left.
 
     Warns:
-        UserWarning: there are not as many faces as the owner counts: figures on them are not those of the dataset.
+        UserWarning: if the number of faces is not the owner's: results on them are not those of the dataset.
+
+    Example:
+        >>> from pyspiga_geo.data import ThreeHundredW, WFLW
+        >>> ThreeHundredW.sizes["full"], WFLW.own_layout
+        (689, 'wflw98')
     """
 
     title: ClassVar[str]
@@ -111,9 +124,12 @@ class PublishedFaces(AnnotatedFaces):
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write annotation records; and, where there are subsets, them into ``..._subsets.json`` beside.
+        """Write annotation records; and the subsets, if there are any, to ``..._subsets.json`` next to them.
 
         Image paths stay relative to ``root``.
+
+        Args:
+            path: of the file of records.
         """
         path = Path(path)
         write_records(path, self.records)
@@ -122,7 +138,7 @@ class PublishedFaces(AnnotatedFaces):
                 temporary.write_text(json.dumps(self.subsets), encoding="utf-8")
 
     def _needs(self) -> Sequence[str]:
-        """Files and folders below the root without which the split cannot be read."""
+        """Files and folders below the root that are needed to read the split."""
         raise NotImplementedError
 
     def _find(self) -> Iterator[Finding]:
@@ -148,18 +164,19 @@ def face_record(
     group: str | None,
     bbox: tuple[float, float, float, float] | None = None,
 ) -> FaceRecord:
-    """A face record, checked.
+    """A checked face record.
 
     Args:
         imgpath: picture, relative to the dataset's root.
         ids: the landmark that each row is.
-        landmarks: [L, 2] in 0-based pixels; NaN where missing.
+        landmarks: [L, 2] in 0-based pixels; NaN if missing.
         visible: [L], 0 or 1.
         group: photo.
-        bbox: x, y, w, h in pixels; the landmarks' tight box where None.
+        bbox: x, y, w, h in pixels; the landmarks' tight box if None.
 
     Raises:
-        ValueError: another number of landmarks than ids, a landmark beyond 10,000,000 pixels, or a box without a size.
+        ValueError: if the number of landmarks is not that of the ids, a landmark is beyond 10,000,000 pixels, or the
+            box has no size.
     """
     if len(landmarks) != len(ids):
         raise ValueError(f"{len(landmarks)} points where {len(ids)} are expected")

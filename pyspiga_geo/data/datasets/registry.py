@@ -18,7 +18,7 @@ DATASETS: dict[str, type[PublishedFaces]] = {
     "merl-rav": MERLRAV,
     "pts": PtsFolder,
 }
-"""The datasets that :func:`read_dataset` reads in the layout in which their owners distribute them, by name."""
+"""The datasets that :func:`read_dataset` reads in the form in which their owners distribute them, by name."""
 
 
 def read_dataset(
@@ -28,22 +28,30 @@ def read_dataset(
     layout: Layout | None = None,
     skip_bad: bool = False,
 ) -> PublishedFaces:
-    """A split of a dataset whose every record and picture has been looked at.
+    """Read a split of a dataset, checking every record and picture.
 
-    What comes back has ``records``, ``root`` (the folder that their ``imgpath`` are relative to) and ``subsets``.
+    The result has ``records``, ``root`` (the folder that their ``imgpath`` are relative to) and ``subsets``.
 
     Args:
-        name: One of ``DATASETS``.
-        root: Folder of the owner's files.
-        split: Part of the dataset; see its class.
-        layout: Landmark set of the files for ``pts``, ``ibug68`` where None. The others have their own, and refuse
+        name: one of ``DATASETS``.
+        root: folder of the owner's files.
+        split: part of the dataset; see its class.
+        layout: landmark set of the files for ``pts``, ``ibug68`` if None. The others have their own, and refuse
             another.
-        skip_bad: Print what is bad and leave it out, instead of stopping.
+        skip_bad: report bad faces and leave them out, instead of raising.
+
+    Returns:
+        The dataset.
 
     Raises:
-        ValueError: No such dataset or split, or the dataset has other landmarks than the layout.
-        DatasetError: Files are missing, or faces are bad; see :class:`PublishedFaces`.
+        ValueError: if there is no such dataset or split, or the dataset has other landmarks than the layout.
+        DatasetError: if files are missing, or faces are bad; see :class:`PublishedFaces`.
+
+    Example:
+        >>> sorted(DATASETS)
+        ['300w', '300w-private', 'cofw68', 'merl-rav', 'pts', 'wflw']
+        >>> faces = read_dataset("wflw", "datasets/wflw", "test")  # doctest: +SKIP
     """
     if name not in DATASETS:
-        raise ValueError(f"no dataset {name!r}; there are {', '.join(DATASETS)}")
+        raise ValueError(f"unknown dataset {name!r}; known: {', '.join(DATASETS)}")
     return DATASETS[name](root, split, layout, skip_bad=skip_bad, check_images=True)

@@ -1,4 +1,4 @@
-"""Procedural faces: drawn from a deformed rigid face, so that everything about them is known exactly."""
+"""Synthetic faces, rendered from a deformed rigid face, so that everything about them is known exactly."""
 
 from collections.abc import Callable
 
@@ -21,26 +21,33 @@ Points = NDArray[np.float64]
 
 
 class SyntheticFaces(FaceDataset):
-    """Cartoon faces with exact landmarks, head pose and visibility; no download, the same seed the same faces.
+    """Cartoon faces with exact landmarks, head pose and visibility; no download, and the same faces for the same seed.
 
-    Each face is the layout's rigid shape, deformed (proportions, open mouth, raised brows, narrowed eyes), turned
-    by a random pose and projected; the picture is drawn from the projected contours before a noisy background.
+    Each face is the layout's rigid shape, deformed (proportions, open mouth, raised brows, narrowed eyes), rotated
+    by a random pose and projected; the picture is drawn from the projected contours on a noisy background.
 
-    An item is a :class:`FaceData` with ``image`` [3, S, S] float RGB in 0..1; ``pos`` [L, 2] pixels; ``mask`` [L],
-    all true; ``visible`` [L], 1 where the landmark's side of the head faces the camera; ``bbox`` [4], the
+    An item is a :class:`~pyspiga_geo.graph.FaceData` with ``image`` [3, S, S] float RGB in 0..1; ``pos`` [L, 2] pixels;
+    ``mask`` [L], all true; ``visible`` [L], 1 if the landmark's side of the head faces the camera; ``bbox`` [4], the
     landmarks' tight box in pixels; ``pose`` [6], degrees and units of the rigid shape, for the camera of the whole
     picture; then the transform is applied.
 
     Args:
         layout: must have a rigid shape and a contour ``jaw`` from ear to ear.
-        num_faces: how many.
+        num_faces: length of the dataset.
         size: side S of the pictures in pixels.
-        max_angles: largest yaw, pitch and roll either way in degrees; drawn uniformly.
+        max_angles: largest yaw, pitch and roll in either direction in degrees; drawn uniformly.
         seed: of all faces.
         transform: applied to each item.
 
     Raises:
-        ValueError: when the layout has no rigid shape or no jaw.
+        ValueError: if the layout has no rigid shape or no jaw.
+
+    Example:
+        >>> from pyspiga_geo import get_layout
+        >>> faces = SyntheticFaces(get_layout("ibug68"), num_faces=10, size=64)
+        >>> face = faces[0]
+        >>> len(faces), face.image.shape, face.pos.shape, face.pose.shape
+        (10, torch.Size([3, 64, 64]), torch.Size([68, 2]), torch.Size([6]))
     """
 
     def __init__(
@@ -66,7 +73,14 @@ class SyntheticFaces(FaceDataset):
         return self.num_faces
 
     def get(self, number: int) -> FaceData:
-        """Draw one face, before the transform."""
+        """Draw one face, before the transform.
+
+        Args:
+            number: of the face, counted from 0.
+
+        Returns:
+            The face.
+        """
         rng = np.random.default_rng(derive_seed(self.seed, number))
         shape3d = _deform(self.layout, rng)
         angles, distance = rng.uniform(-1, 1, 3) * self.max_angles, rng.uniform(3.6, 4.6)
@@ -87,7 +101,7 @@ class SyntheticFaces(FaceDataset):
 
 
 def _deform(layout: Layout, rng: np.random.Generator) -> Points:
-    """The rigid shape [L, 3] with other proportions and another expression."""
+    """The rigid shape [L, 3] with random proportions and expression."""
     shape = np.array(layout.shape3d, dtype=np.float64) * rng.uniform(0.9, 1.1, 3)
     gap, lift, squint = rng.uniform(0, 0.18), rng.uniform(-0.04, 0.08), rng.uniform(0.4, 1.3)
     corners = {row for name, rows in layout.contours.items() for row in (rows[0], rows[-1]) if "mouth" in name}
@@ -115,7 +129,7 @@ def _forehead(layout: Layout, shape: Points) -> Points:
 
 
 def _visible(shape3d: Tensor, pose: Tensor) -> Tensor:
-    """1 where the outward normal of a ball-like head faces the camera, which stands at the origin."""
+    """1 if the outward normal of a ball-like head faces the camera, which is at the origin."""
     centre = torch.tensor([shape3d[:, 0].min() - 0.3, 0.0, 0.0], dtype=shape3d.dtype)
     rotation = euler_to_rotation(pose[:3])
     outward = (shape3d - centre) @ rotation.mT

@@ -40,6 +40,11 @@ class ThreeHundredW(_PtsFolders):
     photo are one group: AFW, HELEN and iBUG number them, 1051618982_1, 1051618982_2.
 
     See :class:`PublishedFaces` for the arguments.
+
+    Example:
+        >>> ThreeHundredW.sizes
+        {'train': 3148, 'full': 689, 'common': 554, 'challenging': 135}
+        >>> faces = ThreeHundredW("datasets/300w", "common")  # doctest: +SKIP
     """
 
     title = "300-W"
@@ -65,6 +70,11 @@ class ThreeHundredWPrivate(_PtsFolders):
     :class:`ThreeHundredW`.
 
     See :class:`PublishedFaces` for the arguments.
+
+    Example:
+        >>> ThreeHundredWPrivate.sizes
+        {'full': 600, 'indoor': 300, 'outdoor': 300}
+        >>> faces = ThreeHundredWPrivate("datasets/300w_private", "indoor")  # doctest: +SKIP
     """
 
     title = "300-W private"

@@ -1,7 +1,7 @@
 """A program that unpacks the pictures of COFW: ``python unpack_cofw.py COFW_test_color.mat FOLDER``.
 
-It runs as a process of its own, because a damaged file can end the process in the HDF5 library. It imports nothing of
-the package, so that it starts at once. What is wrong is said on standard error, with exit code 1; 3 where h5py lacks.
+It runs as a separate process, because a damaged file can crash the process in the HDF5 library. It imports nothing from
+the package, so that it starts at once. Errors are printed to standard error, with exit code 1; 3 if h5py is missing.
 """
 
 import importlib
@@ -22,10 +22,10 @@ _DENSEST = 2000
 
 
 def pictures(path: Path) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
-    """The cell array ``IsT``, one after another: pictures [H, W, 3], or [H, W] where grey.
+    """The cell array ``IsT``, one after another: pictures [H, W, 3], or [H, W] if grey.
 
     Raises:
-        ValueError: where it holds anything else.
+        ValueError: if it holds anything else.
     """
     h5py: Any = importlib.import_module("h5py")
     with h5py.File(path, "r") as file:
@@ -42,7 +42,7 @@ def pictures(path: Path) -> Iterator[np.ndarray[Any, np.dtype[np.uint8]]]:
                 raise ValueError(f"a picture must have 1 to {_MOST_PIXELS:,} values, got {list(shape[::-1])}")
             remaining -= int(np.prod(shape, dtype=np.int64))
             if remaining < 0:
-                raise ValueError("it speaks of more pictures than a file of its size can hold")
+                raise ValueError("it claims more pictures than a file of its size can hold")
             yield np.ascontiguousarray(file[cell][()].T)
 
 

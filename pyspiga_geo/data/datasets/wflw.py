@@ -1,4 +1,4 @@
-"""WFLW (Wu et al., Look at Boundary, CVPR 2018): 98 landmarks, and attributes that make the test subsets."""
+"""WFLW (Wu et al., Look at Boundary, CVPR 2018): 98 landmarks, and attributes that define the test subsets."""
 
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -19,11 +19,16 @@ class WFLW(PublishedFaces):
     """WFLW: 98 landmarks (``wflw98``), splits ``train`` and ``test``.
 
     A line of the owner's list holds 98 points x y; the face's rectangle x_min y_min x_max y_max, which is the box
-    here; six flags, 1 where the face belongs to the subset ``pose``, ``expression``, ``illumination``, ``makeup``,
+    here; six flags, 1 if the face belongs to the subset ``pose``, ``expression``, ``illumination``, ``makeup``,
     ``occlusion`` or ``blur``; and the picture. The points are taken for 0-based pixels; the owner does not say.
-    Which landmarks are hidden is not annotated: all count as visible. Faces of one photo are one group.
+    Hidden landmarks are not annotated: all count as visible. Faces of one photo are one group.
 
     See :class:`PublishedFaces` for the arguments.
+
+    Example:
+        >>> WFLW.sizes
+        {'train': 7500, 'test': 2500}
+        >>> faces = WFLW("datasets/wflw", "test")  # doctest: +SKIP
     """
 
     title = "WFLW"

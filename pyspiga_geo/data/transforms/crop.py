@@ -1,6 +1,6 @@
-"""From a photo to a crop: the map is composed first, the picture is sampled once at the end.
+"""From a photo to a crop: the affine map is composed first, the picture is sampled once at the end.
 
-What turns or mirrors a crop does so about its centre, pixel index r / 2 (:mod:`pyspiga_geo.geometry.crops`): a box
+Rotations and mirroring are about the centre of the crop, pixel index r / 2 (:mod:`pyspiga_geo.geometry.crops`): a box
 in the middle stays there.
 """
 
@@ -20,11 +20,19 @@ from pyspiga_geo.layouts import Layout
 
 
 class SquareCrop(BaseTransform):
-    """Aim a square crop at the face's box: sets ``crop`` [3, 3], photo pixels to crop pixels.
+    """Place a square crop around the face's box: sets ``crop`` [3, 3], photo pixels to crop pixels.
 
     Args:
         resolution: side of the crop in pixels.
         scale: side of the crop over the longer side of the box.
+
+    Raises:
+        ValueError: when applied, if the box is not finite or has no size.
+
+    Example:
+        >>> face = FaceData(pos=torch.zeros(68, 2), bbox=torch.tensor([10.0, 20, 40, 40]))
+        >>> SquareCrop(64)(face).crop.tolist()
+        [[1.0, 0.0, 2.0], [0.0, 1.0, -8.0], [0.0, 0.0, 1.0]]
     """
 
     def __init__(self, resolution: int, scale: float = 1.6) -> None:
@@ -32,22 +40,35 @@ class SquareCrop(BaseTransform):
         self.scale = scale
 
     def forward(self, data: FaceData) -> FaceData:
-        """Set ``crop``."""
+        """Set ``crop``.
+
+        Args:
+            data: a face with ``bbox``.
+
+        Returns:
+            The same object.
+        """
         data.crop = square_crop(data.bbox, self.resolution, self.scale)
         return data
 
 
 class RandomAffine(BaseTransform):
-    """Rotate, scale and shift the crop at random, uniformly within the ranges; goes after :class:`SquareCrop`.
+    """Rotate, scale and shift the crop at random, uniformly within the ranges; follows :class:`SquareCrop`.
 
     Args:
         resolution: side of the crop in pixels.
-        degrees: largest rotation either way, about the crop's centre.
-        scale: largest relative change of size either way.
-        shift: largest shift either way in x and in y, as a share of the crop.
+        degrees: largest rotation in either direction, about the crop's centre.
+        scale: largest relative change of size in either direction.
+        shift: largest shift in either direction along x and y, as a fraction of the crop.
 
     Raises:
-        ValueError: when applied, for a face without ``crop``.
+        ValueError: when applied, if the face has no ``crop``.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> face = FaceData(pos=torch.zeros(68, 2), crop=torch.eye(3))
+        >>> RandomAffine(64, degrees=0, scale=0, shift=0.05)(face).crop.round().tolist()
+        [[1.0, 0.0, -3.0], [0.0, 1.0, -2.0], [0.0, 0.0, 1.0]]
     """
 
     def __init__(self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05) -> None:
@@ -57,7 +78,14 @@ class RandomAffine(BaseTransform):
         self.shift = shift
 
     def forward(self, data: FaceData) -> FaceData:
-        """Compose ``crop`` with a random affine map."""
+        """Compose ``crop`` with a random affine map.
+
+        Args:
+            data: a face with ``crop``.
+
+        Returns:
+            The same object.
+        """
         crop = _crop(self, data)
         turn, grow, right, down = (2 * torch.rand(4) - 1).tolist()
         angle, zoom = math.radians(turn * self.degrees), 1 + grow * self.scale
@@ -79,18 +107,19 @@ class RandomAffine(BaseTransform):
 class RandomFlip(BaseTransform):
     """Mirror the crop with probability p; left landmarks become right ones. Goes between the crop and resampling.
 
-    The rows of all node fields are exchanged: ``pos``, ``mask``, ``visible``, and your own. They are the fields with L
-    rows that are not graph fields of :class:`FaceData`. Edges stay with their landmarks: ``edge_index``, and other
-    fields of landmarks' numbers, get the new ones. Positions are mirrored with the picture, by :class:`Resample`.
+    The rows of all node fields are exchanged: ``pos``, ``mask``, ``visible``, and your own, that is all fields with L
+    rows that are not graph fields of :class:`~pyspiga_geo.graph.FaceData`. Edges stay with their landmarks:
+    ``edge_index``, and other fields of node numbers, get the new ones. Positions are mirrored with the picture, by
+    :class:`Resample`.
 
     Args:
         resolution: side of the crop in pixels.
-        layout: tells the mirror order.
+        layout: whose mirror order to use.
         p: probability.
 
     Raises:
-        ValueError: when applied, for a face without ``crop``, with another number of landmarks than the layout, or
-            with a sparse adjacency matrix.
+        ValueError: if the layout has no mirror order; when applied, if the face has no ``crop``, another number of
+            landmarks than the layout, or a sparse adjacency matrix.
 
     Example:
         >>> from pyspiga_geo import get_layout
@@ -108,7 +137,14 @@ class RandomFlip(BaseTransform):
         self.p = p
 
     def forward(self, data: FaceData) -> FaceData:
-        """Compose ``crop`` with the mirror and exchange landmarks in the fields of nodes and edges."""
+        """Compose ``crop`` with the mirror and exchange landmarks in the fields of nodes and edges.
+
+        Args:
+            data: a face with ``crop``.
+
+        Returns:
+            The same object.
+        """
         crop = _crop(self, data)
         if torch.rand(()) < self.p:
             mirror = crop.new_tensor([[-1, 0, self.resolution], [0, 1, 0], [0, 0, 1]])
@@ -134,7 +170,7 @@ class RandomFlip(BaseTransform):
 
 
 def _rows(value: Any, order: Tensor, dim: int) -> Any:
-    """The entries of a node field, whatever PyG takes for one, in another order."""
+    """The entries of a node field, of any type that PyG allows, in another order."""
     if isinstance(value, np.ndarray):
         return value.take(order.numpy(), axis=dim)
     if isinstance(value, Tensor):
@@ -143,23 +179,38 @@ def _rows(value: Any, order: Tensor, dim: int) -> Any:
 
 
 class Resample(BaseTransform):
-    """Cut the crop out: ``image`` becomes [3, r, r], and positions normalised crop coordinates (pixel index / r).
+    """Sample the crop: ``image`` becomes [3, r, r], and positions become normalised crop coordinates (pixel index / r).
 
-    Positions are ``pos`` and, where there are, ``initial`` and ``steps``; ``covariance`` and ``sigma`` go with them.
-    Landmarks whose ``pos`` is outside of the crop are masked. ``bbox``, ``pose`` and ``camera`` stay as in the photo.
+    Positions are ``pos`` and, if present, ``initial`` and ``steps``; ``covariance`` and ``sigma`` are transformed too.
+    Landmarks whose ``pos`` is outside the crop are masked. ``bbox``, ``pose`` and ``camera`` remain those of the photo.
 
     Args:
         resolution: r, side of the crop in pixels.
 
     Raises:
-        ValueError: when applied, for a face without ``crop``.
+        ValueError: when applied, if the face has no ``crop``.
+
+    Example:
+        >>> face = FaceData(
+        ...     image=torch.rand(3, 90, 90), pos=torch.tensor([[30.0, 40]]), bbox=torch.tensor([10.0, 20, 40, 40])
+        ... )
+        >>> face = Resample(64)(SquareCrop(64)(face))
+        >>> face.image.shape, face.pos.tolist()
+        (torch.Size([3, 64, 64]), [[0.5, 0.5]])
     """
 
     def __init__(self, resolution: int) -> None:
         self.resolution = resolution
 
     def forward(self, data: FaceData) -> FaceData:
-        """Sample the picture and move the landmarks along."""
+        """Sample the picture and move the landmarks with it.
+
+        Args:
+            data: a face with ``image``, ``pos`` and ``crop``.
+
+        Returns:
+            The same object.
+        """
         crop = _crop(self, data)
         data.image = warp_image(data.image, crop, self.resolution)
         for key in POSITIONS:
@@ -174,7 +225,7 @@ class Resample(BaseTransform):
 
 
 def _crop(transform: BaseTransform, data: FaceData) -> Tensor:
-    """The map from photo to crop that a face must have."""
+    """The affine map from photo to crop, which a face must have."""
     if "crop" not in data:
         raise ValueError(f"{type(transform).__name__} goes after SquareCrop: the face has no field 'crop'")
     return data.crop

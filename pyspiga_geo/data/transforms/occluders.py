@@ -1,7 +1,7 @@
-"""What may stand before a face: where each occluder is, as an exact region of the plane, and what it is painted with.
+"""Occluders of a face: an exact region of the plane for each, and the picture that covers it.
 
-Each function gets a crop [3, r, r] and the lowest and highest corner [2] of the face's box in crop pixels, and returns
-which points [..., 2] it hides, as a function, and the picture [3, r, r] that is seen there.
+Each function takes a crop [3, r, r] and the lowest and highest corner [2] of the face's box in crop pixels, and returns
+a function that says which points [..., 2] are hidden, and the picture [3, r, r] that is seen there.
 """
 
 import math
@@ -18,7 +18,7 @@ Size = tuple[float, float]
 """Smallest and largest side of an occluder over that of the face's box."""
 
 BLUR_CELLS = 6
-"""A blurred crop keeps the mean colours of so many cells along its side, each about a quarter of a face."""
+"""A blurred crop keeps the mean colours of this many cells along its side, each about a quarter of a face."""
 
 TILT = math.radians(20)
 """Largest angle between a black border and the side of the crop."""
@@ -42,14 +42,14 @@ def hand(image: Tensor, low: Tensor, high: Tensor, size: Size) -> tuple[Region, 
 
 
 def blur(image: Tensor, low: Tensor, high: Tensor, size: Size) -> tuple[Region, Tensor]:
-    """A smooth, irregular region blurred until nothing can be told there but the mean colours."""
+    """A smooth, irregular region blurred until only its mean colours can be recognised."""
     region = _blob(*_place(low, high, size))
     cells = F.adaptive_avg_pool2d(image[None], BLUR_CELLS)
     return region, F.interpolate(cells, image.shape[-2:], mode="bilinear")[0]
 
 
 def border(image: Tensor, low: Tensor, high: Tensor, size: Size) -> tuple[Region, Tensor]:
-    """Black from a side or a corner of the crop into the face, as where the photo ends; perhaps a little tilted."""
+    """Black from a side or a corner of the crop into the face, as at the edge of a photo; possibly slightly tilted."""
     side, tilt, corner, *shares = torch.rand(5).tolist()
     angle = math.floor(4 * side) * math.pi / 2 + (2 * tilt - 1) * TILT
     angles = [angle, angle + math.pi / 2] if corner < 0.3 else [angle]
@@ -76,14 +76,16 @@ def within(points: Tensor, start: Tensor, sides: Tensor) -> Tensor:
 
 
 def _place(low: Tensor, high: Tensor, size: Size) -> tuple[Tensor, Tensor]:
-    """First corner and sides [2] of a rectangle within the box: sides as shares of those of the box, then a place."""
+    """First corner and sides [2] of a rectangle within the box: sides as fractions of those of the box, then a
+    position.
+    """
     smallest, largest = size
     sides = (smallest + (largest - smallest) * torch.rand(2)) * (high - low)
     return low + torch.rand(2) * (high - low - sides), sides
 
 
 def _blob(start: Tensor, sides: Tensor) -> Region:
-    """About the ellipse in a rectangle, its outline bent by waves of up to a tenth of the radius each."""
+    """Roughly the ellipse in a rectangle, its outline bent by waves of up to a tenth of the radius each."""
     waves, phases = 0.1 * torch.rand(3), 2 * math.pi * torch.rand(3)
     orders = torch.arange(2, 5)
 

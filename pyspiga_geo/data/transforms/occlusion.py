@@ -1,4 +1,4 @@
-"""Something stands before the face."""
+"""Random occlusion of the face."""
 
 from collections.abc import Sequence
 
@@ -11,30 +11,39 @@ from pyspiga_geo.graph import FaceData
 
 
 class RandomOcclusion(BaseTransform):
-    """Hide a part of the face with probability p; goes after :class:`Resample`.
+    """Hide a part of the face with probability p; follows :class:`Resample`.
 
-    The kinds of occluders, one of which is drawn for each face:
+    One of these kinds of occluders is chosen at random for each face:
 
     - ``"rectangle"``: an upright rectangle of a random colour.
     - ``"hand"``: a smooth, irregular shape of a skin colour or any other, with noise on it.
-    - ``"blur"``: such a shape in which the picture is blurred until nothing can be told.
-    - ``"border"``: black from a side or a corner of the crop on, as beyond the edge of the photo.
+    - ``"blur"``: such a shape in which the picture is blurred beyond recognition.
+    - ``"border"``: black from a side or a corner of the crop, as beyond the edge of the photo.
 
-    The sides are drawn as shares of those of the face's box, then the place within the box; of a border, how far it
-    reaches into the box. The box is upright in the crop, around the corners of ``bbox`` where ``crop`` has taken them.
+    The sides are drawn as fractions of those of the face's box, then the position within the box; for a border, how far
+    it reaches into the box. The box is upright in the crop, around the corners of ``bbox`` after ``crop`` is applied.
 
-    Hidden landmarks get ``visible`` 0 and keep ``pos`` and ``mask``: where they are is known, so a model shall learn to
-    tell it from the rest of the face. A face without ``visible`` counts as all visible before.
+    Hidden landmarks get ``visible`` 0 and keep ``pos`` and ``mask``: their positions are known, so a model should learn
+    to infer them from the rest of the face. A face without ``visible`` counts as fully visible before.
 
     Args:
         resolution: side of the crop in pixels.
         size: smallest and largest side of the occluder over that of the box.
         p: probability.
-        kinds: names of the occluders to draw from, each as likely as the others.
+        kinds: names of the occluders to choose from, all equally likely.
 
     Raises:
-        ValueError: for sizes that are not within 0..1 in ascending order, and for no kind or one that is not known;
-            when applied, for another picture than a crop of that resolution.
+        ValueError: if sizes are not within 0..1 in ascending order, or there is no kind or an unknown one;
+            when applied, if the picture is not a crop of that resolution.
+
+    Example:
+        >>> pos = torch.rand(68, 2)
+        >>> face = FaceData(
+        ...     image=torch.rand(3, 64, 64), pos=pos, bbox=torch.tensor([0.0, 0, 64, 64]), crop=torch.eye(3)
+        ... )
+        >>> face = RandomOcclusion(64, size=(1, 1))(face)  # as large as the box
+        >>> face.visible.sum(), face.image.flatten(1).unique(dim=1).shape  # one colour
+        (tensor(0.), torch.Size([3, 1]))
     """
 
     def __init__(
@@ -54,7 +63,17 @@ class RandomOcclusion(BaseTransform):
         self.kinds = tuple(kinds)
 
     def forward(self, data: FaceData) -> FaceData:
-        """Paint over ``image`` and change ``visible``."""
+        """Paint over ``image`` and update ``visible``.
+
+        Args:
+            data: a face with ``image``, ``pos``, ``bbox`` and ``crop``.
+
+        Returns:
+            The same object.
+
+        Raises:
+            ValueError: if the picture is not a crop of that resolution.
+        """
         height, width = data.image.shape[-2:]
         if (height, width) != (self.resolution, self.resolution):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Settings that others have used."""
+"""Published augmentation settings."""
 
 from torch_geometric.transforms import Compose
 
@@ -16,14 +16,20 @@ def reference_augmentation(layout: Layout, resolution: int = 256) -> Compose:
     Flip 0.5; rotation +-45 degrees; scale +-0.15; shift +-0.05 of the box; always a rectangle of 0.1 to 0.4 of the
     box's sides before the face and hue, saturation and value times 1 +- 0.5; blur with probability 0.5; crop 1.6 x box.
 
-    Two things differ. The authors turn and scale the box along with the face and cut the crop around its upright
-    hull: so their scale cancels out and turned faces come out smaller. Here the scale is one and the size of a turned
-    face its own. And they blur the photo, with kernels of 1, 3 or 5 pixels (sigma 0, 0.8 or 1.1); here the crop is
-    blurred, with a sigma between 0.1 and 1.1 crop pixels.
+    Two things differ. The authors rotate and scale the box along with the face and crop around its upright
+    hull: so their scale cancels out and rotated faces come out smaller. Here the scale has an effect, and rotation does
+    not change the size of a face. And they blur the photo, with kernels of 1, 3 or 5 pixels (sigma 0, 0.8 or 1.1); here
+    the crop is blurred, with a sigma between 0.1 and 1.1 crop pixels.
 
     Args:
-        layout: tells the mirror order.
+        layout: whose mirror order to use.
         resolution: side of the crop in pixels.
+
+    Returns:
+        The transform.
+
+    Raises:
+        ImportError: if kornia is not installed.
 
     Example:
         >>> import torch

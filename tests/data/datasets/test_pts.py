@@ -85,5 +85,5 @@ def test_nothing_there(tmp_path: Path, exists: bool) -> None:
     with pytest.raises(DatasetError) as error:
         PtsFolder(root, "all", TRIANGLE)
     said = str(error.value)
-    assert said.startswith(f"{root}: no face to work with\n" if exists else f"{root}: no such folder\n")
+    assert said.startswith(f"{root}: no usable face\n" if exists else f"{root}: no such folder\n")
     assert "NAME.pts" in said
