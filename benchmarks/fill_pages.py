@@ -103,12 +103,7 @@ def accuracy(models: dict[str, Figures]) -> str:
     rows = [(value, [name, f"{value:.2f} %", "", trained]) for name, value, trained in OTHERS]
     for name, each in models.items():
         low, high = each["interval"]
-        row = [
-            f"**`{name}`, this package**",
-            f"**{each['nme']:.2f} %**",
-            f"{low:.2f} to {high:.2f} %",
-            each["trained_on"],
-        ]
+        values = [f"**{each['nme']:.2f} %**", f"{low:.2f} to {high:.2f} %", each["trained_on"]]
         rows.append((each["nme"], [f"**`{name}`, this package**", *values]))
     header = ["network", "NME", "95 % interval", "trained on"]
     return table(header, [row for _, row in sorted(rows)])
