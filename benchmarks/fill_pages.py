@@ -12,6 +12,7 @@ Tables and whole paragraphs have the two marks on lines of their own.
 """
 
 import argparse
+import csv
 import json
 import re
 import sys
@@ -69,6 +70,7 @@ def all_parts(numbers: Path = NUMBERS) -> dict[str, str]:
         parts |= {f"{name}.{part}": text for part, text in model_parts(figures).items()}
     if "films" in files:
         parts |= {f"films.{part}": text for part, text in film_parts(files["films"]).items()}
+    parts["operators.errors"] = operators(numbers.parent / "ablation" / "table.csv")
     if "attention" in files:
         parts |= {f"attention.{part}": text for part, text in attention_parts(files["attention"]).items()}
     return parts
@@ -230,6 +232,21 @@ def film_parts(films: Figures) -> dict[str, str]:
         "table": table(["landmarks", "NME", "jitter", "lag in frames"], rows),
         "speed": f"{films['speed_mean']:.2f}",
     }
+
+
+def operators(path: Path) -> str:
+    """NME of the cells of the ablation that differ in the operator alone."""
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = {(row["cell"], row["condition"]): row for row in csv.DictReader(file)}
+    names = [cell for cell, condition in cells if condition == "all" and ":" not in cell]
+    conditions = ("all", "occluded", "occluded: hidden")
+    rows = [
+        [f"`{name}`"]
+        + [f"{float(cells[name, each]['nme']):.2f} ± {float(cells[name, each]['spread']):.2f}" for each in conditions]
+        + [f"{int(cells[name, 'all']['parameters']):,}", cells[name, "all"]["seeds"]]
+        for name in sorted(names, key=lambda name: float(cells[name, "all"]["nme"]))
+    ]
+    return table(["operator", "all", "occluded", "hidden", "parameters", "trainings"], rows)
 
 
 def attention_parts(attention: Figures) -> dict[str, str]:
