@@ -31,7 +31,7 @@ exclude_patterns = ["_build", "_templates", "ablation", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 math_renderer = html_math_renderer = "mathml"
 
-# The API: what each room's __all__ names, on one page a room.
+# The API: what each subpackage's __all__ names, one page per subpackage.
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = "bysource"

@@ -91,7 +91,7 @@ crop = square_crop(torch.tensor(BOX), size, model.config.crop_scale)
 with torch.no_grad():
     out = model(warp_image(photo, crop, size)[None], return_attention=True)
 print(f"landmarks {list(out.landmarks.shape)}, pose {list(out.pose.shape)}, x_0 {list(out.initial.shape)}")
-print(f"{len(out.steps)} steps, attention of {len(out.attention)} steps")
+print(f"{len(out.steps)} steps, attention of {len(out.attention)} layers, each {list(out.attention[0].shape)}")
 
 # %%
 # Predict
@@ -103,18 +103,13 @@ print(f"{len(out.steps)} steps, attention of {len(out.attention)} steps")
 yaw, pitch, roll = face.pose[:3].tolist()
 print(f"yaw {yaw:.0f}, pitch {pitch:.0f}, roll {roll:.0f} degrees")
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.8), layout="constrained")
-titles = ("landmarks", "head pose") if trained else ("random weights:", "the result means nothing")
-for ax, title in zip(axes, titles, strict=True):
-    show_photo(ax, photo, 1.0 if trained else 0.35)
-    ax.set_title(title, color="black" if trained else "#d55e00", weight="bold")
+figure, ax = plt.subplots(figsize=(5, 5.2), layout="constrained")
+zoom_to_face(show_photo(ax, photo, 1.0 if trained else 0.35), face, margin=0.4)
 if trained:
-    draw_landmarks(zoom_to_face(axes[0], face), face, model.layout)
-    draw_pose(zoom_to_face(axes[1], face), face, model.layout, label=True)
+    draw_pose(draw_landmarks(ax, face, model.layout), face, model.layout, label=True)
 else:
-    draw_landmarks(axes[0], face, model.layout, color="#d55e00", marker="x")
-    axes[1].text(0.5, 0.5, "set SPIGA_WEIGHTS\nto the authors' file", transform=axes[1].transAxes, color="white",
-                 fontsize=15, ha="center", va="center")  # fmt: skip
+    draw_landmarks(ax, face, model.layout, color="#d55e00", marker="x")
+    ax.set_title("random weights: this shape means nothing", color="#d55e00", weight="bold")
 
 # %%
 # With the real file the landmarks agree with the authors' network to about 1e-11 in float64; the tests of this package
