@@ -2,10 +2,10 @@
 Train a cascade in three minutes
 ================================
 
-A cascade needs three things: a feature map, a first guess of where the landmarks are, and examples of
-where they should be. Here the features come from a trained network that stays as it is, the guesses from the
-head pose that the same network estimates, and the examples from synthetic faces. Only the cascade itself is trained. The last
-line of the output says how long this took on the machine that built the page.
+A cascade needs three things: a feature map, a first guess of where the landmarks are, and examples of where they
+should be. Here the features come from a trained network that stays as it is, the guesses from the head pose that the
+same network estimates, and the examples from synthetic faces. Only the cascade itself is trained. The last line of
+the output says how long this took on the machine that built the page.
 """
 
 import time
@@ -29,8 +29,8 @@ seed_everything(0)
 # %%
 # Faces
 # -----
-# :class:`~pyspiga_geo.data.SyntheticFaces` renders cartoon faces: a rigid face, deformed, rotated and projected. Nothing
-# has to be downloaded, and the landmarks are exact. Two transforms cut the crop that the network wants.
+# :class:`~pyspiga_geo.data.SyntheticFaces` renders cartoon faces: a rigid face, deformed, rotated and projected.
+# Nothing has to be downloaded, and the landmarks are exact. Two transforms cut the crop that the network wants.
 
 trained = SPIGA.from_pretrained("compact")
 layout, config = trained.layout, trained.config
@@ -58,8 +58,8 @@ print("features", tuple(features.shape), f"after {time.perf_counter() - started:
 # %%
 # The first guess
 # ---------------
-# x_0 is the rigid face in the estimated pose; the model's start has projected it. The first 80
-# faces are kept for testing. Errors are in percent of the distance between the outer eye corners, as is usual.
+# x_0 is the rigid face in the estimated pose; the model's start has projected it. The first 80 faces are kept for
+# testing. Errors are in percent of the distance between the outer eye corners, as is usual.
 
 test, train = slice(0, 80), torch.arange(80, len(faces))
 eyes = normaliser(truth[test].numpy(), layout.ids, "corners")
@@ -94,8 +94,8 @@ print(f"{sum(p.numel() for p in cascade.parameters()):,} parameters")
 # %%
 # Training
 # --------
-# The loss is the distance to the true landmarks, summed over the steps. With ``detach_steps`` no gradient flows from one
-# step to the one before: each step learns to correct its own input, and training is faster.
+# The loss is the distance to the true landmarks, summed over the steps. With ``detach_steps`` no gradient flows from
+# one step to the one before: each step learns to correct its own input, and training is faster.
 
 EPOCHS, BATCH = 16, 16
 optimizer = torch.optim.AdamW(cascade.parameters())
@@ -159,11 +159,11 @@ axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90
 # in four lines. The first step does most of the work, because it corrects the expression.
 #
 # It says nothing about real faces. Synthetic ones have sharp contours and no beards, and their few deformations can be
-# learnt from 320 of them. Nor does it show that *attention* did it: try ``conv="none"`` above, which
-# sends no messages. :doc:`/auto_tutorials/plot_06_swap_the_convolution` does that, and :doc:`/ablation` measures whether
-# and when messages help on real faces.
+# learnt from 320 of them. Nor does it show that *attention* did it: try ``conv="none"`` above, which sends no messages.
+# :doc:`/auto_tutorials/plot_06_swap_the_convolution` does that, and :doc:`/ablation` measures whether and when messages
+# help on real faces.
 #
-# Next: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on
-# such faces; :doc:`/training` explains how, and how to train on faces of your own.
+# Next: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on such
+# faces; :doc:`/training` explains how, and how to train on faces of your own.
 
 print(f"{time.perf_counter() - started:.0f} s in all")
