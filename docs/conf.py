@@ -81,11 +81,12 @@ html_title = "pyspiga_geo"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"install": [], "commands": []}  # sections of one page have nothing to list there
 html_theme_options = {
     "header_links_before_dropdown": 7,  # all: none under "More"
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"ablation": [], "**": ["page-toc"]},  # tables of nine columns want the width
     "show_prev_next": True,
 }
