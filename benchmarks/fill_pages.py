@@ -260,7 +260,7 @@ def attention_parts(attention: Figures) -> dict[str, str]:
             str(cell["batch"]),
             cell["layer"],
             f"{1e3 * cell['seconds']:.1f}",
-            f"{cell['bytes'] / 1e6:.0f}",
+            f"{cell['bytes'] / 1e6:.1f}",
         ]
         for cell in cells
     ]
@@ -270,7 +270,7 @@ def attention_parts(attention: Figures) -> dict[str, str]:
         for name, layer in (("transformer", "TransformerConv"), ("gatv2", "GATv2Conv"))
     }
     share = size[98, 16, "LandmarkAttention"] / size[98, 16, "TransformerConv"]
-    header = ["L", "B", "layer", "forward and backward, ms", "peak memory, MB"]
+    header = ["layer", "L", "B", "forward and backward, ms", "peak memory, MB"]
     return {"table": table(header, rows), "share": f"{100 * share:.0f} %", **ratios}
 
 

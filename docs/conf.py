@@ -87,6 +87,6 @@ html_theme_options = {
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],
-    "secondary_sidebar_items": {"ablation": [], "**": ["page-toc"]},  # tables of nine columns want the width
+    "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
 }
