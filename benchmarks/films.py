@@ -2,6 +2,7 @@
 
     python benchmarks/films.py                                  # a photo of scikit-image, truth: the model's own finds
     python benchmarks/films.py --photo face.jpg --annotations records.json      # truth: the photo's record
+    python benchmarks/films.py --json docs/numbers/films.json                   # what the documentation says
 
 Turning: a photo is moved, zoomed and turned in the picture and about its upright axis, with noise of its own in each
 frame, and goes through an encoded film. Of the landmarks with and without smoothing are printed
@@ -15,11 +16,13 @@ Crossing: two faces pass each other, one before the other. Kept means that each 
 """
 
 import argparse
+import json
 import math
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +96,8 @@ def noisy(frame: Image.Image, noise: float, random: np.random.Generator) -> NDAr
 
 def report_turning(
     aligner: FaceAligner, photo: Image.Image, points: NDArray[np.float64], options: argparse.Namespace
-) -> None:
+) -> dict[str, Any]:
+    """Print the figures, and return them; nothing of a film in which the face was lost."""
     random = np.random.default_rng(0)
     times = np.arange(options.frames) / FPS
     views = [view(photo, points, seconds) for seconds in times]
@@ -119,10 +123,11 @@ def report_turning(
     print(f"turning: {len(frames)} frames of {WIDTH} x {HEIGHT}, noise {options.noise:g} of 255, {name}")
     print(f"  frames without exactly the one face: {lost or 'none'}")
     if lost:
-        return
+        return {}
     corners = [aligner.layout.ids.index(number) for number in EYE_CORNER_IDS]
     eyes = (truth[:, corners[0]] - truth[:, corners[1]]).norm(dim=-1)
     print("              NME %   jitter %   lag frames")
+    rows = {}
     for name, key in (("measured", "measured"), ("smoothed", "pos")):
         found = torch.stack([frame.faces[0][key] for frame in frames]).double()
         error = found - truth
@@ -130,10 +135,12 @@ def report_turning(
         jitter = error.diff(n=2, dim=0).norm(dim=-1).mean() / eyes.mean()
         lag = -(error * velocity).sum() / velocity.square().sum()
         print(f"  {name}    {100 * nme:6.2f}   {100 * jitter:8.2f}   {lag:10.2f}")
+        rows[name] = {"nme": 100 * nme.item(), "jitter": 100 * jitter.item(), "lag": lag.item()}
     size = (truth.amax(dim=1) - truth.amin(dim=1)).amax(dim=1).mean()
     pace = truth.mean(dim=1).diff(dim=0).norm(dim=-1) * FPS / size
     print(f"  speed of the face: mean {pace.mean():.2f}, at most {pace.max():.2f} face sizes per second")
     print(f"  {speed:.1f} frames/s from film to drawn film and lines; decoding alone {decoding:.0f} frames/s")
+    return {"frames": len(frames), "turning": rows, "speed_mean": pace.mean().item(), "frames_per_second": speed}
 
 
 def crossing(
@@ -232,6 +239,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--beta", type=float, default=40.0)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, help="folder that keeps the films")
+    parser.add_argument("--json", type=Path, help="write the figures of the turning face")
     return parser.parse_args(arguments)
 
 
@@ -243,7 +251,9 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
     aligner = FaceAligner(options.model, device=options.device)
     photo, points = photo_and_points(aligner, options)
-    report_turning(aligner, photo, points, options)
+    figures = report_turning(aligner, photo, points, options)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"model": options.model, **figures}, indent=1) + "\n", encoding="utf-8")
     report_crossing(aligner, photo, points, options)
 
 

@@ -28,8 +28,9 @@ extensions = [
     "mathml",
     "public_names",
     "landmark_table",
+    "command_line",
 ]
-exclude_patterns = ["_build", "_templates", "ablation", "model_card_figures.md", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "_templates", "ablation", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
 math_renderer = html_math_renderer = "mathml"
 
@@ -83,7 +84,10 @@ html_theme = "pydata_sphinx_theme"
 html_title = "pyspiga_geo"
 html_show_sourcelink = False
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_sidebars = {"install": [], "commands": []}  # sections of one page have nothing to list there
 html_theme_options = {
+    "header_links_before_dropdown": 7,  # all: none under "More"
     "navbar_end": ["theme-switcher"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -1,12 +1,12 @@
 """The authors' network with the authors' weights: convert their file once, then use it as any other model.
 
     python examples/load_reference_weights.py spiga_wflw.pt --out reference
-    python examples/load_reference_weights.py --out reference         # without the file: numbers drawn at random
+    python examples/load_reference_weights.py --out reference         # without the file: random weights
 
 Their weights (github.com/andresprados/SPIGA) are a pickle of tensors; no code that such a file may hold is ever run.
 Writes the model as `reference.safetensors`, ready for `FaceAligner("reference/reference.safetensors")` and for
-`pyspiga-geo predict`, and `landmarks.png`, what it finds on the astronaut of scikit-image. With numbers drawn at random
-it finds nothing, of course; then this only shows the way.
+`pyspiga-geo predict`, and `landmarks.png`, what it finds on the astronaut of scikit-image. Without the file the weights
+are random: the shapes are right, the landmarks are meaningless, and no picture is drawn.
 """
 
 import argparse
@@ -24,12 +24,12 @@ BOX = (177.0, 83.0, 94.0, 96.0)
 """x, y, w, h of the astronaut's face in pixels."""
 
 MEANING = {
-    "pose": "yaw, pitch, roll in degrees, translation in units of the rigid face; the last hourglass says it",
-    "initial": "x_0: the rigid face seen under that pose, (x, y) over the crop in 0..1",
+    "pose": "yaw, pitch, roll in degrees, translation in units of the rigid face; of the last hourglass",
+    "initial": "x_0: the rigid face in that pose, normalised crop coordinates",
     "steps": "positions after each of the three steps of the cascade",
     "landmarks": "the last of them: the result",
-    "feature_map": "what the cascade looked at",
-    "attention": "for every layer of every step: row i weighs the landmarks j that i listens to",
+    "feature_map": "features that the cascade samples",
+    "attention": "per layer of every step: row i holds the weights of the landmarks j that i attends to",
 }
 
 
@@ -41,7 +41,7 @@ SMALL = {
     "hidden_channels": 32,
     "depth": 2,
 }
-"""A network of the same build that answers at once."""
+"""A network of the same structure that is fast."""
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         model = reference_model(options.weights)  # the layout is read off the weights
     else:
         model = SPIGA.from_preset("reference", "wflw98", **(SMALL if options.quick else {})).eval()
-        model.load_reference_state_dict(reference.export(model))  # stands for the content of their file
+        model.load_reference_state_dict(reference.export(model))  # in place of the content of their file
     options.out.mkdir(parents=True, exist_ok=True)
     model.save(options.out / "reference.safetensors")
     print(f"{len(model.layout)} landmarks ({model.layout.name}); {options.out / 'reference.safetensors'}")
@@ -73,6 +73,9 @@ def main() -> None:
 
     # ... an aligner takes photos, and returns faces in pixels of the photo.
     faces = FaceAligner(model)(photo, [BOX])
+    if options.weights is None:
+        print("random weights: the landmarks are meaningless, so no picture is drawn. Give the authors' file for one")
+        return
     save_faces(options.out / "landmarks.png", photo, faces, model.layout)
     print(f"what it finds on a photo: {options.out / 'landmarks.png'}")
 

@@ -2,9 +2,9 @@
 A face is a graph
 =================
 
-Ask where the corner of a mouth is, and the picture around it may not tell: a hand or a microphone hides it. But the
-other landmarks know something. If the nose and the chin are found, the mouth lies between them. That is why SPIGA
-treats a face as a graph: the landmarks are nodes, and along the edges they tell each other what they see.
+Where is the corner of a mouth that a hand or a microphone hides? The picture around it does not show it, but the
+other landmarks help: the mouth lies between nose and chin. That is why SPIGA treats a face as a graph. The landmarks
+are nodes, and they exchange messages along the edges.
 
 This tutorial takes such a graph apart with the tools of PyTorch Geometric and networkx.
 """
@@ -26,8 +26,8 @@ from pyspiga_geo.visualization import draw_attention, draw_landmarks, show_photo
 # %%
 # Nodes
 # -----
-# The compact model that ships with the package finds a face in a photo and hands it over as a
-# :class:`~pyspiga_geo.graph.FaceData`, which is a :class:`torch_geometric.data.Data` with agreed names.
+# The compact model that ships with the package finds a face in a photo and returns it as a
+# :class:`~pyspiga_geo.graph.FaceData`, a :class:`torch_geometric.data.Data` with fixed names.
 
 photo = astronaut()
 aligner = FaceAligner()
@@ -36,8 +36,8 @@ print(face)
 
 # %%
 # Row i of every node field belongs to landmark i: ``pos`` says where it is, ``initial`` where the search for it
-# started. ``pose``, ``bbox``, ``camera`` and ``crop`` belong to the graph as a whole. Which landmark is which, the
-# layout knows; :doc:`/layouts` lists them all.
+# started. ``pose``, ``bbox``, ``camera`` and ``crop`` belong to the graph as a whole. The layout says which landmark is
+# which; :doc:`/layouts` lists them all.
 
 layout = aligner.layout
 for index in (8, 30, 36, 45):
@@ -48,9 +48,9 @@ for index in (8, 30, 36, 45):
 # %%
 # Edges
 # -----
-# Nothing in a face says who should talk to whom. Here are three graphs over the same nodes: neighbours along the
-# *contours* of the face; neighbours in the *plane*, by Delaunay's triangles; and the *complete* graph, in which
-# everyone hears everyone. An edge runs from the one who speaks, ``edge_index[0]``, to the one who listens.
+# Nothing in a face says which landmarks to join. Here are three graphs over the same nodes: neighbours along the
+# *contours* of the face; neighbours in the *plane*, by Delaunay triangulation; and the *complete* graph, in which
+# all pairs are joined. An edge runs from the source of a message, ``edge_index[0]``, to its target, ``edge_index[1]``.
 
 triangulate = Compose([Delaunay(), FaceToEdge()])
 graphs = {
@@ -70,21 +70,21 @@ for ax, (name, edge_index) in zip(axes, graphs.items(), strict=True):
     ax.set_title(f"{name}: {edge_index.size(1)} edges, in {pieces} piece{'s' * (pieces > 1)}")
 
 # %%
-# Along contours, the face falls apart: what the chin sees never reaches an eye, however many layers there are. In the
-# plane it takes a few layers. The paper takes the complete graph, where one layer is enough, and leaves it to attention
-# to find out which of the 4556 edges are worth something.
+# Along contours the graph is not connected: a message from the chin never reaches an eye, however many layers there
+# are. In the plane it takes a few layers. The paper takes the complete graph, where one layer is enough, and leaves it
+# to attention to weigh the 4556 edges.
 #
 # Attention is a weight on every edge
 # -----------------------------------
-# We asked for attention above, so the face came back with ``edge_weight``: for each edge, how much of what the listener
-# hears comes from this speaker (the last layer of the last step, averaged over its heads). What one listener hears adds
+# We asked for attention above, so the face has ``edge_weight``: for each edge, the weight of its source in the message
+# that its target receives (the last layer of the last step, averaged over its heads). The weights into one target add
 # up to one.
 
 heard = torch.zeros(len(layout)).index_add(0, face.edge_index[1], face.edge_weight)
 print(f"{face.num_edges} edges; the weights into a landmark add up to {heard.min():.4f} ... {heard.max():.4f}")
 
 # %%
-# Whom do the tip of the chin and the outer corner of the left eye listen to?
+# Which landmarks do the tip of the chin and the outer corner of the left eye attend to?
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
 for ax, listener in zip(axes, (8, 45, None), strict=True):
@@ -98,15 +98,15 @@ for ax, listener in zip(axes, (8, 45, None), strict=True):
         ax.set_title(f"the 12 that landmark {listener} listens to most")
 
 # %%
-# Two things are worth knowing before one reads meaning into such pictures. The weights differ from photo to photo and
-# from training to training, and a large weight says that a value was *passed on*, not that it *mattered*: whether the
-# messages help at all is a question for an experiment (:doc:`/ablation`).
+# Be careful with the interpretation of such pictures. The weights differ from photo to photo and from training to
+# training, and a large weight says that a value was *passed on*, not that it *mattered*: whether the messages help at
+# all is a question for an experiment (:doc:`/ablation`).
 #
 # The same graph in networkx
 # --------------------------
-# A weighted directed graph is something other people have tools for. Imagine a walk over the face: from a landmark to
-# one that it listens to, drawn by the weights, and so on. How often the walk comes by a landmark is its PageRank; large
-# discs are those whom everybody listens to, at first or second hand.
+# Networkx has tools for weighted directed graphs. Imagine a random walk over the face: from a landmark to one that it
+# attends to, chosen by the weights, and so on. How often the walk visits a landmark is its PageRank. Large discs are
+# landmarks that many others attend to, directly or indirectly.
 
 graph = to_networkx(face, edge_attrs=["edge_weight"])
 rank = nx.pagerank(graph.reverse(), weight="edge_weight")  # the walk goes from listener to speaker
@@ -124,8 +124,8 @@ ax.set_title("PageRank of the landmarks")
 # Many faces are one graph
 # ------------------------
 # PyG batches graphs by laying them side by side: the nodes of all faces in one list, the indices of the edges moved
-# along, no edge between two faces. Fields of the whole face, such as the picture, are stacked instead. Synthetic faces,
-# about which everything is known exactly, will do:
+# along, no edge between two faces. Fields of the whole face, such as the picture, are stacked instead. Here with
+# synthetic faces:
 
 drawn = SyntheticFaces(layout, num_faces=4, seed=3)
 batch = Batch.from_data_list([drawn[i] for i in range(4)])
@@ -139,7 +139,8 @@ for ax, one in zip(axes, batch.to_data_list(), strict=True):
 
 # %%
 # All these faces share one set of edges. So there is a second way to write the same batch: features ``[B, L, C]`` and
-# the edges of a *single* face, which PyG calls a static graph. The layers of this package take both, and mean the same.
+# the edges of a *single* face, which PyG calls a static graph. The layers of this package take both, with equal
+# results.
 
 attention = LandmarkAttention(in_channels=16, out_channels=16, heads=4)
 features = torch.randn(4, len(layout), 16)
@@ -153,5 +154,4 @@ print(static.shape, side_by_side.shape)
 print(f"largest difference {(static.flatten(0, 1) - side_by_side).abs().max():.1e}")
 
 # %%
-# What attention computes on these edges is the next tutorial's matter:
-# :doc:`/auto_tutorials/plot_02_attention_by_hand`.
+# The next tutorial computes attention on these edges step by step: :doc:`/auto_tutorials/plot_02_attention_by_hand`.

@@ -26,10 +26,10 @@ from pyspiga_geo.nn import LandmarkAttention
 # %%
 # Something to compute with
 # -------------------------
-# Random numbers would do, but would make dull pictures. So we let the trained model look at a photo and keep what goes
-# into its very first graph layer: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of what the picture
-# shows around the landmark and of how the others lie around it. A model that is handed over runs as it is, so that one
-# can look inside; one that the aligner loads by itself is first made faster, and some of its layers become one.
+# Random numbers would do, but would make dull pictures. So we run the trained model on a photo and keep the input of
+# its first graph layer: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual features around the
+# landmark and an encoding of the relative positions of the others. The aligner runs a model that it is given as it is;
+# one that it loads by name is optimized first, which merges some layers.
 
 aligner = FaceAligner(SPIGA.from_pretrained("compact"))
 block = aligner.model.cascade.steps[0].blocks[0]
@@ -60,8 +60,8 @@ print("q, k, v:", tuple(q.shape), tuple(k.shape), tuple(v.shape))
 # %%
 # Heads
 # -----
-# One softmax can point in one direction only. With several heads the channels are cut into groups of d, and each group
-# goes its own way. We look at the first.
+# With several heads the channels are split into groups of d, and each group has a softmax of its own. We look at the
+# first.
 
 d = C // layer.heads
 q0, k0, v0 = q[:, :d], k[:, :d], v[:, :d]
@@ -69,7 +69,7 @@ q0, k0, v0 = q[:, :d], k[:, :d], v[:, :d]
 # %%
 # Similarity
 # ----------
-# How well does what i looks for fit what j offers? One product for every pair is one matrix. The reference
+# How well does the query of i fit the key of j? One dot product for every pair is one matrix product. The reference
 # implementation divides by :math:`\sqrt{d}`, the paper as it is written does not; the option ``scale`` decides, and the
 # compact model was trained with it.
 
@@ -79,8 +79,8 @@ print(f"d = {d}, scale = {layer.scale:.3f}, similarities from {s.min():.2f} to {
 # %%
 # Softmax, without oneself
 # ------------------------
-# In the paper a landmark does not listen to itself, j ≠ i: what it knows already does not have to come as a message. A
-# similarity of minus infinity on the diagonal does that, because its exponential is zero.
+# In the paper a landmark does not attend to itself, j ≠ i: it has its own features already. A similarity of minus
+# infinity on the diagonal does that, because its exponential is zero.
 #
 # .. math:: \alpha_{ij} = \frac{e^{s_{ij}}}{\sum_{l \neq i} e^{s_{il}}}
 
@@ -109,12 +109,12 @@ for ax in axes:
     ax.set_ylabel("listener i")
 
 # %%
-# Bright columns are speakers whom many listen to; two rows that differ are two listeners with a taste of their own. The
+# Bright columns are landmarks that many others attend to; rows that differ attend to different landmarks. The
 # diagonal on the right is zero.
 #
 # The message
 # -----------
-# What i hears is the average of what the others say, weighted by attention. That is one more matrix product.
+# The message to i is the mean of the values of the others, weighted by attention. That is one more matrix product.
 
 m0 = alpha @ v0  # [L, d]
 
@@ -143,7 +143,7 @@ assert (out - m).abs().max() < 1e-12
 assert (attention[0] - alpha).abs().max() < 1e-12
 
 # %%
-# What the heads of this layer have made of it:
+# The attention of all heads of this layer:
 
 figure, axes = plt.subplots(1, layer.heads, figsize=(13, 3.2), layout="constrained")
 for head, ax in enumerate(axes):
@@ -152,9 +152,9 @@ for head, ax in enumerate(axes):
 # %%
 # The same, edge by edge
 # ----------------------
-# PyTorch Geometric tells the same story with edges: each carries a message from its source to its target, and the
-# target adds up what arrives. Slow, but it works on any graph, and it is what the layer is *defined* to do. On the
-# complete graph it has to give what we have.
+# PyTorch Geometric computes the same with edges: each carries a message from its source to its target, and the target
+# sums the messages. Slow, but it works on any graph, and it is what the layer is *defined* to do. On the complete graph
+# it has to give what we have.
 
 source, target = complete_edges(L)
 weights = alpha[target, source]  # [E]
@@ -169,8 +169,8 @@ assert (along_edges - m).abs().max() < 1e-12
 # %%
 # From message to new features
 # ----------------------------
-# A message is not yet knowledge. :class:`~pyspiga_geo.nn.GraphBlock` lays it beside what the landmark knew and lets a
-# small network decide how the features change:
+# :class:`~pyspiga_geo.nn.GraphBlock` concatenates the message with the features of the landmark, and a small network
+# computes how the features change:
 #
 # .. math:: \mathbf{f}_i \leftarrow \mathbf{f}_i + \mathrm{MLP}([\mathbf{f}_i \,\Vert\, \mathbf{m}_i])
 #
@@ -198,9 +198,9 @@ assert (layer(f[order]) - m[order]).abs().max() < 1e-12
 # %%
 # What the scale is for
 # ---------------------
-# How many does a landmark really listen to? The exponential of the entropy of its weights counts them: 1 if it hears
-# one landmark only, 67 if it hears all alike. Without the division by :math:`\sqrt{d}` similarities are larger, and
-# the softmax comes closer to picking a single speaker; what is not picked gets no gradient either.
+# How many landmarks does one attend to? The exponential of the entropy of its weights is their effective number: 1 for
+# a single one, 67 for equal weights. Without the division by :math:`\sqrt{d}` similarities are larger, and the softmax
+# comes closer to choosing a single landmark; those not chosen get hardly any gradient.
 
 trained = {name: value for name, value in layer.state_dict().items()}
 for scale in (True, False):

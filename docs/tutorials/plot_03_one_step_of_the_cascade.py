@@ -2,16 +2,16 @@ r"""
 One step of the cascade under the microscope
 ============================================
 
-A step of the cascade moves every landmark a little. It looks at the picture around each of them, takes note of how they
-lie to each other, lets them exchange messages, and turns what came of it into a displacement that is bounded:
+A step of the cascade moves every landmark a little. It samples the features around each of them, encodes their relative
+positions, lets them exchange messages, and decodes the result into a bounded displacement:
 
 .. math::
     \mathbf{f}_i = \mathbf{v}_i + \mathbf{h}_i + \mathbf{r}_i, \qquad
     \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}]) \text{ per layer}, \qquad
     \Delta \mathbf{x}_i = \tfrac{w}{2} \cdot \tfrac{2}{\pi} \arctan(\mathrm{decoder}(\mathbf{f}_i)) .
 
-We take the first step of the compact model, run it piece by piece on a photo, and check at the end that the pieces give
-what :class:`~pyspiga_geo.nn.StepRegressor` gives.
+We take the first step of the compact model, run it piece by piece on a photo, and check at the end that the result is
+that of :class:`~pyspiga_geo.nn.StepRegressor`.
 """
 
 import matplotlib.pyplot as plt
@@ -36,9 +36,9 @@ torch.set_grad_enabled(False)
 # %%
 # Where the step begins
 # ---------------------
-# The aligner finds the face and remembers how it was cropped. We cut the same crop again and ask the backbone what it
-# sees there: the head pose, a map of features, and a heatmap for each landmark. From the pose comes x_0, the rigid
-# face projected.
+# The aligner finds the face and returns how it was cropped. We cut the same crop again and run the backbone on it. It
+# returns the head pose, a feature map, and a heatmap for each landmark. x_0 is the rigid face, projected under this
+# pose.
 
 photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
 aligner = FaceAligner()
@@ -59,9 +59,9 @@ print(
 # %%
 # Windows
 # -------
-# Each landmark looks through a square window of side w around itself; here w is half of the crop, and the next steps
-# halve it. In the compact model it also looks at a heatmap of its own, in which the backbone says where it expects this
-# one landmark. The dots on the left are where five of them stand in x_0, the spots on the right their heatmaps.
+# Each landmark samples a square window of side w around itself; here w is half of the crop, and the next steps halve
+# it. In the compact model it also samples its own heatmap, the backbone's estimate of where this landmark is. The dots
+# on the left are where five of them stand in x_0, the spots on the right their heatmaps.
 
 SHOWN = {"chin": 8, "tip of the nose": 30, "right eye": 36, "left eye": 45, "corner of the mouth": 54}
 rows = list(SHOWN.values())
@@ -77,8 +77,8 @@ draw_heatmaps(right, seen.heatmaps[0], landmarks=rows)
 right.set_title("their heatmaps")
 
 # %%
-# What is in such a window? If a landmark could see the photo itself, it would be this, with itself in the middle. In
-# truth it sees the 128 channels of the feature map, at 4 x 4 places of the window.
+# What is in such a window? This is the part of the photo, with the landmark in the middle. The landmark itself gets the
+# channels of the feature map, sampled at a few places of the window.
 
 patches = sample_windows(crop[None], x0[:, rows], window, samples=64)  # [1, 3, 5, 64 * 64]
 figure, axes = plt.subplots(1, 5, figsize=(11, 2.5), layout="constrained")
@@ -99,8 +99,8 @@ h = step.own(seen.heatmaps, x0, window)
 # Positions
 # ---------
 # A window alone does not tell whose it is, nor how the rest of the face lies. So the displacements to all the other
-# landmarks, in their order, are mapped to a third vector :math:`\mathbf{r}_i`. The sum of the three is what the graph
-# starts from. How much each weighs, their lengths tell:
+# landmarks, in their order, are mapped to a third vector :math:`\mathbf{r}_i`. The sum of the three is the input of the
+# graph layers. Their lengths show how much each contributes:
 
 r = step.relative(x0)
 f = v + h + r
@@ -111,7 +111,7 @@ for name, part in (("window v", v), ("heatmap h", h), ("positions r", r)):
 # Messages
 # --------
 # Each layer sends messages along all edges and updates the features; :doc:`/auto_tutorials/plot_02_attention_by_hand`
-# takes one apart. Here is whom the left outer eye corner listens to, layer by layer, on average over the heads.
+# takes one apart. Here is what the left outer eye corner attends to, layer by layer, averaged over the heads.
 
 weights = []
 for block in step.blocks:
@@ -131,8 +131,8 @@ for layer, ax in enumerate(axes):
 # A bounded move
 # --------------
 # The decoder turns the features of each landmark into two numbers, which may be as large as they like. The arctangent
-# squeezes them into -1..1, and half of the window's side is the farthest a landmark may move along an axis: it never
-# leaves what it has seen. Each dot is one coordinate of one landmark.
+# maps them into -1..1, and half of the window's side is the farthest a landmark may move along an axis: it never
+# leaves its window. Each dot is one coordinate of one landmark.
 
 raw = step.decoder(f)  # [1, L, 2]
 move = window / 2 * (2 / torch.pi) * raw.atan()
@@ -144,16 +144,16 @@ for axis, (name, color, marker) in enumerate((("x", "#0072b2", "o"), ("y", "#d55
     ax.plot(raw[0, :, axis], size * move[0, :, axis], marker, color=color, label=f"{name} of a landmark")
 ax.axhline(size * window / 2, color="black", linestyle=":", label="half of the window")
 ax.axhline(-size * window / 2, color="black", linestyle=":")
-ax.set(xlabel="what the decoder says", ylabel="move, pixels of the crop")
+ax.set(xlabel="output of the decoder", ylabel="move, pixels of the crop")
 ax.legend()
 
 # %%
-# All moves stay in the middle of the curve: on this face the bound is never felt. It is felt when the pose is badly
-# off, and it keeps training from throwing landmarks across the face.
+# On this face all moves stay in the middle of the curve. The bound matters when the pose is far off, and it stabilises
+# training.
 #
 # The pieces are the step
 # -----------------------
-# The module has to say the same, and the cascade's first positions have to be these.
+# The module must give the same, and so must the first step of the cascade.
 
 out = step(x0, feature_map, window, heatmaps=seen.heatmaps)
 walked = cascade(x0, feature_map, heatmaps=seen.heatmaps)
@@ -165,7 +165,7 @@ assert torch.allclose(walked.steps[0], x0 + move, atol=1e-6)
 # %%
 # What did the messages do?
 # -------------------------
-# The same step once more, in which nobody hears anything: every message is zero, all weights stay.
+# The same step once more, with every message set to zero and all weights unchanged.
 
 
 def silent(layer, inputs, message):
@@ -189,6 +189,6 @@ for ax, moved, title in ((left, move, "with messages"), (right, alone, "without"
 print(f"messages change the move by {size * (move - alone).norm(dim=-1).mean():.2f} px on average")
 
 # %%
-# This shows how much *this* network, which was trained with messages, leans on them. It does not show that messages are
-# needed: a network that is trained without them learns to do without. That comparison is made in :doc:`/ablation`, and
-# on a small scale in :doc:`/auto_tutorials/plot_06_swap_the_convolution`.
+# This shows how much *this* network, which was trained with messages, depends on them. It does not show that messages
+# are needed: a network that is trained without them learns to work without them. That comparison is made in
+# :doc:`/ablation`, and on a small scale in :doc:`/auto_tutorials/plot_06_swap_the_convolution`.

@@ -8,8 +8,8 @@ angles, moved, and seen by a pinhole camera,
 .. math::
     \mathbf{x}_0 = \pi\left( \mathbf{K} (\mathbf{R} \mathbf{X} + \mathbf{t}) \right) .
 
-This tutorial goes through the formula letter by letter, checks each against the package, and asks how wrong a pose may
-be before the cascade can no longer mend it.
+This tutorial goes through the formula symbol by symbol, checks each against the package, and measures how wrong a pose
+may be before the cascade can no longer correct it.
 """
 
 import math
@@ -34,8 +34,8 @@ torch.set_grad_enabled(False)
 # %%
 # The rigid face: X
 # -----------------
-# The layout brings a mean face in three dimensions, in units of its own: X points out of the face, Y to the person's
-# right, Z down. It is the same for everybody, and it has its mouth shut.
+# The layout contains a mean face in three dimensions, in units of its own: X points out of the face, Y to the person's
+# right, Z down. It is the same for everybody, with a closed mouth.
 
 aligner = FaceAligner()
 layout = aligner.layout
@@ -52,7 +52,7 @@ for ax, (name, across, down) in zip(axes, views, strict=True):
 # %%
 # The rotation: R
 # ---------------
-# The backbone says where the head points: yaw, pitch and roll in degrees. They are 0 for a face that looks into the
+# The backbone estimates the head pose: yaw, pitch and roll in degrees. They are 0 for a face that looks into the
 # camera. Yaw grows when the face turns to the right of the picture, pitch when it looks up, roll when the head tilts
 # clockwise. As a matrix,
 #
@@ -84,9 +84,9 @@ assert torch.allclose(R, euler_to_rotation(face.pose[:3].double()))
 # %%
 # The translation and the camera: t, K
 # ------------------------------------
-# The last three numbers of the pose say where the head is, in units of the rigid face, seen from the camera. The camera
-# is a pinhole whose focal length is one and a half times the side of the crop. An aligner gives the camera in pixels of
-# the photo. Multiplying by it and dividing by depth gives x_0.
+# The last three numbers of the pose are the position of the head in front of the camera, in units of the rigid face.
+# The camera is a pinhole whose focal length is one and a half times the side of the crop. An aligner gives the camera
+# in pixels of the photo. Multiplying by it and dividing by depth gives x_0.
 
 t, K = face.pose[3:].double(), face.camera.double()
 in_camera = X @ R.T + t  # [L, 3]: x to the right, y down, z away from the camera
@@ -112,9 +112,9 @@ axes[2].legend(loc="lower left", fontsize=8)
 # %%
 # The other way round
 # -------------------
-# Given landmarks, which pose explains them best? :func:`~pyspiga_geo.geometry.pose_from_points` answers that. Fed with
-# x_0 it must find the pose again. Fed with the landmarks that were found, it gives a second opinion on the head pose,
-# from the geometry alone. A rigid face with another nose and a shut mouth explains them only roughly.
+# Given landmarks, which pose explains them best? :func:`~pyspiga_geo.geometry.pose_from_points` answers that. Given x_0
+# it must find the pose again. Given the predicted landmarks it is a second estimate of the head pose, from geometry
+# alone. A rigid face with another nose and a closed mouth fits them only roughly.
 
 again = pose_from_points(x0, X, K)
 opinion = pose_from_points(face.pos.double(), X, K)
@@ -125,8 +125,8 @@ assert torch.allclose(again, face.pose.double(), atol=0.1)
 # %%
 # How wrong may the pose be?
 # --------------------------
-# We lie to the cascade: the angles are off by up to 60 degrees, everything else stays as it is. The yardstick is where
-# the landmarks end from the true pose; distances are in percent of the distance of the outer eye corners.
+# We start the cascade from wrong angles, off by up to 60 degrees; everything else stays as it is. The reference is
+# where the landmarks end from the estimated pose; distances are in percent of the distance of the outer eye corners.
 
 model, size = aligner.model, aligner.model.config.image_size
 crop = warp_image(torch.from_numpy(photo).permute(2, 0, 1) / 255, face.crop, size)
@@ -157,7 +157,7 @@ axes[0].set_ylabel("distance from the true end,\n% of the eye corners' distance"
 axes[0].legend()
 
 # %%
-# Three of the lies as pictures: dashed the false start, and the way from there.
+# Three of these as pictures: dashed the wrong start, and the path from there.
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.3), layout="constrained")
 for ax, (name, lie) in zip(axes, (("yaw", (30, 0, 0)), ("roll", (0, 0, 25)), ("roll", (0, 0, 60))), strict=True):
@@ -167,9 +167,9 @@ for ax, (name, lie) in zip(axes, (("yaw", (30, 0, 0)), ("roll", (0, 0, 25)), ("r
     ax.set_title(f"{name} off by {max(lie)}°")
 
 # %%
-# The cascade forgives a pose that is off by a good deal, since its first windows are half as wide as the crop, and
-# every landmark has a heatmap in them. Beyond that landmarks take others for themselves, and no later step, whose
-# windows are smaller, can bring them back. That is why the pose is worth a head of its own, and why SPIGA starts from
-# it and not from a mean shape.
+# The cascade corrects a pose that is far off, because its first windows are half as wide as the crop and cover the peak
+# of every landmark's heatmap. Beyond that, landmarks converge to their neighbours, and later steps, whose windows are
+# smaller, cannot bring them back. That is why the pose has a head of its own, and why SPIGA starts from it and not from
+# a mean shape.
 #
 # The next tutorial trains a cascade that starts from such shapes: :doc:`/auto_tutorials/plot_05_train_a_cascade`.

@@ -2,10 +2,10 @@
 Train a cascade in three minutes
 ================================
 
-A cascade needs three things: a map of features to look at, a first guess of where the landmarks are, and examples of
-where they should be. Here it gets features from a network that is already trained and stays as it is, guesses from the
-head pose that the same network sees, and examples from synthetic faces. What is left to learn is the cascade
-itself, and that takes a minute or two on two cores of a laptop.
+A cascade needs three things: a feature map, a first guess of where the landmarks are, and examples of where they
+should be. Here the features come from a trained network that stays as it is, the guesses from the head pose that the
+same network estimates, and the examples from synthetic faces. Only the cascade itself is trained. The last line of
+the output says how long this took on the machine that built the page.
 """
 
 import time
@@ -29,8 +29,8 @@ seed_everything(0)
 # %%
 # Faces
 # -----
-# :class:`~pyspiga_geo.data.SyntheticFaces` draws cartoon faces: a rigid face, deformed, turned and projected. Nothing
-# has to be downloaded, and the landmarks are exact. Two transforms cut the crop that the network wants.
+# :class:`~pyspiga_geo.data.SyntheticFaces` renders cartoon faces: a rigid face, deformed, rotated and projected.
+# Nothing has to be downloaded, and the landmarks are exact. Two transforms cut the crop that the network wants.
 
 trained = SPIGA.from_pretrained("compact")
 layout, config = trained.layout, trained.config
@@ -38,11 +38,11 @@ crop = Compose([SquareCrop(config.image_size, config.crop_scale), Resample(confi
 faces = SyntheticFaces(layout, num_faces=400, transform=crop)
 
 # %%
-# Borrowed eyes
-# -------------
-# The backbone of the compact model was trained on photos and has never seen a drawing. We freeze it. Then whatever it
-# has to say about a face it says once and for all: we ask it once, keep the answers, and train on those. The backbone
-# is by far the most expensive part, so this is where the minutes are saved.
+# Features of a frozen backbone
+# -----------------------------
+# The backbone of the compact model was trained on photos, not on synthetic faces. We freeze it. Then its output for a
+# face never changes: we compute it once, keep it, and train on that. The backbone is by far the most expensive part, so
+# this saves most of the time.
 
 images, truth, features, first_guesses = [], [], [], []
 with torch.no_grad():
@@ -58,8 +58,8 @@ print("features", tuple(features.shape), f"after {time.perf_counter() - started:
 # %%
 # The first guess
 # ---------------
-# x_0 is the rigid face, turned by the pose that the backbone saw; the model's start has projected it. The first 80
-# faces are kept for testing. Errors are in percent of the distance between the outer eye corners, as is usual.
+# x_0 is the rigid face in the estimated pose; the model's start has projected it. The first 80 faces are kept for
+# testing. Errors are in percent of the distance between the outer eye corners, as is usual.
 
 test, train = slice(0, 80), torch.arange(80, len(faces))
 eyes = normaliser(truth[test].numpy(), layout.ids, "corners")
@@ -75,8 +75,8 @@ print(f"x_0: {nme(errors(initial[test])):.2f} %")
 # %%
 # The cascade
 # -----------
-# Three steps of two graph layers. The first step looks through windows of a quarter of the map, the next of an eighth,
-# the last of a sixteenth, and no landmark moves farther in a step than half of its window.
+# Three steps of two graph layers. The windows of the first step are a quarter of the map wide, then an eighth, then a
+# sixteenth, and no landmark moves farther in a step than half of its window.
 
 cascade = SPIGACascade(
     num_landmarks=len(layout),
@@ -94,8 +94,8 @@ print(f"{sum(p.numel() for p in cascade.parameters()):,} parameters")
 # %%
 # Training
 # --------
-# The loss is the distance to the true landmarks, summed over the steps. With ``detach_steps`` each step learns to
-# correct what it is handed and is not asked to please the next one; it is quicker, too.
+# The loss is the distance to the true landmarks, summed over the steps. With ``detach_steps`` no gradient flows from
+# one step to the one before: each step learns to correct its own input, and training is faster.
 
 EPOCHS, BATCH = 16, 16
 optimizer = torch.optim.AdamW(cascade.parameters())
@@ -156,14 +156,14 @@ axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90
 # What this shows, and what it does not
 # -------------------------------------
 # It shows that the cascade is a layer like any other: positions and a feature map in, better positions out, trained
-# with four lines. The first step does most of the work, since the pose leaves the expression to it.
+# in four lines. The first step does most of the work, because it corrects the expression.
 #
-# It says nothing about real faces. Synthetic ones have sharp contours and no beards, and their deformations are few
-# enough to be learnt from 320 of them. Nor does it say that *attention* did it: put ``conv="none"`` above, which
-# forbids all messages, before you believe so. :doc:`/auto_tutorials/plot_06_swap_the_convolution` does, and whether
-# messages help on real faces, and when, is asked properly in :doc:`/ablation`.
+# It says nothing about real faces. Synthetic ones have sharp contours and no beards, and their few deformations can be
+# learnt from 320 of them. Nor does it show that *attention* did it: try ``conv="none"`` above, which sends no messages.
+# :doc:`/auto_tutorials/plot_06_swap_the_convolution` does that, and :doc:`/ablation` measures whether and when messages
+# help on real faces.
 #
-# From here: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on
-# such faces, in a few minutes; :doc:`/training` explains how, and how to train on faces of your own.
+# Next: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on such
+# faces; :doc:`/training` explains how, and how to train on faces of your own.
 
 print(f"{time.perf_counter() - started:.0f} s in all")

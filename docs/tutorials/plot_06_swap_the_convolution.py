@@ -46,7 +46,7 @@ for name in ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "
 # ---------------
 # A convolution in the manner of PyTorch Geometric knows nodes ``[N, C]`` and edges ``[2, E]`` and nothing of batches of
 # faces; the package lays the faces side by side for it. Here is one whose message is the largest value, channel by
-# channel, of what the others say.
+# channel, over the features of the neighbours.
 
 
 class LoudestVoice(MessagePassing):
@@ -63,8 +63,8 @@ class LoudestVoice(MessagePassing):
 print(GraphBlock(16, 16, conv=LoudestVoice)(x).shape)
 
 # %%
-# ``conv`` is called with the numbers of channels, so that a class will do as it is; options of its own go in by a
-# lambda. Does the wrapper keep faces apart? A face must come out the same alone as in company.
+# ``conv`` is called with the numbers of channels, so a class works as it is; pass further options by a lambda. The
+# wrapper must keep faces apart: the result of a face must not depend on the others in its batch.
 
 wrapped = StaticGraphConv(LoudestVoice(16, 16))
 assert torch.allclose(wrapped(x)[1], wrapped(x[1:])[0])
@@ -73,9 +73,9 @@ assert torch.allclose(wrapped(x)[1], wrapped(x[1:])[0])
 # A task that is quick to learn
 # -----------------------------
 # The features of the compact model's frozen backbone on synthetic faces, as in
-# :doc:`/auto_tutorials/plot_05_train_a_cascade`, computed once. Two things make messages worth something. The whole
-# first guess is shifted at random, as if the pose were off. And every second landmark is blindfolded: it sees no
-# picture around itself, in training and in testing. The others can measure the shift, the blindfolded have to be told.
+# :doc:`/auto_tutorials/plot_05_train_a_cascade`, computed once. Two changes make messages useful. The whole first guess
+# is shifted at random, as if the pose were off. And every second landmark gets no visual features, in training and in
+# testing. The others can measure the shift; these have to learn it from messages.
 
 trained = SPIGA.from_pretrained("compact")
 layout, config = trained.layout, trained.config
@@ -163,14 +163,14 @@ ax.grid(axis="x", alpha=0.3)
 ax.legend()
 
 # %%
-# What may be concluded
-# ---------------------
+# What this shows
+# ---------------
 # The intervals are over faces and not over trainings, of which there is one each: differences between the convolutions
-# of the size of an interval mean nothing. What is far larger, and would stay so, is the gap between messages and none
-# for those who cannot see: what they lack, others can tell them. For those who see it is small. Six seeds, real
+# of the size of an interval mean nothing. The gap between messages and no messages is far larger for landmarks without
+# visual features, because the others have what they lack. For landmarks with features it is small. Six seeds, real
 # faces, paired tests, occlusion, and what happens to each option: :doc:`/ablation`.
 #
-# The operator that trains best here need not be quick: on complete graphs attention runs as dense algebra, while
-# foreign convolutions walk over all edges. The seconds above say so.
+# The operator with the lowest error need not be the fastest: on complete graphs attention runs as dense matrix
+# products, while other convolutions go through all edges. Compare the seconds above, and see :doc:`/operators`.
 
 print(f"{time.perf_counter() - started:.0f} s in all")

@@ -30,13 +30,13 @@ L, steps, layers, heads, _ = face.attention.shape
 print(f"attention {list(face.attention.shape)}: {steps} steps of {layers} layers with {heads} heads on {L} landmarks")
 
 # %%
-# ``face.attention[i, step, layer, head, j]`` is how much of what landmark i hears comes from landmark j; over j it adds
-# up to one. Steps, layers and heads count from 0 here, as everywhere in Python.
+# ``face.attention[i, step, layer, head, j]`` is the weight of landmark j in the message that landmark i receives; over
+# j it adds up to one. Steps, layers and heads count from 0 here, as everywhere in Python.
 #
 # All layers as matrices
 # ----------------------
-# Each row is a listener, each column a speaker, averaged over the heads. Bright columns are landmarks that many listen
-# to.
+# Row i holds the weights of the message to landmark i, averaged over the heads. Bright columns are landmarks that many
+# others attend to.
 
 figure, axes = plt.subplots(steps, layers, figsize=(10, 9.6), layout="constrained")
 for step, row in enumerate(axes):
@@ -46,13 +46,13 @@ for step, row in enumerate(axes):
         ax.label_outer()
 
 # %%
-# In the first step listeners differ: the blocks are parts of the face that hear alike. The last step is made of
-# columns: nearly everybody listens to the same few, whoever they are.
+# In the first step the rows differ: the blocks are parts of the face with similar attention. The last step consists of
+# columns: nearly all landmarks attend to the same few.
 #
 # How many, and how far
 # ---------------------
-# The exponential of the entropy of a row counts its speakers: 1 if a landmark hears only one, 67 if it hears all alike.
-# The mean distance of those who are heard is given in parts of the face's width.
+# The exponential of the entropy of a row is the effective number of landmarks attended to: 1 for a single one, 67 for
+# equal weights. The mean distance to them is given as a share of the face's width.
 
 entropy = -(face.attention * face.attention.clamp(min=1e-12).log()).sum(dim=-1)  # [L, steps, layers, heads]
 speakers = entropy.exp().mean(dim=0)
@@ -70,8 +70,8 @@ everybody = apart.sum() / (L * (L - 1))
 print(f"a landmark that heard all alike would hear them from {everybody:.2f}")
 
 # %%
-# From step to step the landmarks listen to fewer others, while distance hardly changes: no head has specialised in
-# neighbours, though nothing forbade it. A head with a count near 1 copies the value of a single landmark to everybody.
+# From step to step the landmarks attend to fewer others, while the distance hardly changes: no head has specialised in
+# neighbours. A head with a number near 1 copies the value of a single landmark to all others.
 #
 # The heads of one layer
 # ----------------------
@@ -85,10 +85,10 @@ for head, ax in enumerate(axes):
     ax.set_title(f"head {head}")
 
 # %%
-# Who is listened to
-# ------------------
-# The mean of a column: how much a landmark is heard, in each step, over all its layers and heads. The areas of the
-# discs are in proportion to it.
+# Which landmarks are attended to
+# -------------------------------
+# The mean of a column is how much a landmark is attended to, in each step, over all its layers and heads. The areas of
+# the discs are proportional to it.
 
 heard = face.attention.mean(dim=(0, 2, 3))  # [steps, L]
 figure, axes = plt.subplots(1, steps, figsize=(11, 3.9), layout="constrained")
@@ -126,11 +126,11 @@ draw_attention(right_ax, blind, step=0, layer=0, listener=54, strongest=12, colo
 right_ax.set_title("what the covered corner hears, step 0, layer 0")
 
 # %%
-# The mouth was open and is found nearly shut: nothing in sight says that it is open, and a shut mouth is the safer
-# guess. The legend's markers lie on each other everywhere else.
+# The mouth was open and is found nearly closed: nothing visible shows that it is open, and a closed mouth is more
+# likely. Everywhere else the two markers coincide.
 #
-# Does attention notice the occluder? For each step: how much of what is heard comes from the covered landmarks, before
-# and after, for listeners that are covered themselves and for the others.
+# Does attention notice the occluder? For each step: the attention to covered landmarks, before and after, from
+# landmarks that are covered themselves and from the others.
 
 for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
     for step in range(steps):
@@ -138,13 +138,13 @@ for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
         print(f"{name:17} step {step}: {shares[0]:.3f} without the occluder, {shares[1]:.3f} with it")
 
 # %%
-# With these weights the covered landmarks are heard less once they are covered, most of all by those that see: nobody
-# told the network which landmarks are covered, so this comes from their features. Covered listeners in the first step
-# are the exception.
+# With these weights the covered landmarks get less attention once they are covered, above all from visible ones. The
+# network is not told which landmarks are covered, so this comes from their features. Covered landmarks in the first
+# step are the exception.
 #
-# Does listening help? We let the landmarks of the covered face find their places without messages, every message zero,
-# as in :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`, and measure how far they end from where they were found
-# on the open face with messages.
+# Do the messages help? We run the cascade on the covered face with every message set to zero, as in
+# :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`, and measure how far they end from where they were found on the
+# open face with messages.
 
 
 def silent(layer, inputs, message):
@@ -169,7 +169,7 @@ for name, other in (
     print(f"{name:20} {off[hidden].mean():7.1f} {off[~hidden].mean():12.1f}")
 
 # %%
-# On this one photo messages do not open the covered mouth: what they change is small beside what the occluder does. Two
-# warnings belong beside every such experiment. One face shows what can happen, not what happens on average, and a
-# network that was trained with messages and is silenced afterwards is not one that was trained without. Over 224 faces,
+# On this one photo messages do not open the covered mouth: their effect is small compared with that of the occluder.
+# Two warnings apply to every such experiment. One face shows what can happen, not what happens on average, and a
+# network that was trained with messages and loses them afterwards is not one that was trained without. Over 224 faces,
 # with networks trained for it, covered landmarks are where messages bring most: :doc:`/ablation`.

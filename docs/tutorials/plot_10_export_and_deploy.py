@@ -64,9 +64,9 @@ print(f"on {torch.get_num_threads()} thread(s) of the machine that built this pa
 #
 # One file
 # --------
-# ``export_model`` writes the whole model as a graph of tensor operations with a batch
-# of any size. For :func:`torch.export.load` the file ends in ``.pt2``; for other runtimes there is ONNX, which needs
-# the extra ``onnx`` and is otherwise the same. On the command line: ``pyspiga-geo export``.
+# ``export_model`` writes the whole model as a graph of tensor operations with a batch of any size. For
+# :func:`torch.export.load` the file ends in ``.pt2``; for other runtimes there is ONNX, which needs the extra ``onnx``
+# and is otherwise the same. On the command line: ``pyspiga-geo export``.
 
 folder = Path(tempfile.mkdtemp())
 export_model(model, folder / "compact.pt2", format="torch-export")

@@ -39,8 +39,8 @@ def train(model, draw, steps, lr=5e-3):
 # %%
 # Volumes
 # -------
-# A tripod in a noisy volume of 24 x 24 x 24 voxels: a head and three feet, joined by bright tubes. Positions are
-# (x, y, z), voxel index divided by resolution, and the volume's axes are [D, H, W] with x along the last.
+# A tripod in a noisy volume of 24 x 24 x 24 voxels: a head and three feet, joined by bright tubes. Positions are (x, y,
+# z), voxel index divided by resolution, and the volume's axes are [D, H, W] with x along the last.
 
 SIDE = 24
 TRIPOD = torch.tensor([(0.5, 0.5, 0.25), (0.25, 0.4, 0.75), (0.75, 0.4, 0.75), (0.5, 0.75, 0.75)])
@@ -114,8 +114,7 @@ axes[0, 0].legend(loc="upper left", fontsize=8)
 # another chain. ``SPIGACascade(None)`` takes any number of nodes. The ordered positions of the paper need a fixed
 # number, so here they are ``"pooled"``: the mean over a node's neighbours of an embedded displacement.
 #
-# Beads look alike, and some are missing from the picture: these have to be told by their neighbours where they would
-# be.
+# Beads look alike, and some are missing from the picture: their positions have to be inferred from their neighbours.
 
 SIZE = 48
 

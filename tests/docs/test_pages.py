@@ -116,3 +116,10 @@ def test_rows_of_the_table(table: Any) -> None:
     assert rows[0] == ("0", "100", "jaw", "32", "jaw, 1 of 33")
     assert rows[60] == ("60", "7", "right_eye_upper, right_eye_lower", "72", "outer corner of the right eye")
     assert rows[96] == ("96", "196", "none", "97", "right pupil")
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """The build checks those between pages; the front page of the repository is none of them."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 5
+    assert not [link for link in links if not (ROOT / link).is_file()]

@@ -228,7 +228,8 @@ def test_load_reference_weights(run, tmp_path):
     assert re.search(r"attention +12 x \[1, 4, 98, 98\]", printed)
     model = SPIGA.from_pretrained(tmp_path / "reference.safetensors")
     assert model.config.channel_order == "bgr"
-    assert (tmp_path / "landmarks.png").stat().st_size > 10_000
+    assert "meaningless" in printed
+    assert not (tmp_path / "landmarks.png").exists()  # a face drawn from random weights would look like a result
 
 
 CELLS = ("attention", "none", "gcn", "sage", "none: 1 step")
