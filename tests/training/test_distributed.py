@@ -145,9 +145,10 @@ def train(folder: Path, devices: int, batch_size: int, epochs: dict[str, int], *
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faces", "steps", "epochs"),
-    [(17, 2, {"joint": 1}), pytest.param(47, 5, dict.fromkeys(STAGES, 2), marks=pytest.mark.slow)],
+    [(17, 2, {"joint": 1}), (47, 5, dict.fromkeys(STAGES, 2))],
     ids=["one face to validate on", "all stages"],
 )
 def test_two_processes_train_as_one_with_the_doubled_batch(faces, steps, epochs, tmp_path):
