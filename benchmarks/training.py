@@ -103,7 +103,7 @@ def endless(config: TrainConfig, model: SPIGA, batch_size: int) -> Iterator[Batc
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--annotations", type=Path, help="annotation records; default: drawn faces")
+    parser.add_argument("--annotations", type=Path, help="annotation records; default: synthetic faces")
     parser.add_argument("--configs", nargs="+", default=list(BATCH_SIZE), choices=list(BATCH_SIZE))
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)

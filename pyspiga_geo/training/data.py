@@ -26,11 +26,11 @@ from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.sampling import Faces, SeededFaces, SeededSampler
 
 SYNTHETIC = "synthetic"
-"""In place of annotations: drawn faces."""
+"""In place of annotations: synthetic faces."""
 
 
 class FaceDataModule(LightningDataModule):
-    """Crops of annotated or drawn faces, augmented for training, as PyG batches of :class:`FaceData`."""
+    """Crops of annotated or synthetic faces, augmented for training, as PyG batches of :class:`FaceData`."""
 
     def __init__(self, config: TrainConfig, model: SPIGAConfig) -> None:
         super().__init__()

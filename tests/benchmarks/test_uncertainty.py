@@ -1,4 +1,4 @@
-"""The benchmarks of a trained model, on a few drawn faces and an untrained one."""
+"""The benchmarks of a trained model, on a few synthetic faces and an untrained one."""
 
 import argparse
 import json

@@ -166,7 +166,7 @@ def test_layout_without_a_shape() -> None:
     flat = Layout("flat", ids=(1, 2), flip=(1, 0), contours={})
     with pytest.raises(ValueError, match="'flat' has no rigid 3-D shape"):
         SPIGA.from_preset("compact", layout=flat)
-    with pytest.raises(ValueError, match="unknown layout 'cats'; known: .*ibug68, .*wflw98"):
+    with pytest.raises(ValueError, match=r"unknown layout 'cats'; known: .*ibug68, .*wflw98"):
         SPIGA.from_preset("compact", layout="cats")
 
 

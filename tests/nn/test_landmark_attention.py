@@ -108,8 +108,8 @@ def test_nodes_without_neighbours_get_no_message(shape: tuple[int, ...], return_
     conv, x = attention(heads=2), features(*shape).requires_grad_()
     out = conv(x, LONELY, return_attention_weights=return_weights)
     out = out[0] if return_weights else out
-    lonely = [1, 4, 5]  # 4 has only itself
-    assert (out[..., lonely, :] == 0).all()
+    isolated = [1, 4, 5]  # 4 has only itself
+    assert (out[..., isolated, :] == 0).all()
     assert (out[..., [0, 2, 3], :] != 0).any(dim=-1).all()
     out.square().sum().backward()
     for name, value in [("x", x), *conv.named_parameters()]:

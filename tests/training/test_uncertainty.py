@@ -21,7 +21,7 @@ OFF = StageConfig(epochs=0, lr=1e-3)
 
 
 def run_of(out: Path, weights: Path, epochs: int) -> TrainConfig:
-    """Two steps an epoch on drawn faces."""
+    """Two steps an epoch on synthetic faces."""
     return TrainConfig(
         Path("synthetic"),
         out,
