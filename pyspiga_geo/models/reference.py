@@ -103,12 +103,14 @@ def layout_of(state_dict: Mapping[str, Tensor]) -> Layout:
     Raises:
         ValueError: when the entries do not tell it.
     """
-    heatmaps = state_dict.get("visual_cnn.outs_points.0.0.conv.weight")
-    count = None if heatmaps is None or not heatmaps.dim() else len(heatmaps)
+    name = "visual_cnn.outs_points.0.0.conv.weight"
+    heatmaps = state_dict.get(name)
+    if heatmaps is None or not heatmaps.dim():
+        raise ValueError(f"not the state dict of the reference network: it has no {name!r} with a row per landmark")
     for layout in (IBUG68, WFLW98):
-        if len(layout) == count:
+        if len(layout) == len(heatmaps):
             return layout
-    raise ValueError(f"not the state dict of the reference network: no layout fits its {count} landmarks")
+    raise ValueError(f"not the state dict of the reference network: no layout fits its {len(heatmaps)} landmarks")
 
 
 def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:

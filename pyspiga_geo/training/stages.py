@@ -69,7 +69,7 @@ class Stage(LightningModule):
         """What is measured in validation: poses [B, 6], if the backbone estimates them, and positions [B, L, 2]."""
 
     def unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Images [B, 3, S, S], positions [B, L, 2] (normalised crop coordinates) and mask [B, L] of a batch of graphs."""
+        """Images [B, 3, S, S], positions [B, L, 2] (normalised crop coordinates) and mask [B, L] of a batch."""
         shape = (len(batch.image), len(self.model.layout))
         images, pos = (value.to(self.dtype) for value in (batch.image, batch.pos))
         return images, pos.view(*shape, 2), batch.mask.view(shape)
