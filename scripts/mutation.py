@@ -4,7 +4,8 @@ python scripts/mutation.py --out out/mutation [--only graph metrics]
 
 The mutants are those of cosmic-ray, without the swaps that hardly any code survives (a sum made a shift, a product
 made a power). They are applied to a copy of the repository under --out. A second call goes on where the first was
-stopped. At the end stand a table, and in `survivors.txt` the differences that no test noticed.
+stopped; remove the folder when the code has changed. At the end it prints a table, and `survivors.txt` holds the
+differences that no test noticed.
 
 Each mutant is tested in a fork of a process that has already imported the libraries, but nothing of this package.
 """
@@ -45,8 +46,8 @@ class Target:
 
 TARGETS = (
     Target("graph", "pyspiga_geo/graph", ("tests/graph",)),
-    Target("attention", "pyspiga_geo/nn/landmark_attention.py", ("tests/nn/test_landmark_attention*.py",)),
-    Target("metrics", "pyspiga_geo/evaluation/metrics.py", ("tests/evaluation/test_metrics.py",)),
+    Target("attention", "pyspiga_geo/nn/landmark_attention.py", ("tests/nn/test_*attention*.py",)),
+    Target("metrics", "pyspiga_geo/evaluation/metrics.py", ("tests/evaluation/test_*metrics.py",)),
     Target("losses", "pyspiga_geo/training/losses.py", ("tests/training/test_losses.py",)),
     Target("geometry", "pyspiga_geo/geometry", ("tests/geometry",)),
 )
@@ -148,8 +149,8 @@ def main() -> int:
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": "Agg"}
     folder = arguments.out.resolve()
     tree = folder / "tree"
-    if not tree.exists():
-        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "out", "docs", "__pycache__"))
+    shutil.rmtree(tree, ignore_errors=True)  # one that was stopped may have left a mutant
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "out", "docs", "__pycache__"))
     address = str(folder / "server.socket")
     Path(address).unlink(missing_ok=True)
     server = os.fork()
