@@ -84,7 +84,7 @@ def boundary_mask(mask: Tensor, layout: Layout) -> Tensor:
 
 
 def true_poses(batch: Batch, pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float) -> Tensor:
-    """Pose that a prediction is compared with: the annotated head pose, else :func:`pose_targets`.
+    """Pose that a prediction is compared with: the annotated head pose, else that of the true points.
 
     Args:
         batch: faces; ``headpose`` [B, 6] is read where there is one, and is NaN for faces without.
