@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,6 +161,7 @@ def main() -> int:
         while not Path(address).exists():
             if os.waitpid(server, os.WNOHANG) != (0, 0):
                 return 1
+            time.sleep(0.1)
         rows, survivors = [], []
         for target in (target for target in TARGETS if target.name in arguments.only):
             tested, alive = outcome(mutate(target, folder, address), tree)

@@ -1,5 +1,6 @@
 """Mirroring a face: its picture, and the order of all that belongs to its landmarks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,6 @@ LAYOUT = get_layout("ibug68")
 @pytest.fixture(scope="module")
 def faces() -> list[FaceData]:
     return list(SyntheticFaces(LAYOUT, num_faces=4, size=PHOTO))
-
-
-def numbered_face() -> FaceData:
-    """A picture with two bright spots; landmarks off the axis, told apart by what stands in `visible`."""
-    image = torch.zeros(3, 200, 200)
-    image[:, 60:70, 50:60] = 1
-    image[0, 120:140, 90:100] = 0.5
-    pos = torch.stack([torch.linspace(60, 140, 68), torch.linspace(70, 139, 68)], dim=1)
-    return FaceData(
-        image=image,
-        pos=pos,
-        mask=torch.ones(68, dtype=torch.bool),
-        visible=torch.arange(68.0),
-        bbox=torch.tensor([50.0, 50, 100, 100]),
-    )
 
 
 def with_own_fields(face: FaceData) -> FaceData:
@@ -60,7 +46,7 @@ def same(first: Any, second: Any) -> bool:
     return bool(torch.equal(first, second) if isinstance(first, Tensor) else np.all(first == second))
 
 
-def test_flip_exchanges_left_and_right() -> None:
+def test_flip_exchanges_left_and_right(numbered_face: Callable[[], FaceData]) -> None:
     plain = Compose([SquareCrop(SIZE), Resample(SIZE)])(numbered_face())
     flipped = Compose([SquareCrop(SIZE), RandomFlip(SIZE, LAYOUT, p=1), Resample(SIZE)])(numbered_face())
     # Pixel x of one is pixel r - x of the other.

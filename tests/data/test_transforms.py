@@ -117,21 +117,6 @@ def test_dots_stay_at_their_landmarks(name: str, faces: list[FaceData]) -> None:
     assert hidden >= 3 if name == "occlusion" else hidden == 0 or name == "reference"
 
 
-def numbered_face() -> FaceData:
-    """A picture with two bright spots; landmarks off the axis, told apart by what stands in `visible`."""
-    image = torch.zeros(3, 200, 200)
-    image[:, 60:70, 50:60] = 1
-    image[0, 120:140, 90:100] = 0.5
-    pos = torch.stack([torch.linspace(60, 140, 68), torch.linspace(70, 139, 68)], dim=1)
-    return FaceData(
-        image=image,
-        pos=pos,
-        mask=torch.ones(68, dtype=torch.bool),
-        visible=torch.arange(68.0),
-        bbox=torch.tensor([50.0, 50, 100, 100]),
-    )
-
-
 def box_centre(face: FaceData) -> Tensor:
     """Of the box, in crop pixels."""
     return transform_points((face.bbox[:2] + face.bbox[2:] / 2)[None], face.crop)[0]
@@ -191,7 +176,7 @@ def test_covariances_follow_their_landmarks(faces: list[FaceData]) -> None:
     torch.testing.assert_close(face.sigma.square(), face.covariance.diagonal(dim1=1, dim2=2).mean(dim=1))
 
 
-def test_crop_maps_the_photo_to_the_crop() -> None:
+def test_crop_maps_the_photo_to_the_crop(numbered_face: Callable[[], FaceData]) -> None:
     before = numbered_face()
     face = Compose([SquareCrop(SIZE), RandomAffine(SIZE), Resample(SIZE)])(numbered_face())
     assert torch.allclose(transform_points(before.pos, face.crop), SIZE * face.pos, atol=1e-4)
@@ -213,7 +198,7 @@ def test_how_far_faces_are_moved() -> None:
     assert ((high <= 1.001) & (high > 0.97)).all()
 
 
-def test_landmarks_outside_of_the_crop_are_masked() -> None:
+def test_landmarks_outside_of_the_crop_are_masked(numbered_face: Callable[[], FaceData]) -> None:
     face = numbered_face()
     face.pos[0] = torch.tensor([-500.0, 100])
     face.mask[1] = False
@@ -221,7 +206,7 @@ def test_landmarks_outside_of_the_crop_are_masked() -> None:
     assert out.mask.tolist() == [False, False, *[True] * 66]
 
 
-def test_the_same_seed_draws_the_same_change() -> None:
+def test_the_same_seed_draws_the_same_change(numbered_face: Callable[[], FaceData]) -> None:
     change = reference_augmentation(LAYOUT, SIZE)
     torch.manual_seed(3)
     first = change(numbered_face())
@@ -233,7 +218,7 @@ def test_the_same_seed_draws_the_same_change() -> None:
     assert not torch.equal(first.image, other.image)
 
 
-def test_what_comes_in_stays_as_it_was() -> None:
+def test_what_comes_in_stays_as_it_was(numbered_face: Callable[[], FaceData]) -> None:
     face = numbered_face()
     reference_augmentation(LAYOUT, SIZE)(face)
     for key, value in numbered_face().to_dict().items():

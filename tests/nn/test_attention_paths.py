@@ -15,14 +15,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in 
 
 B, L, C = 3, 6, 5
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "one head": {"out_channels": 4},
-    "four heads": {"out_channels": 8, "heads": 4},
-    "scaled": {"out_channels": 6, "heads": 2, "scale": True},
-    "projected": {"out_channels": 6, "heads": 3, "out_proj": True},
-    "reference": {"out_channels": 8, "heads": 4, "include_self": True, "scale": True, "out_proj": True},
-}
-
 # Every node has a neighbour; edges are not symmetric and in no order.
 SPARSE = torch.tensor([[3, 0, 5, 1, 1, 2, 4, 0, 3, 5], [0, 5, 1, 2, 0, 3, 3, 4, 5, 2]])
 # The self-loops at 1 and 4 must not matter: `include_self` decides.
@@ -136,9 +128,8 @@ def test_complete_graph_agrees_with_its_edge_list(path: Path, include_self: bool
 
 
 @pytest.mark.parametrize("path", [by_static_graph, by_static_graph_with_weights, by_complete_graph, by_batch])
-@pytest.mark.parametrize("options", OPTIONS)
-def test_paths_agree_with_every_option(path: Path, options: str) -> None:
-    conv = attention(**OPTIONS[options])
+def test_paths_agree_with_every_option(path: Path, options: dict[str, Any]) -> None:
+    conv = attention(**options)
     assert_paths_agree(conv, features(), complete_edges(L), by_edge_list, path)
 
 

@@ -20,7 +20,7 @@ SPARSE = torch.tensor([[3, 0, 5, 1, 1, 2, 4, 0, 3, 5], [0, 5, 1, 2, 0, 3, 3, 4, 
 # The edge 3 -> 0 is there three times, 5 -> 2 twice.
 PARALLEL = torch.cat([SPARSE, torch.tensor([[3, 5, 3], [0, 2, 0]])], dim=1)
 # Nothing arrives at 1 and 5.
-LONELY = torch.tensor([[0, 1, 2, 5, 4], [2, 2, 0, 3, 4]])
+ISOLATED = torch.tensor([[0, 1, 2, 5, 4], [2, 2, 0, 3, 4]])
 
 
 def attention(include_self: bool = False, **options: Any) -> LandmarkAttention:
@@ -106,7 +106,7 @@ def test_large_similarities_do_not_overflow() -> None:
 @pytest.mark.parametrize("shape", [(L,), (B, L)])
 def test_nodes_without_neighbours_get_no_message(shape: tuple[int, ...], return_weights: bool) -> None:
     conv, x = attention(heads=2), features(*shape).requires_grad_()
-    out = conv(x, LONELY, return_attention_weights=return_weights)
+    out = conv(x, ISOLATED, return_attention_weights=return_weights)
     out = out[0] if return_weights else out
     isolated = [1, 4, 5]  # 4 has only itself
     assert (out[..., isolated, :] == 0).all()
