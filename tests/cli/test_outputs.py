@@ -58,14 +58,12 @@ def test_a_bad_json_is_told_before_the_work(run, tmp_path, weights, photo, targe
     assert (tmp_path / "truth.json").read_text() == "[]"
 
 
-def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, weights, photo, monkeypatch):
-    from skimage.data import astronaut
-
+def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, weights, photo, monkeypatch, portrait):
     import pyspiga_geo.visualization as visualization
 
     photos = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in photos:
-        Image.fromarray(astronaut()).save(path)
+        portrait.save(path)
     save = visualization.save_faces
 
     def full_disk(path, *arguments):
@@ -85,14 +83,14 @@ def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, 
 
 @pytest.mark.parametrize("name", ["faces.json", "faces.jsonl"])
 @pytest.mark.parametrize("torn", [False, True])
-def test_an_interrupted_prediction_keeps_what_was_done_and_goes_on(run, tmp_path, weights, monkeypatch, name, torn):
-    from skimage.data import astronaut
-
+def test_an_interrupted_prediction_keeps_what_was_done_and_goes_on(
+    run, tmp_path, weights, monkeypatch, name, torn, portrait
+):
     import pyspiga_geo.inference.aligner as aligner
 
     photos = [tmp_path / "first.png", tmp_path / "second.png"]
     for path in photos:
-        Image.fromarray(astronaut()).save(path)
+        portrait.save(path)
     read = aligner.as_photo
 
     def interrupted(path):

@@ -46,12 +46,10 @@ def test_two_boxes_are_two_faces_and_corners_are_boxes_too(run, tmp_path, weight
     assert [record.bbox for record in read_records(corners)] == [(30, 20, 50, 60)]
 
 
-def test_photos_of_one_name_do_not_overwrite_each_other(run, tmp_path, weights):
-    from skimage.data import astronaut
-
+def test_photos_of_one_name_do_not_overwrite_each_other(run, tmp_path, weights, portrait):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        Image.fromarray(astronaut()).save(tmp_path / folder / "x.png")
+        portrait.save(tmp_path / folder / "x.png")
     code, _, _ = run(
         "predict",
         tmp_path / "a/x.png",
@@ -65,11 +63,9 @@ def test_photos_of_one_name_do_not_overwrite_each_other(run, tmp_path, weights):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.png", "x_2.png"]
 
 
-def test_bad_images_are_named_and_the_others_are_done(run, tmp_path, weights):
-    from skimage.data import astronaut
-
+def test_bad_images_are_named_and_the_others_are_done(run, tmp_path, weights, portrait):
     good = tmp_path / "good.png"
-    Image.fromarray(astronaut()).save(good)
+    portrait.save(good)
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "half.png").write_bytes(good.read_bytes()[:5000])
     Image.fromarray(np.zeros((100, 100, 3), dtype=np.uint8)).save(tmp_path / "black.png")

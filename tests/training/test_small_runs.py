@@ -40,8 +40,9 @@ def test_training_starts_from_weights(config, tmp_path, tiny_model):
         config, out=tmp_path / "run", weights=str(tmp_path / "first.safetensors"),
         landmarks=skip, pose=skip, cascade=skip, joint=skip,
     )  # fmt: skip
-    for name, value in trained(run).items():
-        torch.testing.assert_close(value, tiny_model.state_dict()[name], rtol=1e-3, atol=1e-6, msg=name)
+    after, before = trained(run), tiny_model.state_dict()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-3, atol=1e-6, msg=name)
 
 
 def test_weights_of_another_layout_lend_their_backbone(config, tmp_path, tiny_model, capsys):
