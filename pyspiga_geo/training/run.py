@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -157,21 +158,25 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
             trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
     except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away
         raise KeyboardInterrupt from stop
-    finished = last_checkpoint(folder)
+    finished = _newest_checkpoint(folder)
     assert finished is not None, "the engine has written a checkpoint each epoch"
-    stage.load_state_dict(torch.load(finished, weights_only=True)["state_dict"])  # the average
+    stage.load_state_dict(finished[1]["state_dict"])  # the average
 
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint of a stage that can be read; a warning names those that cannot."""
+    newest = _newest_checkpoint(folder)
+    return newest and newest[0]
+
+
+def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Its path and what it holds."""
     steps = {path: int(path.stem.partition("step=")[2]) for path in folder.glob("*step=*.ckpt")}
     for path in sorted(steps, key=steps.__getitem__, reverse=True):
         try:
-            torch.load(path, map_location="cpu", weights_only=True)
+            return path, torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for damaged files
-            warnings.warn(f"{path}: damaged, going on from the checkpoint before ({error})", stacklevel=2)
-        else:
-            return path
+            warnings.warn(f"{path}: damaged, going on from the checkpoint before ({error})", stacklevel=3)
     return None
 
 

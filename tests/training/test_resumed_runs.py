@@ -29,27 +29,26 @@ def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def untouched(config, undrawn, tmp_path_factory) -> dict[str, torch.Tensor]:
-    """What a run of three epochs a stage comes to that nobody interrupts."""
-    return trained(three_epochs(config, tmp_path_factory.mktemp("untouched")))
+    """What a run of two epochs a stage comes to that nobody interrupts."""
+    return trained(two_epochs(config, tmp_path_factory.mktemp("untouched")))
 
 
-def three_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
-    epochs = StageConfig(epochs=3, lr=1e-3)
+def two_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
+    epochs = StageConfig(epochs=2, lr=1e-3)
     skip = StageConfig(epochs=0, lr=1e-3)
     return replace(config, out=out / "run", landmarks=epochs, pose=skip, cascade=epochs, joint=epochs, **changes)
 
 
 @pytest.mark.parametrize(
-    ("workers", "epoch"),
-    [(1, 1), pytest.param(0, 1, marks=pytest.mark.slow), pytest.param(2, 2, marks=pytest.mark.slow)],
+    "workers", [1, pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 )
-def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, untouched, workers, epoch):
-    run = three_epochs(config, tmp_path, workers=workers)
+def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, untouched, workers):
+    run = two_epochs(config, tmp_path, workers=workers)
     handler = signal.getsignal(signal.SIGINT)
     for stage in (BackboneStage, CascadeStage, JointStage):
 
         def interrupt(stage: Stage) -> None:
-            if stage.current_epoch == epoch:
+            if stage.current_epoch == 1:
                 raise KeyboardInterrupt
 
         try:
@@ -63,7 +62,7 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, 
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
     log = (run.out / "cascade" / "csv" / "version_1" / "metrics.csv").read_text()
-    assert {line.split(",")[0] for line in log.splitlines()[1:]} == set(map(str, range(epoch, 3)))
+    assert {line.split(",")[0] for line in log.splitlines()[1:]} == {"1"}
 
 
 def test_an_interrupted_run_in_double_precision_goes_on_where_it_was(config, tmp_path, monkeypatch):
