@@ -13,6 +13,7 @@ from pyspiga_geo.nn import LandmarkAttention
 B, L, M, C, D = 3, 6, 4, 5, 2
 
 SPARSE = torch.tensor([[3, 0, 5, 1, 1, 2, 4, 0, 3, 5], [0, 5, 1, 2, 0, 3, 3, 4, 5, 2]])
+BETWEEN = torch.tensor([[0, 5, 3, 1, 4, 2], [0, 1, 3, 2, 2, 1]])  # from L sources to M targets
 PARALLEL = torch.cat([SPARSE, torch.tensor([[3, 5, 3], [0, 2, 0]])], dim=1)
 
 
@@ -67,6 +68,33 @@ def test_a_mask_of_ones_changes_nothing(edges: Tensor | None) -> None:
     conv, x = attention(), randn(B, L, C)
     close(conv(x, edges, mask=torch.ones(B, L, dtype=torch.bool)), conv(x, edges))
     close(conv(x[0], edges, mask=torch.ones(L, dtype=torch.bool)), conv(x[0], edges))
+
+
+@pytest.mark.parametrize(
+    "edges", [None, torch.tensor([[0, 5, 3, 1, 4, 2], [0, 1, 3, 2, 2, 1]])], ids=["complete", "sparse"]
+)
+@pytest.mark.parametrize("which", ["sources", "targets", "both"])
+def test_masks_of_two_sets_are_each_its_own(edges: Tensor | None, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    conv, x_src, x_dst = attention(), randn(B, L, C), randn(B, M, C)
+    sources = torch.tensor([[1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 0, 1]], dtype=torch.bool)
+    targets = torch.tensor([[1, 0, 1, 1], [0, 0, 1, 1], [1, 1, 1, 1]], dtype=torch.bool)
+    mask = (sources if which != "targets" else None, targets if which != "sources" else None)
+    for pairs_per_edge in (48, 0):  # all pairs at once, and edge by edge
+        monkeypatch.setattr("pyspiga_geo.nn.landmark_attention.DENSE_PAIRS_PER_EDGE", pairs_per_edge)
+        out = conv((x_src, x_dst), edges, mask=mask)
+        for item in range(B):
+            alone = conv(
+                (x_src[item], x_dst[item]), edges, mask=tuple(None if each is None else each[item] for each in mask)
+            )
+            close(out[item], alone)
+            src = torch.arange(L) if mask[0] is None else sources[item].nonzero()[:, 0]
+            dst = torch.arange(M) if mask[1] is None else targets[item].nonzero()[:, 0]
+            pairs = torch.cartesian_prod(torch.arange(L), torch.arange(M)).T if edges is None else edges
+            kept = torch.isin(pairs[0], src) & torch.isin(pairs[1], dst)
+            within = torch.stack([torch.searchsorted(src, pairs[0, kept]), torch.searchsorted(dst, pairs[1, kept])])
+            close(out[item, dst], conv((x_src[item, src], x_dst[item, dst]), within))
+            rest = torch.ones(M, dtype=torch.bool).index_fill(0, dst, False)
+            assert (out[item, rest] == 0).all()
 
 
 # Nodes of many items.

@@ -246,6 +246,19 @@ def test_options_that_not_all_paths_have_are_refused(option: dict[str, str]) -> 
         LandmarkAttention(C, 4, **option)
 
 
+@pytest.mark.parametrize("dropout", [-0.1, 1, 1.5])
+def test_dropout_that_keeps_nothing_is_refused(dropout: float) -> None:
+    with pytest.raises(ValueError, match="dropout must be 0 or more and less than 1"):
+        LandmarkAttention(4, 4, dropout=dropout)
+
+
+def test_a_node_is_no_neighbour_of_itself_unless_asked() -> None:
+    conv, x = LandmarkAttention(C, 4).double(), features()
+    torch.testing.assert_close(conv(x), conv(x, complete_edges(L)))
+    _, alpha = conv(x, return_attention_weights=True)
+    assert (alpha.diagonal(dim1=-2, dim2=-1) == 0).all()
+
+
 def test_heads_must_divide_the_channels() -> None:
     with pytest.raises(ValueError, match=r"out_channels \(6\) must be divisible by heads \(4\)"):
         LandmarkAttention(4, 6, heads=4)
