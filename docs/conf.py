@@ -30,6 +30,7 @@ extensions = [
     "landmark_table",
     "command_line",
     "tutorial_figures",
+    "links",
 ]
 exclude_patterns = ["_build", "_templates", "ablation", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
