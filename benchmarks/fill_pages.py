@@ -256,9 +256,9 @@ def attention_parts(attention: Figures) -> dict[str, str]:
     size = {(cell["landmarks"], cell["batch"], cell["layer"]): cell["bytes"] for cell in cells}
     rows = [
         [
+            cell["layer"],
             str(cell["landmarks"]),
             str(cell["batch"]),
-            cell["layer"],
             f"{1e3 * cell['seconds']:.1f}",
             f"{cell['bytes'] / 1e6:.1f}",
         ]

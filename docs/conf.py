@@ -29,6 +29,8 @@ extensions = [
     "public_names",
     "landmark_table",
     "command_line",
+    "tutorial_figures",
+    "links",
 ]
 exclude_patterns = ["_build", "_templates", "ablation", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]

@@ -165,7 +165,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     for field in PyObject.doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
-    app.add_css_file("api.css")
     app.connect("env-check-consistency", _check_all_are_there)
     app.connect("missing-reference", _by_last_part)
     app.connect("autodoc-process-signature", _mend_signature)

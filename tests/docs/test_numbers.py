@@ -56,6 +56,15 @@ def test_marks_keep_what_is_around_them(pages: ModuleType) -> None:
         pages.fill(text, {})
 
 
+def test_columns_of_the_times_are_what_their_heads_say(pages: ModuleType) -> None:
+    attention = json.loads((NUMBERS / "attention.json").read_text(encoding="utf-8"))
+    lines = pages.attention_parts(attention)["table"].splitlines()
+    heads, first = ([cell.strip() for cell in line.strip("|").split("|")] for line in (lines[0], lines[2]))
+    cell = attention["cells"][0]
+    assert heads[:3] == ["layer", "L", "B"]
+    assert first[:3] == [cell["layer"], str(cell["landmarks"]), str(cell["batch"])]
+
+
 def test_command_line_page_names_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sphinx", reason="needs the extra docs")
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
