@@ -23,8 +23,6 @@ from pyspiga_geo.data import read_records
 from pyspiga_geo.geometry import transform_points
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-TRAINING = ("lightning", "kornia", "tensorboard", "torchmetrics")
-"""What only the extra ``train`` installs."""
 
 
 @pytest.fixture
@@ -189,17 +187,6 @@ def test_keypoints_that_match_are_those_of_one_thing():
 def test_examples_beat_what_they_are_compared_with(name, figures, share, run, tmp_path):
     baseline, ours = map(float, re.search(figures, run(name, "--out", tmp_path)).groups())
     assert ours > baseline + 20 if share is None else ours < share * baseline
-
-
-PLAIN = ("graphs_of_different_sizes", "landmarks_in_volumes", "match_keypoints", "use_cascade_in_your_model")
-
-
-def test_these_examples_need_the_package_alone():
-    code = (
-        f"import runpy, sys; sys.modules |= dict.fromkeys({TRAINING}); [runpy.run_path(path) for path in sys.argv[1:]]"
-    )
-    paths = [str(EXAMPLES / f"{name}.py") for name in PLAIN]
-    subprocess.run([sys.executable, "-c", code, *paths], check=True)
 
 
 def test_train_on_your_data(run, tmp_path, monkeypatch):

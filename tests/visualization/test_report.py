@@ -85,7 +85,7 @@ def test_landmarks_without_layout_pose_and_photos(tmp_path: Path) -> None:
 
 def test_landmarks_without_contours(tmp_path: Path) -> None:
     layout = Layout("points", IBUG68.ids, normaliser=(8, 11))
-    found, truth = faces(1), faces(0)
+    found, truth = faces(1, 2), faces(0, 2)
     measured = evaluate_faces(found, truth, layout=layout)
     page = write_evaluation_report(tmp_path, {"ours": measured}, found, truth, layout=layout)
     assert pictures_of(page) == {"cumulative_error", "error_per_landmark", "error_against_yaw", "worst_faces"}
