@@ -94,7 +94,8 @@ class HeatmapWindow(VisualWindow):
     map reads
 
     .. math::
-        \left[\operatorname{softmax}_k(s_k) \,\Vert\, \max(s_k - \log {\textstyle\sum_\mathrm{map}} e^s, -10) / 10\right],
+        \left[\operatorname{softmax}_k(s_k) \,\Vert\,
+        \max(s_k - \log {\textstyle\sum_\mathrm{map}} e^s, -10) / 10\right],
 
     the density within the window, whose mean is linear in it, and the share of the whole density that lies there.
 

@@ -87,7 +87,15 @@ class Stage(LightningModule):
         images, pos, mask = self.unpack(batch)
         with torch.no_grad():
             images = self._vary(images).contiguous(memory_format=torch.channels_last)
-        parts = self.loss(images, pos, mask, **self.known(batch))
+        try:
+            parts = self.loss(images, pos, mask, **self.known(batch))
+        except ValueError as error:
+            if len(images) > 1 or "more than 1 value per channel" not in str(error):  # what torch says
+                raise
+            raise ValueError(
+                "a batch of one face is too few for the batch norm of this model: batch_size and the number of "
+                "training faces must be 2 or more"
+            ) from error
         total = torch.stack(list(parts.values())).sum()
         if not total.isfinite():
             values = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())

@@ -110,6 +110,11 @@ def test_what_cannot_be_trained_is_named(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_batch_of_one_face_is_told(config, tmp_path):
+    with pytest.raises(ValueError, match=r"a batch of one face is too few .* batch_size"):
+        run_training(replace(config, batch_size=1, out=tmp_path / "run"))
+
+
 def test_an_unknown_model_key_is_named(config, tmp_path):
     with pytest.raises(ValueError, match="unknown configuration widht"):
         run_training(replace(config, out=tmp_path, model={"widht": 3}))
