@@ -4,12 +4,15 @@
     python examples/compare_gcn_gat.py --out compare                         # synthetic faces, all cells
     python examples/compare_gcn_gat.py --faces 300w --out compare            # annotated faces: 300w/train.json
     python examples/compare_gcn_gat.py --faces 300w --test --out compare     # measured on 300w/test.json
+    python examples/compare_gcn_gat.py --quick --out compare --cells attention none my_conv.py:MaxConv
 
 The backbone is that of the compact model. What it sees of the faces is computed once and kept in OUT/features; every
 cell of the table is trained from several seeds, and each finished training is kept in OUT/cells: a run that was stopped
 goes on where it was, and where one cell is to be known better than others, a run with more --seeds of these --cells can
 come first. Then come the table (on the screen and as table.csv, with 95 % confidence intervals over faces and seeds and
 paired tests over faces against the same cell with attention and with no messages) and the figures.
+my_conv.py:MaxConv is an operator of your own: the function or class MaxConv in the file my_conv.py, called with the
+numbers of channels in and out. "my_conv.py:MaxConv: 1 step" puts it into another cell.
 The parts are in benchmarks/ablation: cells.py lists the cells, cascades.py builds them, train.py trains them.
 """
 
@@ -25,6 +28,7 @@ from ablation.cells import CELLS, QUICK_CELLS, cell_by_name
 from ablation.features import Features, annotated_faces, synthetic_faces
 from ablation.figures import save_figures
 from ablation.jobs import train_missing
+from ablation.own import load_conv
 from ablation.results import Settings, read_results, result_path
 from ablation.table import as_text, conditions, make_rows, write_csv
 
@@ -52,6 +56,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{name} must be at least 1, got {value}")
     try:
         chosen = [cell_by_name(name) for name in options.cells or ()]
+        for cell in chosen:
+            load_conv(cell.conv)  # whatever is wrong with it shows now
     except ValueError as error:
         parser.error(f"--cells: {error}")
     options.cells = chosen or (QUICK_CELLS if options.quick else CELLS)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ablation.cells import Cell
 from ablation.features import Seen
+from ablation.own import load_conv
 from pyspiga_geo import Layout, SPIGACascade, SPIGAConfig
 from pyspiga_geo.graph import contour_edges
 from pyspiga_geo.nn import LearnedPosition, NodeMLP, PositionFactory, RelativePositionEncoder, StepRegressor
@@ -36,7 +37,7 @@ class CellCascade(SPIGACascade):
             cell.steps,
             num_layers,
             HEADS,
-            cell.conv,
+            load_conv(cell.conv),
             window=config.window if cell.windows == "shrinking" else [config.window / 2] * cell.steps,
             position=_position(cell.position, len(layout)),
             in_channels=1 if cell.visibility else 0,

@@ -1,6 +1,7 @@
 """The cells of the ablation: cascades that differ from one another in one or two things."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 _POSITION_WORDS = {
     "bottleneck": "positions through a bottleneck",
@@ -15,7 +16,8 @@ class Cell:
     """One cascade of the table. The defaults are the cascade that all others are compared with.
 
     Attributes:
-        conv: graph operator, see :func:`pyspiga_geo.nn.make_conv`; ``none`` sends no messages.
+        conv: graph operator, see :func:`pyspiga_geo.nn.make_conv`; ``none`` sends no messages. ``FILE.py:NAME`` is one
+            of your own.
         steps: steps of the cascade.
         start: x_0 is the projected rigid face (``pose``) or the mean of all training faces (``mean``).
         windows: halved from step to step (``shrinking``), or those of the second step in all steps (``constant``).
@@ -108,10 +110,17 @@ QUICK_CELLS = [
 def cell_by_name(name: str) -> Cell:
     """The cell of this name.
 
+    An operator of one's own may stand for that of any cell, as in ``my_conv.py:MaxConv: 1 step``.
+
     Raises:
         ValueError: for an unknown name; the message lists the known ones.
     """
     for cell in CELLS:
         if cell.name == name:
             return cell
-    raise ValueError(f"unknown cell {name!r}; known: " + "; ".join(cell.name for cell in CELLS))
+    if own := re.fullmatch(r"(.+\.py:\w+)(?:: (.+))?", name):
+        for cell in CELLS:
+            if cell.setting == (own[2] or ""):
+                return replace(cell, conv=own[1])
+    known = "; ".join(cell.name for cell in CELLS)
+    raise ValueError(f"unknown cell {name!r}; known: {known}; an operator of your own is FILE.py:NAME")

@@ -19,6 +19,7 @@ STYLES = {  # colours that colour-blind people can tell apart, and markers for t
     "sage": ("#f0e442", "P"),
     "transformer": ("#000000", "X"),
 }
+OTHER_STYLE = ("#009e73", "*")
 CONDITION_STYLES = (("#000000", "o"), ("#56b4e9", "s"), ("#d55e00", "^"))
 _UNIT = "mean error, % of the distance of the outer eye corners"
 
@@ -42,7 +43,7 @@ def _cells(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(8, 1.6 + 0.3 * len(rows)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for place, row in enumerate(rows):
-        style = STYLES[row.cell.partition(":")[0]]
+        style = STYLES.get(row.cell.partition(":")[0], OTHER_STYLE)
         _point(ax, row.nme, place, (row.nme - row.spread, row.nme + row.spread), style)
         ax.plot(row.per_seed, [place] * row.seeds, "|", color=style[0], markersize=9)
     if rows[0].cell == "attention":

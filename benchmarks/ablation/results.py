@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ablation.cells import Cell
+from ablation.own import fingerprint
 from pyspiga_geo import Layout
 from pyspiga_geo.evaluation import landmark_errors, normaliser
 
@@ -59,7 +60,7 @@ def percent(pos: Tensor, truth: Tensor, layout: Layout) -> Tensor:
 
 def result_path(folder: Path, cell: Cell, seed: int, settings: Settings, features: str) -> Path:
     """File of a result; its name changes with all that the result depends on."""
-    name = "".join(letter if letter.isalnum() else "_" for letter in cell.name)
+    name = "".join(letter if letter.isalnum() else "_" for letter in cell.name + fingerprint(cell.conv))
     common = "-".join(f"{value:g}" for value in asdict(settings).values())
     return folder / f"{name}-seed{seed}-{common}-{features}.safetensors"
 

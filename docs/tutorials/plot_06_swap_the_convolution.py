@@ -34,7 +34,7 @@ seed_everything(0)
 #
 # .. math:: \mathbf{f}_i \leftarrow \mathbf{f}_i + \mathrm{MLP}([\mathbf{f}_i \,\Vert\, \mathbf{m}_i])
 #
-# Seven have names.
+# Eight have names; ``none`` sends no messages.
 
 x = torch.rand(2, 68, 16)  # two faces of 68 landmarks
 for name in ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "none"):

@@ -23,7 +23,7 @@ _REST, _FRAME = 800, 60
 
 def animate_cascade(
     path: str | os.PathLike[str],
-    image: Tensor | NDArray[Any] | Image.Image,
+    image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image,
     face: FaceData,
     layout: Layout,
     *,

@@ -1,5 +1,6 @@
 """Shared by all drawings: photos, the view of a face, the axes of a head, and line widths that suit a face's size."""
 
+import os
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pyspiga_geo.data import read_image
 from pyspiga_geo.geometry import project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
@@ -27,13 +29,13 @@ _DOTTED = 80
 """Smallest size in pixels of a face whose landmarks are marked; on a smaller one the marks would hide it."""
 
 
-def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float = 1.0) -> Axes:
+def show_photo(ax: Axes, image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image, dim: float = 1.0) -> Axes:
     """Show a photo, optionally darkened so that drawings stand out.
 
     Args:
         ax: where to draw.
-        image: a tensor [3, H, W], an array [H, W] or [H, W, 3], or a Pillow image; RGB. Floating-point values are in
-            0..1, integers in 0..255.
+        image: a file, a tensor [3, H, W], an array [H, W] or [H, W, 3], or a Pillow image; RGB. Floating-point values
+            are in 0..1, integers in 0..255.
         dim: factor for its brightness.
 
     Returns:
@@ -41,6 +43,7 @@ def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float 
 
     Raises:
         ValueError: for another shape.
+        ImageError: if a file cannot be read.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -53,8 +56,10 @@ def show_photo(ax: Axes, image: Tensor | NDArray[Any] | Image.Image, dim: float 
     return ax
 
 
-def as_array(image: Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
+def as_array(image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
     """Convert a photo, in any form that :func:`show_photo` takes, to an array [H, W, 3] in 0..1."""
+    if isinstance(image, str | os.PathLike):
+        image = read_image(image)
     if isinstance(image, Tensor):
         if image.dim() != 3 or image.size(0) != 3:
             raise ValueError(f"image must be [3, H, W] as a tensor, got {list(image.shape)}")
@@ -68,7 +73,7 @@ def as_array(image: Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
     return np.asarray(pixels, dtype=np.float32) / np.float32(white)
 
 
-def to_pillow(image: Tensor | NDArray[Any] | Image.Image) -> Image.Image:
+def to_pillow(image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image) -> Image.Image:
     """A photo, in any form that :func:`show_photo` takes, as Pillow image: RGB with 8 bits, and a copy."""
     if isinstance(image, Image.Image):
         return image.convert("RGB")

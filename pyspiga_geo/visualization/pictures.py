@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
@@ -24,7 +26,7 @@ _LONGER_SIDE = 1200
 
 def save_faces(
     path: str | os.PathLike[str],
-    image: Tensor | Image.Image,
+    image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image,
     faces: Sequence[FaceData],
     layout: Layout,
     longest: int | None = None,
@@ -35,7 +37,7 @@ def save_faces(
 
     Args:
         path: the file.
-        image: [3, H, W], float RGB in 0..1, or an upright Pillow image.
+        image: the photo, in any form that :func:`show_photo` takes; a Pillow image has to be upright.
         faces: in pixels of the photo; see :func:`draw_overlay` for their fields.
         layout: its contours join the landmarks.
         longest: most pixels along the longer side; larger photos are reduced.

@@ -94,10 +94,13 @@ def test_faces_with_gradients_and_gaps_are_drawn(walked):
     draw_landmarks(Figure().subplots(), FaceData(pos=torch.ones(1, 2)), Layout("point", ids=(201,)))
 
 
-def test_a_photo_is_the_same_in_every_form():
+def test_a_photo_is_the_same_in_every_form(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    file = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(file)
     forms = [pixels, tensor, Image.fromarray(pixels), pixels / 255, tensor / 255, (tensor / 255).requires_grad_()]
+    forms += [file, str(file)]
     shown = [show_photo(Figure().subplots(), form).images[0].get_array() for form in forms]
     assert all(np.allclose(each, shown[0], atol=1e-6) for each in shown)
     assert np.allclose(shown[0], pixels / 255)
