@@ -154,3 +154,13 @@ class PoseHead(nn.Linear):
         """
         self.bias.zero_()
         self.bias[-1] = distance
+
+    @torch.no_grad()
+    def rescale(self, factor: Tensor) -> None:
+        """Count translations in another unit.
+
+        Args:
+            factor: size of a rigid shape in the new unit over its size in the old one.
+        """
+        for parameter in (self.weight, self.bias):
+            parameter[3:] *= factor

@@ -174,7 +174,8 @@ class TrainConfig:
         model: configuration keys of the model that differ from the preset.
         weights: start from these, ``compact`` or a file that an earlier run wrote, instead of at random. The model is
             then that of the weights; ``preset`` and ``model`` do not count. Of weights of another layout only the
-            backbone is taken, but for what depends on the landmarks, such as the heatmaps.
+            backbone is taken, but for what depends on the landmarks, such as the heatmaps; its head pose comes in
+            units of the new rigid shape.
         imagenet: start the encoder of the backbone from ImageNet weights; only ``encoder_decoder`` has one.
         validation_fraction: share of the faces, by whole groups, that is kept out of training.
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.

@@ -20,6 +20,7 @@ from pyspiga_geo.seed import seed_everything
 from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
+from pyspiga_geo.training.lending import lend_backbone, match_unit
 from pyspiga_geo.training.record import about_weights, check_run, describe_run, write_run
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
@@ -60,7 +61,7 @@ def run_training(config: TrainConfig) -> Path:
     if not any(kind.is_available() for kind in known.get(config.accelerator, [CPUAccelerator])):
         raise ValueError(f"accelerator {config.accelerator!r} is not there on this machine; 'cpu' is")
     seed_everything(config.seed)
-    model = _first_model(config)
+    model, lent = _first_model(config)
     data = FaceDataModule(config, model.config)
     run = describe_run(config, data)
     check_run(config, run)
@@ -76,6 +77,8 @@ def run_training(config: TrainConfig) -> Path:
     ]
     if config.uncertainty.epochs:
         stages.append(("uncertainty", lambda model: UncertaintyStage(model, config)))
+    if lent and not (config.out / "landmarks" / RESULT).exists():
+        match_unit(model, data.training)
     for name, make_stage in stages:
         result = config.out / name / RESULT
         if result.exists():
@@ -95,31 +98,25 @@ def run_training(config: TrainConfig) -> Path:
     return config.out / RESULT
 
 
-def _first_model(config: TrainConfig) -> SPIGA:
+def _first_model(config: TrainConfig) -> tuple[SPIGA, bool]:
+    """The model to begin with, and whether its backbone is that of another layout."""
     if config.weights is None:
         model = SPIGA.from_preset(config.preset, config.layout, **config.model)
         if config.imagenet:
             if not isinstance(model.backbone, EncoderDecoder):
                 raise ValueError("imagenet: only the backbone 'encoder_decoder' has an encoder to start from ImageNet")
             load_imagenet_weights(model.backbone.encoder)
-        return model
+        return model, False
     model = SPIGA.from_pretrained(config.weights)
     layout = get_layout(config.layout)
     if model.layout.ids == layout.ids:
-        return model
-    fresh = SPIGA.from_config(model.config, layout)
-    wanted = fresh.state_dict()
-    kept = {
-        name: value
-        for name, value in model.state_dict().items()
-        if name.startswith("backbone.") and name in wanted and wanted[name].shape == value.shape
-    }
-    fresh.load_state_dict(wanted | kept)
+        return model, False
+    fresh, taken = lend_backbone(model, layout)
     rank_zero_only(print)(
-        f"{config.weights} has the layout {model.layout.name!r}: {len(kept)} of {len(wanted)} tensors are taken, those "
-        f"of the backbone that fit {layout.name!r}"
+        f"{config.weights} has the layout {model.layout.name!r}: {taken} of {len(fresh.state_dict())} tensors are "
+        f"taken, those of the backbone that fit {layout.name!r}"
     )
-    return fresh
+    return fresh, True
 
 
 def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) -> None:

@@ -66,6 +66,30 @@ def test_weights_of_another_layout_lend_their_backbone(config, tmp_path, tiny_mo
     assert not torch.allclose(after[name], before[name], rtol=1e-3)
 
 
+def test_borrowed_pose_heads_count_in_the_unit_of_the_new_shape(config, tmp_path, tiny_model):
+    skip = StageConfig(epochs=0, lr=1e-3)
+    tiny_model.save(tmp_path / "first.safetensors")
+    layout = get_layout("ibug68")
+    run = replace(
+        config, weights=str(tmp_path / "first.safetensors"), annotations=config.annotations.with_name("units.json"),
+        landmarks=skip, pose=skip, cascade=skip, joint=skip,
+    )  # fmt: skip
+    write_records(run.annotations, [replace(face, ids=range(201, 269)) for face in read_records(config.annotations)])
+    images, poses, shapes = torch.rand(2, 3, 64, 64), [], []
+    for name, unit in (("first", 1), ("second", 7)):
+        own = replace(layout, name=name, ids=range(201, 269), shape3d=unit * layout.shape3d, contours={})
+        own.save(tmp_path / f"{name}.json")
+        weights = run_training(replace(run, layout=str(tmp_path / f"{name}.json"), out=tmp_path / name))
+        model = SPIGA.from_pretrained(weights)
+        with torch.no_grad():
+            seen = model.backbone(images)
+        poses.append(seen.pose)
+        shapes.append(model.start(seen))
+    unit = torch.tensor([1, 1, 1, 7, 7, 7])
+    torch.testing.assert_close(poses[1], unit * poses[0], rtol=1e-2, atol=0.1)
+    torch.testing.assert_close(shapes[1], shapes[0], rtol=1e-2, atol=1e-2)
+
+
 def test_a_run_remembers_what_it_is(config, tmp_path, capsys):
     skip = StageConfig(epochs=0, lr=1e-3)
     run = replace(config, out=tmp_path / "run", landmarks=skip, pose=skip, cascade=skip, joint=skip)
