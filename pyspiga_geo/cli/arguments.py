@@ -132,6 +132,7 @@ def parser() -> ArgumentParser:
     track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
     track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
     track.add_argument("--detect-every", type=int, default=10, help="frames between two face detections")
+    track.add_argument("--any-angle", action="store_true", help="find faces that lie on their side or upside down")
     track.add_argument("--min-cutoff", type=float, default=1.0, help="Hz; lower: less jitter of faces at rest")
     track.add_argument("--beta", type=float, default=40.0, help="higher: less lag of faces in motion")
     track.add_argument("--no-smoothing", action="store_true", help="do not smooth landmarks over time")

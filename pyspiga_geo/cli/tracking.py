@@ -24,7 +24,12 @@ def track(args: Namespace) -> None:
     _check_outputs(args, json, film)
     aligner = FaceAligner(args.model, device=args.device)
     tracker = FaceTracker(
-        aligner, args.detect_every, smooth=not args.no_smoothing, min_cutoff=args.min_cutoff, beta=args.beta
+        aligner,
+        args.detect_every,
+        upright=not args.any_angle,
+        smooth=not args.no_smoothing,
+        min_cutoff=args.min_cutoff,
+        beta=args.beta,
     )
     about = {"model": Path(args.model).name, "weights": _digest(aligner.model)}
     frames = track_film(film, tracker, json, args.out, about, overwrite=args.overwrite)

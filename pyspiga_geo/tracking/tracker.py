@@ -13,6 +13,7 @@ from torch import Tensor
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference import FaceAligner, FaceBoxes, Photo
+from pyspiga_geo.inference.any_angle import find_at_any_angle
 from pyspiga_geo.inference.inputs import as_boxes, as_photo
 from pyspiga_geo.tracking.identities import Identities
 from pyspiga_geo.tracking.matching import assign, box_distance, box_overlap
@@ -62,6 +63,8 @@ class FaceTracker:
     Args:
         aligner: finds landmarks, and by its detector faces.
         detect_every: frames from one run of the detector to the next.
+        upright: look for faces that are tilted by up to about 45 degrees; False: by any angle, which takes the
+            detector four times as long. Faces that are followed may turn in either case.
         smooth: smooth landmarks by a :class:`FaceSmoother`.
         min_cutoff: of its filters, Hz. Lower: less jitter of faces at rest.
         beta: of its filters, Hz per face size and second. Higher: less lag of faces in motion.
@@ -84,6 +87,7 @@ class FaceTracker:
         aligner: FaceAligner,
         detect_every: int = 10,
         *,
+        upright: bool = True,
         smooth: bool = True,
         min_cutoff: float = MIN_CUTOFF,
         beta: float = BETA,
@@ -92,7 +96,13 @@ class FaceTracker:
             raise ValueError(f"detect_every must be 1 or more, got {detect_every}")
         FaceSmoother(min_cutoff, beta)  # which checks them
         self.aligner, self.detect_every = aligner, detect_every
-        self.settings = {"detect_every": detect_every, "smooth": smooth, "min_cutoff": min_cutoff, "beta": beta}
+        self.settings = {
+            "detect_every": detect_every,
+            "any_angle": not upright,
+            "smooth": smooth,
+            "min_cutoff": min_cutoff,
+            "beta": beta,
+        }
         """What was asked for."""
         self._upright = upright_rows(aligner.layout)
         self._identities = Identities(lambda: FaceSmoother(min_cutoff, beta) if smooth else None)
@@ -175,7 +185,8 @@ class FaceTracker:
     def _detect(self, frame: NDArray[np.generic] | Tensor, seen: list[_Sighting]) -> list[_Sighting]:
         """Match the detector's faces with those that were followed, and add the new ones."""
         image = as_photo(frame).to(self.aligner.device)
-        found = as_boxes(self.aligner.detector(image), image)
+        detector = self.aligner.detector
+        found = find_at_any_angle(detector, image) if self.settings["any_angle"] else as_boxes(detector(image), image)
         pairs = dict(assign(1 - box_overlap(_boxes(seen), found.box.double()), limit=1 - _FOUND))
         for number, sighting in enumerate(seen):
             if sighting.track is not None:

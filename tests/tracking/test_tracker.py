@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from pyspiga_geo import FaceData
+from pyspiga_geo import FaceAligner, FaceData
 from pyspiga_geo.layouts import IBUG68
 from pyspiga_geo.tracking import FaceSmoother, FaceTracker
 
@@ -123,6 +123,18 @@ def test_tilted_faces_are_followed_along_their_own_axes(stage, actor, turn):
     assert turned == pytest.approx(turn, abs=0.1)
     width, height = np.ptp(IBUG68.shape3d[:, 1:], axis=0)
     assert (box[3] / box[2]).item() == pytest.approx(height / width, abs=0.01)
+
+
+def test_faces_upside_down_are_found_when_asked():
+    from skimage.data import astronaut
+
+    frame = np.rot90(astronaut()[:256, 100:356], 2).copy()
+    tracker = FaceTracker(FaceAligner(), upright=False)
+    for number in range(2):  # found, then followed
+        (face,) = tracker(frame, number / FPS)
+        from_eye_to_eye = face.pos[45] - face.pos[36]
+        assert -from_eye_to_eye[0] > 5 * from_eye_to_eye[1].abs()
+        assert face.pos[8, 1] < face.pos[27, 1]  # the chin is above the nose
 
 
 def test_smoothing_takes_the_jitter_and_can_be_left_out(stage, actor):
