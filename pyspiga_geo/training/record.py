@@ -12,6 +12,7 @@ from typing import Any
 from pyspiga_geo.atomic import atomic_path
 from pyspiga_geo.data import FaceRecord, record_line
 from pyspiga_geo.layouts import get_layout
+from pyspiga_geo.models import read_about
 from pyspiga_geo.settings import shown
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
@@ -41,13 +42,17 @@ def describe_run(config: TrainConfig, data: FaceDataModule) -> dict[str, Any]:
     }
 
 
-def about_weights(run: dict[str, Any]) -> dict[str, Any]:
-    """What the weights of a run say of themselves: its record, but for where things lay; and the commit of the code."""
+def about_weights(run: dict[str, Any], weights: str | None) -> dict[str, Any]:
+    """What the weights of a run say of themselves: its record, but for where things lay, and the commit of the code.
+
+    What the weights that it started from say comes along as ``before``.
+    """
     settings = {name: value for name, value in run["settings"].items() if name != "out"}
     for name in ("annotations", "weights"):
         if settings[name] is not None:
             settings[name] = Path(settings[name]).name
-    return {**run, "settings": settings, "commit": _commit()}
+    before = {} if weights is None else {"before": read_about(weights)}
+    return {**run, "settings": settings, "commit": _commit(), **before}
 
 
 def _commit() -> str | None:

@@ -93,7 +93,7 @@ def run_training(config: TrainConfig) -> Path:
         if name == "uncertainty":
             calibrate(model.eval(), data.whole_validation())
         rank_zero_only(model.save)(result)
-    rank_zero_only(model.save)(config.out / RESULT, half=True, about=about_weights(run))
+    rank_zero_only(model.save)(config.out / RESULT, half=True, about=about_weights(run, config.weights))
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())
     return config.out / RESULT
 

@@ -35,12 +35,15 @@ def test_the_same_seed_trains_the_same_weights(config, tmp_path):
 
 def test_training_starts_from_weights(config, tmp_path, tiny_model):
     skip = StageConfig(epochs=0, lr=1e-3)
-    tiny_model.save(tmp_path / "first.safetensors")
+    tiny_model.save(tmp_path / "first.safetensors", about={"recipe": "by hand"})
     run = replace(
         config, out=tmp_path / "run", weights=str(tmp_path / "first.safetensors"),
         landmarks=skip, pose=skip, cascade=skip, joint=skip,
     )  # fmt: skip
     after, before = trained(run), tiny_model.state_dict()
+    about = read_about(run.out / "model.safetensors")
+    assert about["settings"]["weights"] == "first.safetensors"
+    assert about["before"] == {"recipe": "by hand"}
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=1e-3, atol=1e-6, msg=name)
 
