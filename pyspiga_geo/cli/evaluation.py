@@ -54,7 +54,7 @@ def evaluate(args: Namespace) -> None:
     else:
         photos = [find_image(args.images, record.imgpath) for record in annotations]
         faces = predict_records(aligner, annotations, photos, args.batch_size, args.workers)
-        predictions = list(tqdm(faces, total=len(annotations), unit="face"))
+        predictions = list(tqdm(faces, total=len(annotations), unit="face", disable=None))
     evaluations = {name: measured(predictions, args.predictions or args.model)} | compared
     page = None
     if args.report is not None:  # first: it may lack a photo, and then nothing is written

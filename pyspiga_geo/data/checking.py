@@ -49,7 +49,7 @@ def sound_faces(
     records, problems = parse_records(path)
     pictures: dict[str, str | None] = {}  # what is wrong with each; several faces may share one
     sound: list[FaceRecord] = []
-    for index, record in tqdm(records, desc="checking", unit="face", leave=False):
+    for index, record in tqdm(records, desc="checking", unit="face", leave=False, disable=None):
         if record.imgpath not in pictures:
             pictures[record.imgpath] = damage(root, record.imgpath)
         reason = pictures[record.imgpath]

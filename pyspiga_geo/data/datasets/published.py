@@ -106,7 +106,7 @@ class PublishedFaces(AnnotatedFaces):
         problems = []
         total = self.sizes[split]
         for where, face, subsets in tqdm(
-            self._find(), desc="checking", unit="face", total=total, leave=False, disable=not check_images
+            self._find(), desc="checking", unit="face", total=total, leave=False, disable=None if check_images else True
         ):
             if reason := face if isinstance(face, str) else damage(self.root, face.imgpath, check_images):
                 problems.append(f"{where}: {reason}")
