@@ -23,7 +23,8 @@ from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.lending import lend_backbone, match_unit
 from pyspiga_geo.training.record import about_weights, check_run, describe_run, write_run
 from pyspiga_geo.training.report import write_report
-from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
+from pyspiga_geo.training.stage import Stage
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage
 from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
 
 __all__ = ["run_training"]

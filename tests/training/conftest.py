@@ -55,9 +55,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 def undrawn() -> Iterator[None]:
     """Runs of this file draw no pictures, which take most of the time of a small one."""
     pytest.importorskip("lightning")
-    from pyspiga_geo.training import run, stages
+    from pyspiga_geo.training import run, stage
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "write_report", lambda folder, *_: (folder / "report.md").write_text("undrawn"))
-        patch.setattr(stages.Stage, "_show", lambda *_: None)
+        patch.setattr(stage.Stage, "_show", lambda *_: None)
         yield

@@ -91,8 +91,8 @@ def test_one_process_sums_nothing():
 # Both processes run this; none draws pictures.
 SCRIPT = """
 from pyspiga_geo.cli import main
-from pyspiga_geo.training import run, stages
-run.write_report = stages.Stage._show = lambda *_: None
+from pyspiga_geo.training import run, stage
+run.write_report = stage.Stage._show = lambda *_: None
 main()
 """
 

@@ -21,6 +21,7 @@ from pyspiga_geo.evaluation import evaluate_faces, landmark_poses
 from pyspiga_geo.geometry import camera_matrix, invert_transform, project, square_crop, transform_points
 from pyspiga_geo.inference import predict_records
 from pyspiga_geo.training import StageConfig, TrainConfig, report, stages
+from pyspiga_geo.training.targets import true_poses
 
 SIZE = 64
 BOX = (20.0, 30.0, 50.0, 40.0)
@@ -121,7 +122,7 @@ def test_an_annotated_head_pose_is_the_true_one(truth, tmp_path):
     layout = get_layout("ibug68")
     (batch,) = DataLoader(AnnotatedFaces(records, tmp_path, layout, crop), batch_size=2)
     pos, mask = batch.pos.view(2, 68, 2), batch.mask.view(2, 68)
-    first, second = stages.true_poses(batch, pos, mask, layout, 1.0)
+    first, second = true_poses(batch, pos, mask, layout, 1.0)
     assert first.tolist() == list(poses[0])
     assert abs(second[2]) == pytest.approx(179, abs=0.5)
 

@@ -16,7 +16,8 @@ from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
 from pyspiga_geo.training.run import last_checkpoint, moving_average, run_training
-from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage, Stage
+from pyspiga_geo.training.stage import Stage
+from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
