@@ -127,6 +127,8 @@ def model_parts(each: Figures) -> dict[str, str]:
         "spread": spread(each),
         "parts": parts_table(each),
         "contours": contours(each),
+        "hidden": hidden(each),
+        "moved": moved(each),
         "time": f"One face takes {each['milliseconds']:.0f} ms from crop to landmarks (`model.optimize()`, one thread "
         "of a machine with two x86 cores, AVX2, no GPU; processor time of the quickest pass).",
     }
@@ -142,7 +144,10 @@ def card(each: Figures, parts: dict[str, str]) -> str:
     """The table at the head of a model card."""
     config = each["config"]
     side = config["image_size"]
-    network = {"hourglass": f"{config['num_stacks']} hourglasses of {config['channels']} channels"}
+    network = {
+        "hourglass": f"{config['num_stacks']} hourglasses of {config['channels']} channels",
+        "encoder_decoder": "EfficientNet-Lite0 up to 1/16 of the side and a decoder of 3 x 3 convolutions",
+    }
     windows = "features and heatmaps" if config["heatmap_windows"] else "features"
     layout = f"[`{each['layout']}`](layouts.md#{each['layout']})"
     more = ", covariance and visibility of each landmark" if config["uncertainty"] else ""
@@ -217,6 +222,40 @@ def contours(each: Figures) -> str:
     """NME of each contour."""
     rows = [[name.replace("_", " "), f"{value:.2f} %"] for name, value in each["by_contour"].items()]
     return table(["contour", "NME"], rows)
+
+
+def hidden(each: Figures) -> str:
+    """What occluders change, what the cascade is worth there, and how well the model knows."""
+    crops, gain = each["occluded"]["crops"], each["occluded"]["gain_on_hidden"]
+    last = list(crops["plain"]["nme"])[-1]
+    header = ["occluder", "heatmaps, hidden", "landmarks, hidden", "landmarks, visible"]
+    sure = "auroc" in crops["plain"]
+    if sure:
+        header += ["in 50 %", "in 80 %", "in 95 %", "surest half", "AUROC"]
+    rows = []
+    for name, row in crops.items():
+        values = [row["nme_hidden"]["heatmaps"], row["nme_hidden"][last], row["nme"][last]]
+        cells = ["" if value is None else f"{value:.2f} %" for value in values]
+        if sure:
+            cells += [f"{row['coverage'][level]:.1f} %" for level in ("50", "80", "95")]
+            cells += [f"{row['surest_half']:.2f}", "" if row["auroc"] is None else f"{row['auroc']:.3f}"]
+        rows.append([{"plain": "none", "all kinds": "all"}.get(name, name.replace("_", " ")), *cells])
+    low, high = gain["interval"]
+    return (
+        table(header, rows) + "\n\nErrors of the heatmaps minus those of the landmarks, where hidden: "
+        f"{gain['mean']:.3f} [{low:.3f}, {high:.3f}] points."
+    )
+
+
+def moved(each: Figures) -> str:
+    """NME and how far landmarks move when the crop changes a little."""
+    names = {"plain": "as annotated", "box": "shifted by up to 5 %, scaled by up to 10 %"}
+    names |= {"turned": "turned by up to 10 degrees", "mirror": "mirrored"}
+    rows = [
+        [names[name], f"{row['nme']:.2f} %", "" if name == "plain" else f"{row['movement']:.2f} %"]
+        for name, row in each["moved"].items()
+    ]
+    return table(["box", "NME", "landmarks move by"], rows)
 
 
 # ---- benchmarks

@@ -19,28 +19,35 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pyspiga_geo import SPIGA
+from pyspiga_geo.backbones import MultitaskHourglass
 
 CHANNELS = 128
 """Channels of the convolution in whose rate all is counted."""
 
 
 def parts_of(model: SPIGA) -> dict[str, list[nn.Module]]:
-    """The modules of each part of a model of stacked hourglasses."""
-    stacks, steps = model.backbone.stacks, model.cascade.steps
+    """The modules of each part: those of the backbone, by hourglass parts where it has them, and of the cascade."""
+    backbone, steps = model.backbone, model.cascade.steps
     blocks = [block for step in steps for block in step.blocks]
-    parts = {
-        "stem": [model.backbone.stem],
-        "hourglasses": [stack.hourglass for stack in stacks],
-        "features": [stack.out for stack in stacks],
-        "landmark heads": [stack.landmarks for stack in stacks],
-        "pose head": [stacks[-1].core, stacks[-1].pose],
+    if isinstance(backbone, MultitaskHourglass):
+        stacks = backbone.stacks
+        parts = {
+            "stem": [backbone.stem],
+            "hourglasses": [stack.hourglass for stack in stacks],
+            "features": [stack.out for stack in stacks],
+            "landmark heads": [stack.landmarks for stack in stacks],
+            "pose head": [stacks[-1].core, stacks[-1].pose],
+        }
+    else:
+        children = backbone.named_children()
+        parts = {name: list(part) if isinstance(part, nn.ModuleList) else [part] for name, part in children}
+    return parts | {
         "windows": [window for step in steps for window in (step.visual, step.own) if window is not None],
         "position": [step.relative for step in steps if step.relative is not None],
         "attention": [block.conv for block in blocks],
         "updates": [block.update for block in blocks],
         "decoders": [step.decoder for step in steps],
     }
-    return parts
 
 
 def flops_by_part(model: SPIGA, parts: Mapping[str, list[nn.Module]], images: torch.Tensor) -> dict[str, int]:
@@ -152,7 +159,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    model = SPIGA.from_pretrained(options.model)
+    model = SPIGA.from_pretrained(options.model).requires_grad_(False)  # the counter takes no learned vector
     for batch, threads in options.cells:
         print(table(measure(model, batch, threads, options.rounds, options.compile, options.onnx)), end="\n\n")
 

@@ -5,8 +5,10 @@
 
 Writes `docs/numbers/NAME.json` for each model. Errors are in percent of what the layout divides by (68 landmarks: the
 distance of the outer eye corners), in the annotated boxes. Positions, pose and percentiles are those of `FaceAligner`;
-the coordinates of the heatmaps are read off the same crops. The file holds the SHA-256 of the weights: a test fails
-when the weights are others, and another when a page says something else than this file.
+the coordinates of the heatmaps are read off the same crops. Hidden landmarks, ellipses and visibility are measured as
+by `uncertainty.py`, boxes that are a little off, turned and mirrored photos as by `robustness.py`. The file holds the
+SHA-256 of the weights: a test fails when the weights are others, and another when a page says something else than this
+file.
 """
 
 import argparse
@@ -18,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import robustness
 import torch
+import uncertainty
 from faces import crops, norm_of, true_positions
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -53,7 +57,7 @@ def sha256(path: Path) -> str:
 
 def size_and_work(name: str, rounds: int = 20) -> dict[str, Any]:
     """Parameters, bytes, floating-point operations and milliseconds per face, all without a test face."""
-    model = SPIGA.from_pretrained(name)
+    model = SPIGA.from_pretrained(name).requires_grad_(False)  # the counter does not take a learned vector as output
     config, layout = model.config, model.layout
     images = torch.rand(1, 3, config.image_size, config.image_size)
     counter = FlopCounterMode(display=False)
@@ -116,7 +120,8 @@ def errors_by_step(model: SPIGA, faces: AnnotatedFaces) -> dict[str, np.ndarray]
 def accuracy(name: str, annotations: list[FaceRecord], root: Path) -> dict[str, Any]:
     """All errors on the annotated faces."""
     model = SPIGA.from_pretrained(name)
-    steps = errors_by_step(model, AnnotatedFaces(annotations, root, model.layout))
+    faces = AnnotatedFaces(annotations, root, model.layout)
+    steps = errors_by_step(model, faces)
     photos = [find_image(root, record.imgpath) for record in annotations]
     aligner = FaceAligner(name)
     found = list(tqdm(predict_records(aligner, annotations, photos), desc="photos", leave=False))
@@ -145,6 +150,8 @@ def accuracy(name: str, annotations: list[FaceRecord], root: Path) -> dict[str, 
         "by_yaw": by_range(np.abs(true[:, 0]), metrics.per_face, YAWS),
         "by_size": by_range(np.array([max(face.bbox[2:]) for face in annotations]), metrics.per_face, SIZES),
         "coverage": coverage(aligner, annotations, photos) if model.config.uncertainty else None,
+        "occluded": uncertainty.measure(model, faces, draws=2, seed=0),
+        "moved": robustness.measure(model, faces, draws=5, seed=0),
     }
 
 

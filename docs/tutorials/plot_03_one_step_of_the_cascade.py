@@ -2,8 +2,8 @@ r"""
 One step of the cascade under the microscope
 ============================================
 
-A step of the cascade moves every landmark a little. It samples the features around each of them, encodes their relative
-positions, lets them exchange messages, and decodes the result into a bounded displacement:
+A step of the cascade moves every landmark a little. It samples the features around each of them, adds which landmark it
+is, lets them exchange messages, and decodes the result into a bounded displacement:
 
 .. math::
     \mathbf{f}_i = \mathbf{v}_i + \mathbf{h}_i + \mathbf{r}_i, \qquad
@@ -37,8 +37,8 @@ torch.set_grad_enabled(False)
 # Where the step begins
 # ---------------------
 # The aligner finds the face and returns how it was cropped. We cut the same crop again and run the backbone on it. It
-# returns the head pose, a feature map, and a heatmap for each landmark. x_0 is the rigid face, projected under this
-# pose.
+# returns the head pose, two feature maps, and a heatmap for each landmark. The first step reads the coarser map, the
+# others the finer one. x_0 is the rigid face, projected under this pose.
 
 photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
 aligner = FaceAligner()
@@ -48,20 +48,21 @@ cascade, size = model.cascade, model.config.image_size
 crop = warp_image(photo, found.crop, size)
 
 seen = model.backbone(crop[None], return_heatmaps=True)
-(feature_map,) = seen.maps
+feature_map, fine = seen.maps
 x0 = model.start(seen)  # [1, L, 2], normalised crop coordinates: pixel index / resolution
 step, window = cascade.steps[0], cascade.windows[0]
 L = len(layout)
 print(
-    f"feature map {list(feature_map.shape)}, heatmaps {list(seen.heatmaps.shape)}, x_0 {list(x0.shape)}, w = {window}"
+    f"feature maps {list(feature_map.shape)} and {list(fine.shape)}, heatmaps {list(seen.heatmaps.shape)}, "
+    f"x_0 {list(x0.shape)}, w = {window}"
 )
 
 # %%
 # Windows
 # -------
-# Each landmark samples a square window of side w around itself; here w is half of the crop, and the next steps halve
-# it. In the compact model it also samples its own heatmap, the backbone's estimate of where this landmark is. The dots
-# on the left are where five of them stand in x_0, the spots on the right their heatmaps.
+# Each landmark samples a square window of side w around itself; here w is a quarter of the crop, and the next steps
+# halve it. In the compact model it also samples its own heatmap, the backbone's estimate of where this landmark is. The
+# dots on the left are where five of them stand in x_0, the spots on the right their heatmaps.
 
 SHOWN = {"chin": 8, "tip of the nose": 30, "right eye": 36, "left eye": 45, "corner of the mouth": 54}
 rows = list(SHOWN.values())
@@ -92,14 +93,15 @@ for ax, name, patch in zip(axes, SHOWN, patches[0].unbind(dim=1), strict=True):
 # within the window. One linear map turns the samples of a window into the vector :math:`\mathbf{v}_i`, another those of
 # the heatmap into :math:`\mathbf{h}_i`.
 
-v = step.visual(feature_map, x0, window)  # [1, L, 64]
+v = step.visual(feature_map, x0, window)  # [1, L, 96]
 h = step.own(seen.heatmaps, x0, window)
 
 # %%
 # Positions
 # ---------
-# A window alone does not tell whose it is, nor how the rest of the face lies. So the displacements to all the other
-# landmarks, in their order, are mapped to a third vector :math:`\mathbf{r}_i`. The sum of the three is the input of the
+# A window alone does not tell whose it is. So each landmark has a vector :math:`\mathbf{r}_i` of its own in each step,
+# which is learned (``position="learned"``). The paper maps the displacements to all the other landmarks to this vector
+# (``position="ordered"``), which says as well how the rest of the face lies. The sum of the three is the input of the
 # graph layers. Their lengths show how much each contributes:
 
 r = step.relative(x0)
@@ -121,7 +123,7 @@ listening = FaceData(
     pos=face.initial, edge_index=found.edge_index, attention=torch.stack(weights, dim=2).permute(1, 2, 0, 3)[:, None]
 )
 
-figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), layout="constrained")
+figure, axes = plt.subplots(1, len(weights), figsize=(4 * len(weights), 3.9), layout="constrained")
 for layer, ax in enumerate(axes):
     show_photo(ax, crop, 0.4)
     draw_attention(ax, listening, step=0, layer=layer, listener=45, strongest=12, colorbar=True)
@@ -156,7 +158,7 @@ ax.legend()
 # The module must give the same, and so must the first step of the cascade.
 
 out = step(x0, feature_map, window, heatmaps=seen.heatmaps)
-walked = cascade(x0, feature_map, heatmaps=seen.heatmaps)
+walked = cascade(x0, [feature_map, fine, fine], heatmaps=seen.heatmaps)
 print(f"move: largest difference {(out.move - move).abs().max():.1e}")
 print(f"x_1:  largest difference {(walked.steps[0] - (x0 + move)).abs().max():.1e}")
 assert torch.allclose(out.move, move, atol=1e-6)

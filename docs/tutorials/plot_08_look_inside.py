@@ -38,7 +38,7 @@ print(f"attention {list(face.attention.shape)}: {steps} steps of {layers} layers
 # Row i holds the weights of the message to landmark i, averaged over the heads. Bright columns are landmarks that many
 # others attend to.
 
-figure, axes = plt.subplots(steps, layers, figsize=(10, 9.6), layout="constrained")
+figure, axes = plt.subplots(steps, layers, figsize=(3.4 * layers, 9.6), layout="constrained")
 for step, row in enumerate(axes):
     for layer, ax in enumerate(row):
         draw_attention_matrix(ax, face, layout, step=step, layer=layer)
@@ -46,8 +46,8 @@ for step, row in enumerate(axes):
         ax.label_outer()
 
 # %%
-# In the first step the rows differ: the blocks are parts of the face with similar attention. The last step consists of
-# columns: nearly all landmarks attend to the same few.
+# The first step consists of columns: all landmarks attend to the same few. In the later steps the columns are softer,
+# and rows differ: blocks are parts of the face with similar attention.
 #
 # How many, and how far
 # ---------------------
@@ -70,8 +70,8 @@ everybody = apart.sum() / (L * (L - 1))
 print(f"a landmark that heard all alike would hear them from {everybody:.2f}")
 
 # %%
-# From step to step the landmarks attend to fewer others, while the distance hardly changes: no head has specialised in
-# neighbours. A head with a number near 1 copies the value of a single landmark to all others.
+# A head with a number near 1 copies the value of a single landmark to all others, as all heads of the first step do.
+# Later heads spread over many landmarks, while the distance hardly changes: no head has specialised in neighbours.
 #
 # The heads of one layer
 # ----------------------
@@ -126,9 +126,15 @@ draw_attention(right_ax, blind, step=0, layer=0, listener=54, strongest=12, colo
 right_ax.set_title("what the covered corner hears, step 0, layer 0")
 
 # %%
-# The mouth was open and is found nearly closed: nothing visible shows that it is open, and a closed mouth is more
-# likely. Everywhere else the two markers coincide.
-#
+# The mouth is found less open than it is: nothing visible shows that it is open, and a closed mouth is more likely.
+# Everywhere else the two markers coincide. The model says that it is not sure of what it cannot see: the landmarks
+# under the rectangle get a low ``visible`` and a large ``sigma``.
+
+for name, each in (("open face", clear), ("occluder", blind)):
+    sure = f"visible {each.visible[hidden].mean():.2f}, sigma {each.sigma[hidden].mean():.1f} px"
+    print(f"{name:10} landmarks under the rectangle: {sure}")
+
+# %%
 # Does attention notice the occluder? For each step: the attention to covered landmarks, before and after, from
 # landmarks that are covered themselves and from the others.
 
@@ -138,9 +144,8 @@ for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
         print(f"{name:17} step {step}: {shares[0]:.3f} without the occluder, {shares[1]:.3f} with it")
 
 # %%
-# With these weights the covered landmarks get less attention once they are covered, above all from visible ones. The
-# network is not told which landmarks are covered, so this comes from their features. Covered landmarks in the first
-# step are the exception.
+# With these weights the covered landmarks get less attention in the first and in the last step once they are covered,
+# and more in the second. The network is not told which landmarks are covered, so this comes from their features.
 #
 # Do the messages help? We run the cascade on the covered face with every message set to zero, as in
 # :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`, and measure how far they end from where they were found on the
