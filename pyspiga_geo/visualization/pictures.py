@@ -88,7 +88,7 @@ def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layou
     """Write the package's picture as PNG: the landmarks of a face, and its attention graph.
 
     Left: landmarks by contour, the axes of the head and the initial shape x_0. Right: the strongest attention
-    edges of the first layer of the first step, which moves the landmarks farthest.
+    edges of the first layer of the last step.
 
     Args:
         path: the file.
@@ -117,12 +117,12 @@ def save_demo(path: str | os.PathLike[str], image: Tensor, face: FaceData, layou
         zoom_to_face(show_photo(ax, image, dim), face)
     yaw, pitch, roll = face.pose[:3].tolist()
     left.set_title(f"{len(face.pos)} landmarks; head: yaw {yaw:.0f}°, pitch {pitch:.0f}°, roll {roll:.0f}°")
-    right.set_title("strongest edges of the landmark graph, first layer of the first step")
+    right.set_title("strongest edges of the landmark graph, first layer of the last step")
     figure.draw_without_rendering()  # lays the panels out: line widths depend on their size
     draw_initial_shape(left, face, layout)
     left.plot([], [], color="grey", linestyle=(0, (2, 2)), label="initial shape $x_0$")
     draw_landmarks(left, face, layout)
     draw_pose(left, face, layout, label=True)
     left.legend(loc="lower left", fontsize=9, framealpha=0.75)
-    draw_attention(right, face, step=0, layer=0, colorbar=True)
+    draw_attention(right, face, step=face.attention.size(1) - 1, layer=0, colorbar=True)
     save_figure(path, figure)
