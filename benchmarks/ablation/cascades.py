@@ -23,6 +23,7 @@ class CellCascade(SPIGACascade):
         cell: what is special about it.
         layout: its landmarks.
         config: of the model whose backbone makes the feature maps; windows are as wide as that model's.
+        feature_channels: of these maps.
         channels: size of the node features.
         num_layers: graph layers of a step.
 
@@ -30,10 +31,12 @@ class CellCascade(SPIGACascade):
         edge_index: the graph [2, E] of the cell; None is the complete one.
     """
 
-    def __init__(self, cell: Cell, layout: Layout, config: SPIGAConfig, channels: int, num_layers: int) -> None:
+    def __init__(
+        self, cell: Cell, layout: Layout, config: SPIGAConfig, feature_channels: int, channels: int, num_layers: int
+    ) -> None:
         super().__init__(
             len(layout),
-            config.channels,
+            feature_channels,
             cell.steps,
             num_layers,
             HEADS,

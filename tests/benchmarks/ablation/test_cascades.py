@@ -21,7 +21,7 @@ CONFIG = make_config("compact", channels=8)
 
 def cascade_of(cell: Cell) -> CellCascade:
     # with fewer channels all ReLUs may be dead at the start
-    return CellCascade(cell, LAYOUT, CONFIG, 64, num_layers=1)
+    return CellCascade(cell, LAYOUT, CONFIG, 8, 64, num_layers=1)
 
 
 def refined(cascade: CellCascade, pos: Tensor, feature_map: Tensor, **options: Any) -> Tensor:
@@ -64,7 +64,7 @@ def test_attention_and_transformer_are_one_function_in_these_cells():
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_every_cell_learns_with_as_many_parameters_as_in_the_published_table(cell: Cell):
     config = make_config("compact")
-    cascade = CellCascade(cell, LAYOUT, config, 64, num_layers=2)
+    cascade = CellCascade(cell, LAYOUT, config, config.channels, 64, num_layers=2)
     pos = torch.rand(2, 68, 2)
     known, visible = torch.ones(2, 68, dtype=torch.bool), torch.arange(136.0).view(2, 68) % 2
     seen = Seen(torch.rand(2, config.channels, 8, 8), torch.randn(2, 68, 8, 8), pos, pos, known, visible)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from ablation.cells import Cell
-from ablation.features import Features, Seen
+from ablation.features import Features, Seen, synthetic_faces
 from ablation.results import Result, Settings, read_result, read_results, result_path, write_result
 from ablation.train import mean_shape, run_cell
 
@@ -43,6 +43,16 @@ def test_a_cell_is_the_same_from_the_same_seed_and_another_from_another(
     assert not torch.equal(first.errors["clear"], first.errors["occluded"])
     assert first.parameters > 0
     assert first.milliseconds > 0
+
+
+def test_backbones_may_have_maps_of_other_sizes(tmp_path: Path):
+    options = {"channels": [12, 8], "heatmap_stride": 8}
+    model = SPIGA.from_preset("compact", image_size=64, backbone="encoder_decoder", backbone_options=options)
+    model.save(tmp_path / "weights.safetensors")
+    features = Features.compute(model, synthetic_faces(model, 4, 2), 1, tmp_path)
+    path = tmp_path / "result.safetensors"
+    run_cell(path, Cell(steps=1), 0, replace(SETTINGS, epochs=1), features, str(tmp_path / "weights.safetensors"), 1)
+    assert read_result(path).errors["clear"].shape == (2, 68)
 
 
 def test_results_are_named_after_what_they_depend_on(tmp_path: Path):
