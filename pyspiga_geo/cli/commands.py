@@ -41,7 +41,11 @@ def train(args: Namespace) -> None:
     except ImportError as error:
         raise ValueError(f"training needs more packages: pip install 'pyspiga-geo[train]' ({error})") from error
     config = TrainConfig(**{name: value for name, value in vars(args).items() if name != "config"})
-    rank_zero_only(print)(f"The weights are at {run_training(config)}")
+    try:
+        weights = run_training(config)
+    except ImportError as error:  # of a package that only some settings need; the message says how to install it
+        raise ValueError(str(error)) from error
+    rank_zero_only(print)(f"The weights are at {weights}")
 
 
 def convert(args: Namespace) -> None:

