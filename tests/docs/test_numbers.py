@@ -19,6 +19,7 @@ NUMBERS = ROOT / "docs" / "numbers"
 @pytest.fixture(scope="module")
 def pages() -> ModuleType:
     """The program that fills the pages."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))  # as for a script that is run there
     spec = importlib.util.spec_from_file_location("fill_pages", ROOT / "benchmarks" / "fill_pages.py")
     assert spec is not None
     assert spec.loader is not None
