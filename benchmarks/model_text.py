@@ -66,6 +66,7 @@ def model_parts(each: Figures) -> dict[str, str]:
         "spread": spread(each),
         "parts": parts_table(each),
         "contours": contours(each),
+        "pose": f"{sum(each['pose'].values()) / 3:.2f}" if each["pose"] else "",
         "hidden": hidden(each),
         "moved": moved(each),
         "time": f"One face takes {each['milliseconds']:.0f} ms from crop to landmarks (`model.optimize()`, one thread "

@@ -65,6 +65,7 @@ def run_training(config: TrainConfig) -> Path:
     model, lent = _first_model(config)
     data = FaceDataModule(config, model.config)
     run = describe_run(config, data)
+    about = about_weights(run, config.weights)  # now: the file of the weights may be gone at the end
     check_run(config, run)
     if (config.out / RESULT).exists() and (config.out / "report.md").exists():
         rank_zero_only(print)(f"{config.out}: the run is finished; choose another folder to train anew")
@@ -94,7 +95,7 @@ def run_training(config: TrainConfig) -> Path:
         if name == "uncertainty":
             calibrate(model.eval(), data.whole_validation())
         rank_zero_only(model.save)(result)
-    rank_zero_only(model.save)(config.out / RESULT, half=True, about=about_weights(run, config.weights))
+    rank_zero_only(model.save)(config.out / RESULT, half=True, about=about)
     rank_zero_only(write_report)(config.out, model.float().eval(), data.whole_validation())
     return config.out / RESULT
 
