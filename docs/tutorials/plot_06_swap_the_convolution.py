@@ -167,7 +167,7 @@ ax.legend()
 # ---------------
 # The intervals are over faces and not over trainings, of which there is one each: differences between the convolutions
 # of the size of an interval mean nothing. The gap between messages and no messages is far larger for landmarks without
-# visual features, because the others have what they lack. For landmarks with features it is small. Six seeds, real
+# visual features, because the others have what they lack. For those with features it is smaller. Six seeds, real
 # faces, paired tests, occlusion, and what happens to each option: :doc:`/ablation`.
 #
 # The operator with the lowest error need not be the fastest: on complete graphs attention runs as dense matrix
