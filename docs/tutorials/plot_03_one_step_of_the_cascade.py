@@ -150,8 +150,8 @@ ax.set(xlabel="output of the decoder", ylabel="move, pixels of the crop")
 ax.legend()
 
 # %%
-# On this face nearly all moves lie on the steep part of the curve, and one near its flat end. The bound matters when the
-# pose is far off, and it stabilises training.
+# On this face nearly all moves lie on the steep part of the curve, and one near its flat end. The bound matters when
+# the pose is far off, and it stabilises training.
 #
 # The pieces are the step
 # -----------------------
