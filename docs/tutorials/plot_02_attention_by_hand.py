@@ -80,12 +80,13 @@ print(f"d = {d}, scale = {layer.scale:.3f}, similarities from {s.min():.2f} to {
 # Softmax, without oneself
 # ------------------------
 # In the paper a landmark does not attend to itself, j ≠ i: it has its own features already. A similarity of minus
-# infinity on the diagonal does that, because its exponential is zero.
+# infinity on the diagonal does that, because its exponential is zero. The largest similarity of each row is subtracted
+# first: numerator and denominator shrink by the same factor, and no exponential overflows.
 #
 # .. math:: \alpha_{ij} = \frac{e^{s_{ij}}}{\sum_{l \neq i} e^{s_{il}}}
 
 without_self = s.masked_fill(torch.eye(L, dtype=torch.bool), -torch.inf)
-e = without_self.exp()
+e = (without_self - without_self.amax(dim=1, keepdim=True)).exp()
 alpha = e / e.sum(dim=1, keepdim=True)
 print(f"rows add up to {alpha.sum(dim=1).min():.12f} ... {alpha.sum(dim=1).max():.12f}")
 

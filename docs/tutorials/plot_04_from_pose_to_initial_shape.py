@@ -131,13 +131,12 @@ assert torch.allclose(again, face.pose.double(), atol=0.1)
 model, size = aligner.model, aligner.model.config.image_size
 crop = warp_image(torch.from_numpy(photo).permute(2, 0, 1) / 255, face.crop, size)
 seen = model.backbone(crop[None], return_heatmaps=True)
-heatmaps = seen.heatmaps if model.cascade.heatmap_windows else None
 
 
 def walk(pose):
     """x_0 ... x_K [K + 1, L, 2] from a pose [6], normalised crop coordinates."""
-    start = model.start(seen._replace(pose=pose[None]))
-    return torch.cat([start, *model.cascade(start, seen.maps[-1], heatmaps=heatmaps).steps])
+    initial, out = model.refine(seen._replace(pose=pose[None]))
+    return torch.cat([initial, *out.steps])
 
 
 true = walk(seen.pose[0])
@@ -167,9 +166,9 @@ for ax, (name, lie) in zip(axes, (("yaw", (30, 0, 0)), ("roll", (0, 0, 25)), ("r
     ax.set_title(f"{name} off by {max(lie)}°")
 
 # %%
-# The cascade corrects a pose that is far off, because its first windows are half as wide as the crop and cover the peak
-# of every landmark's heatmap. Beyond that, landmarks converge to their neighbours, and later steps, whose windows are
-# smaller, cannot bring them back. That is why the pose has a head of its own, and why SPIGA starts from it and not from
-# a mean shape.
+# The cascade corrects a pose that is off by 20 degrees, because its first windows are a quarter as wide as the crop and
+# cover the peak of every landmark's heatmap. Beyond that, landmarks converge to their neighbours, and later steps, whose
+# windows are smaller, cannot bring them back. That is why the pose has a head of its own, and why SPIGA starts from it
+# and not from a mean shape.
 #
 # The next tutorial trains a cascade that starts from such shapes: :doc:`/auto_tutorials/plot_05_train_a_cascade`.
