@@ -44,7 +44,7 @@ class SPIGAConfig:
         focal_ratio: focal length of the camera over the size of the map.
         crop_scale: side of the crop over the longer side of the face's box.
         num_steps, num_layers, heads, conv: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
-        window, position, norm, dropout: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
+        window, position, norm, pre_norm, dropout: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
         share_steps, node_channels, hidden_channels, samples: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
         bound, include_self, scale, out_proj: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
         heatmap_windows: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
@@ -77,6 +77,7 @@ class SPIGAConfig:
     window: float | Sequence[float] = 0.25
     position: str = "ordered"
     norm: str = "batch_norm"
+    pre_norm: bool = False
     dropout: float = 0.0
     share_steps: bool = False
     node_channels: int = 512

@@ -71,6 +71,8 @@ class SPIGACascade(nn.Module):
         in_channels: size of extra node features ``x``, 0 for none.
         edge_dim: size of edge features, for operators that take them.
         norm: normalisation in the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.
+        pre_norm: layer-normalise what windows tell and what each graph layer reads (in neither paper nor reference).
+            Without it features and similarities may grow until each landmark attends to one other only.
         dropout: of attention weights.
         share_steps: use one set of weights for all steps.
         node_channels: size of the node features f = v + r.
@@ -121,6 +123,7 @@ class SPIGACascade(nn.Module):
         in_channels: int = 0,
         edge_dim: int | None = None,
         norm: str = "batch_norm",
+        pre_norm: bool = False,
         dropout: float = 0.0,
         share_steps: bool = False,
         node_channels: int = 512,
@@ -163,13 +166,13 @@ class SPIGACascade(nn.Module):
         def step(channels: int, operator: str | ConvFactory) -> StepRegressor:
             factory = make_conv(operator, **options)
             return StepRegressor(
-                VisualWindow(channels, node_channels, samples, dim=dim),
+                VisualWindow(channels, node_channels, samples, dim=dim, norm=pre_norm),
                 make_position(position, num_landmarks, node_channels, dim, norm),
-                [GraphBlock(before, after, factory, norm) for before, after in pairwise(widths)],
+                [GraphBlock(before, after, factory, norm, pre_norm) for before, after in pairwise(widths)],
                 NodeMLP([widths[-1], *narrowing, dim], norm),
                 bound=bound,
                 # Heatmaps are narrower than features are smooth: twice as dense a grid.
-                own=HeatmapWindow(node_channels, 2 * samples - 1, dim=dim) if heatmap_windows else None,
+                own=HeatmapWindow(node_channels, 2 * samples - 1, dim=dim, norm=pre_norm) if heatmap_windows else None,
                 extra=nn.Linear(in_channels, node_channels) if in_channels else None,
             )
 

@@ -53,6 +53,7 @@ class VisualWindow(nn.Module):
         out_channels: size of a landmark's vector.
         samples: points along each side of the window, one or more.
         dim: 2 for maps, 3 for volumes.
+        norm: whether the vectors are layer-normalised.
 
     Shapes:
         - **feature_map**: ``[B, C, H, W]``, or ``[B, C, D, H, W]`` if dim is 3
@@ -67,12 +68,15 @@ class VisualWindow(nn.Module):
         torch.Size([2, 68, 32])
     """
 
-    def __init__(self, in_channels: int, out_channels: int, samples: int = 7, *, dim: int = 2) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, samples: int = 7, *, dim: int = 2, norm: bool = False
+    ) -> None:
         super().__init__()
         if samples < 1:
             raise ValueError(f"samples must be 1 or more, got {samples}")
         self.samples = samples
         self.lin = nn.Linear(in_channels * samples**dim, out_channels)
+        self.norm = nn.LayerNorm(out_channels) if norm else nn.Identity()
 
     def forward(self, feature_map: Tensor, pos: Tensor, window: float) -> Tensor:
         """Sample windows and map them to vectors.
@@ -83,7 +87,11 @@ class VisualWindow(nn.Module):
             window: side of the windows as a fraction of the map.
         """
         seen = sample_windows(feature_map, pos, window, self.samples)  # [B, C, L, samples^d]
-        return self.lin(seen.transpose(1, 2).flatten(2).to(self.lin.weight.dtype))
+        return self._embed(seen.transpose(1, 2).flatten(2))
+
+    def _embed(self, seen: Tensor) -> Tensor:
+        vectors: Tensor = self.norm(self.lin(seen.to(self.lin.weight.dtype)))
+        return vectors
 
 
 class HeatmapWindow(VisualWindow):
@@ -103,6 +111,7 @@ class HeatmapWindow(VisualWindow):
         out_channels: size of a landmark's vector.
         samples: points along each side of the window, one or more.
         dim: 2 for maps, 3 for volumes.
+        norm: whether the vectors are layer-normalised.
 
     Shapes:
         - **heatmaps**: ``[B, L, H, W]``, or ``[B, L, D, H, W]`` if dim is 3
@@ -115,8 +124,8 @@ class HeatmapWindow(VisualWindow):
         torch.Size([2, 68, 32])
     """
 
-    def __init__(self, out_channels: int, samples: int = 7, *, dim: int = 2) -> None:
-        super().__init__(2, out_channels, samples, dim=dim)
+    def __init__(self, out_channels: int, samples: int = 7, *, dim: int = 2, norm: bool = False) -> None:
+        super().__init__(2, out_channels, samples, dim=dim, norm=norm)
 
     def forward(self, heatmaps: Tensor, pos: Tensor, window: float, total: Tensor | None = None) -> Tensor:
         """Sample windows and map them to vectors.
@@ -131,5 +140,4 @@ class HeatmapWindow(VisualWindow):
         seen = sample_windows(each, pos.flatten(0, 1).unsqueeze(1), window, self.samples)
         seen = seen.view(*pos.shape[:2], seen.size(-1))  # [B, L, samples^d]
         total = log_total(heatmaps.to(seen.dtype)) if total is None else total.to(seen.dtype)
-        told = torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2)
-        return self.lin(told.to(self.lin.weight.dtype))
+        return self._embed(torch.cat([seen.softmax(dim=2), (seen - total).clamp(min=-10) / 10], dim=2))

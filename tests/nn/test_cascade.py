@@ -218,6 +218,20 @@ def test_windows_on_heatmaps() -> None:
     assert (heatmaps.grad.flatten(2).abs().amax(dim=2) > 0).all()  # every landmark's map counts
 
 
+def test_normalised_features_keep_attention_soft() -> None:
+    """However large the values of a map; without normalisation each landmark attends to a single other one."""
+    pos, feature_map = inputs()
+
+    def weights(pre_norm: bool, factor: float) -> Tensor:
+        torch.manual_seed(0)
+        model = cascade(pre_norm=pre_norm, position="none").eval()
+        nn.init.zeros_(model.steps[0].visual.lin.bias)
+        return model(pos, factor * feature_map, return_attention=True).attention[0]
+
+    assert weights(False, 1e4).amax(dim=-1).median() > 0.999
+    torch.testing.assert_close(weights(True, 1e4), weights(True, 1), rtol=0, atol=1e-4)
+
+
 def test_heatmaps_that_are_missing_or_not_asked_for() -> None:
     pos, feature_map = inputs()
     heatmaps = torch.zeros(B, L, 32, 24, dtype=torch.float64)

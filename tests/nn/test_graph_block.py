@@ -48,6 +48,18 @@ def test_skip_is_a_linear_map_where_the_width_changes() -> None:
     torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-12)
 
 
+def test_operator_and_mlp_read_normalised_features() -> None:
+    block = settled(GraphBlock(4, 6, make_conv(heads=2), pre_norm=True))
+    nn.init.normal_(block.pre_norm.weight)
+    nn.init.normal_(block.pre_norm.bias)
+    x = torch.randn(3, 5, 4, dtype=torch.float64)
+    centred = x - x.mean(dim=-1, keepdim=True)
+    read = centred / (centred.square().mean(dim=-1, keepdim=True) + block.pre_norm.eps).sqrt()
+    read = read * block.pre_norm.weight + block.pre_norm.bias
+    expected = x @ block.skip.weight.T + block.skip.bias + update_by_hand(block, read, block.conv(read))
+    torch.testing.assert_close(block(x), expected, rtol=0, atol=1e-12)
+
+
 def test_skip_has_no_parameters_where_it_does_not() -> None:
     assert list(GraphBlock(4, 4).skip.parameters()) == []
 
