@@ -4,34 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pyspiga_geo.data.records import FaceRecord, FloatArray, landmarks_for
 from pyspiga_geo.evaluation.matching import layout_of
-from pyspiga_geo.geometry import camera_matrix, pose_from_points, square_crop, transform_points
+from pyspiga_geo.geometry import square_crop, transform_points
 from pyspiga_geo.layouts import Layout
-
-_CROP = 256  # pixels of the crop that the reference's labels are made in: those of POSIT's tolerance
-
-
-def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float = 1.5) -> Tensor:
-    """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
-
-    All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.
-
-    Args:
-        pos: [B, L, 2], normalised crop coordinates.
-        mask: [B, L] bool.
-        layout: tells the rigid shape and the robust landmarks.
-        focal_ratio: focal length of the camera over the size of the crop.
-    """
-    rows = layout.pose_rows
-    if layout.shape3d is None or not rows:
-        return pos.new_full((len(pos), 6), torch.nan)
-    camera = camera_matrix(_CROP, focal_ratio, dtype=torch.float64).to(pos.device)
-    shape3d = torch.tensor(layout.shape3d[rows], dtype=torch.float64, device=pos.device)
-    pose = pose_from_points(_CROP * pos[:, rows].double(), shape3d, camera, mask[:, rows])
-    return pose.to(pos.dtype)
+from pyspiga_geo.models.head_pose import POSE_CROP, pose_targets
 
 
 def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = None) -> FloatArray:
@@ -61,7 +39,7 @@ def landmark_poses(records: Sequence[FaceRecord], layout: str | Layout | None = 
         return np.full((len(records), 6), np.nan)
     landmarks = torch.from_numpy(np.stack([landmarks_for(face, known.ids) for face in records]))
     boxes = torch.tensor([face.bbox for face in records], dtype=torch.float64)
-    pos = transform_points(landmarks, square_crop(boxes, _CROP)) / _CROP
+    pos = transform_points(landmarks, square_crop(boxes, POSE_CROP)) / POSE_CROP
     poses: FloatArray = pose_targets(pos, pos.isfinite().all(dim=2), known).numpy()
     return poses
 

@@ -32,7 +32,8 @@ class FaceData(Data):
         edge_weight: edge field [E]: attention of the last layer from source to target, averaged over the heads.
         image: graph field [3, H, W]: float RGB in 0..1.
         bbox: graph field [4]: x, y, w, h in pixels (along the face's own axes if its crop is rotated).
-        pose: graph field [6]: yaw, pitch, roll in degrees, then the translation in units of the rigid shape.
+        pose: graph field [6]: yaw, pitch, roll in degrees, then the translation in units of the rigid shape. From an
+            aligner it is fitted to ``pos``; from a model's output it is the estimate that ``initial`` starts from.
         headpose: graph field [6]: the annotated head pose, as ``pose``; NaN where there is none.
         camera: graph field [3, 3]: intrinsic matrix.
         crop: graph field [3, 3]: affine map from photo pixels to crop pixels.

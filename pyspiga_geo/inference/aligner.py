@@ -96,8 +96,8 @@ class FaceAligner:
             ``crop`` [3, 3] (photo pixels to crop pixels), ``windows`` [K] (side of the window of each step, in pixels),
             ``edge_index`` [2, E], on request ``edge_weight`` [E] and ``attention``
             [L, K, layers, heads, L], ``score`` (confidence of the detector, 0..1) if it gives one, and if the model
-            estimates them ``pose`` [6] (yaw, pitch, roll in degrees, translation in units of the rigid shape) and
-            ``camera`` [3, 3] in photo pixels. From a model with an uncertainty head also
+            estimates a pose ``pose`` [6], fitted to the landmarks (yaw, pitch, roll in degrees, translation in units of
+            the rigid shape), and ``camera`` [3, 3] in photo pixels. From a model with an uncertainty head also
             ``covariance`` [L, 2, 2], ``sigma`` [L] and ``visible`` [L] (:class:`~pyspiga_geo.graph.FaceData`).
 
         Raises:

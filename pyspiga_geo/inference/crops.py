@@ -20,6 +20,7 @@ from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.inputs import FaceBoxes
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.models import SPIGA, PosedShape
+from pyspiga_geo.models.head_pose import fitted_poses
 
 
 class FaceCrops(NamedTuple):
@@ -48,7 +49,9 @@ def align_crops(
     with torch.no_grad():
         for batch in images.split(batch_size) if len(images) else ():
             found = model(batch.to(device), return_attention=attention)
-            faces += [face.cpu() for face in found.to_data_list()]
+            estimated = None if found.pose is None else found.pose.cpu()  # some devices know no double precision
+            pose = fitted_poses(estimated, found.landmarks.cpu(), model.layout, model.config.focal_ratio)
+            faces += [face.cpu() for face in found._replace(pose=pose).to_data_list()]
     remaining = iter(faces)
     return [
         [

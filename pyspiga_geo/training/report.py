@@ -20,6 +20,7 @@ from pyspiga_geo.evaluation import evaluate_faces, normaliser, normaliser_text
 from pyspiga_geo.evaluation.tables import summary
 from pyspiga_geo.geometry import invert_transform, transform_points
 from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models.head_pose import fitted_poses
 from pyspiga_geo.training.targets import true_poses
 from pyspiga_geo.visualization import save_figure, write_evaluation_report
 from pyspiga_geo.visualization.canvas import to_pillow
@@ -96,6 +97,7 @@ def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], di
         heatmaps = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1].landmarks
         positions = {"heatmaps": heatmaps, "initial": out.initial}
         positions |= {f"step {number}": step for number, step in enumerate(out.steps, start=1)}
+        pose = fitted_poses(out.pose, out.landmarks, model.layout, model.config.focal_ratio)
         to_photo = invert_transform(batch.crop.double())
 
         def records(points: Tensor, poses: Tensor | None) -> list[FaceRecord]:
@@ -108,7 +110,7 @@ def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], di
 
         truth += records(known, true_poses(batch, pos, mask, model.layout, model.config.focal_ratio))
         for name, points in positions.items():
-            found[name] += records(points, out.pose)
+            found[name] += records(points, pose)
     return truth, found
 
 

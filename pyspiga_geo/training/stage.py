@@ -16,6 +16,7 @@ from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.evaluation import normaliser
 from pyspiga_geo.evaluation.torch_metrics import HeadPoseError, LandmarkError
 from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models.head_pose import fitted_poses
 from pyspiga_geo.seed import derive_seed, seed_everything
 from pyspiga_geo.training.augmentation import photometric
 from pyspiga_geo.training.config import StageConfig, TrainConfig
@@ -135,6 +136,7 @@ class Stage(LightningModule):
         if not batch_idx and self.trainer.is_global_zero and not self.trainer.sanity_checking:
             self._show(images, truth, predicted[-1])
         number, first = self._numbers(batch_idx, len(images))
+        pose = fitted_poses(pose, predicted[-1], self.model.layout, self.model.config.focal_ratio)
         if pose is not None:
             known = true_poses(batch, pos, mask, self.model.layout, self.model.config.focal_ratio)
             self.pose_error.update(pose[first], known[first], number[first])

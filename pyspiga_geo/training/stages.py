@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
-from pyspiga_geo.evaluation.landmark_pose import pose_targets
 from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models.head_pose import pose_targets
 from pyspiga_geo.training.config import StageConfig, TrainConfig
 from pyspiga_geo.training.losses import cascade_loss, coordinate_loss, heatmap_loss, pose_loss
 from pyspiga_geo.training.stage import Stage

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyspiga_geo.evaluation.landmark_pose import pose_targets
 from pyspiga_geo.layouts import Layout
+from pyspiga_geo.models.head_pose import pose_targets
 
 
 def point_heatmaps(pos: Tensor, size: int, sigma: float) -> Tensor:

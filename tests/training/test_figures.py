@@ -20,6 +20,7 @@ from pyspiga_geo.data.transforms import Resample, SquareCrop
 from pyspiga_geo.evaluation import evaluate_faces, landmark_poses
 from pyspiga_geo.geometry import camera_matrix, invert_transform, project, square_crop, transform_points
 from pyspiga_geo.inference import predict_records
+from pyspiga_geo.models.head_pose import fitted_poses
 from pyspiga_geo.training import StageConfig, TrainConfig, report, stages
 from pyspiga_geo.training.targets import true_poses
 
@@ -95,10 +96,11 @@ def test_validation_report_and_evaluate_give_the_same_figures(upside_down, truth
 
     with torch.no_grad():
         out = upside_down(torch.cat([batch.image for batch in loader]))
+    pose = fitted_poses(out.pose, out.landmarks, upside_down.layout, upside_down.config.focal_ratio)
     found = transform_points(SIZE * out.landmarks, invert_transform(CROP)).numpy()
     predictions = [
         replace(face, landmarks=points, headpose=tuple(pose))
-        for face, points, pose in zip(truth, found, out.pose.tolist(), strict=True)
+        for face, points, pose in zip(truth, found, pose.tolist(), strict=True)
     ]
     write_records(tmp_path / "truth.json", truth)
     write_records(tmp_path / "found.json", predictions)
