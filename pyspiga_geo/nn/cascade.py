@@ -50,7 +50,7 @@ _pytree._register_namedtuple(CascadeOutput, serialized_type_name="pyspiga_geo.nn
 
 
 class SPIGACascade(nn.Module):
-    """Refine landmarks step by step: x_t = x_{t-1} + dx_t, with windows that halve from step to step.
+    """Refine landmarks step by step: each adds a displacement, within windows that halve from step to step.
 
     The layer needs only positions and a feature map, of faces or of anything else.
 

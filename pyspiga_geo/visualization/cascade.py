@@ -64,7 +64,8 @@ def draw_windows(
 ) -> Axes:
     """Draw the square windows of the cascade around some landmarks.
 
-    The window of step t is centred on x_{t-1}; the step moves the landmark by half a window along each axis at most.
+    The window of a step is centred on where the step before left the landmark; the step moves it by half a window along
+    each axis at most.
 
     Args:
         ax: where to draw.
