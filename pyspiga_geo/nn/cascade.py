@@ -168,7 +168,7 @@ class SPIGACascade(nn.Module):
             return StepRegressor(
                 VisualWindow(channels, node_channels, samples, dim=dim, norm=pre_norm),
                 make_position(position, num_landmarks, node_channels, dim, norm),
-                [GraphBlock(before, after, factory, norm, pre_norm) for before, after in pairwise(widths)],
+                [GraphBlock(before, after, factory, norm, pre_norm=pre_norm) for before, after in pairwise(widths)],
                 NodeMLP([widths[-1], *narrowing, dim], norm),
                 bound=bound,
                 # Heatmaps are narrower than features are smooth: twice as dense a grid.

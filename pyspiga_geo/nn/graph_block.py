@@ -39,6 +39,7 @@ class GraphBlock(nn.Module):
         out_channels: int,
         conv: str | ConvFactory = "attention",
         norm: str = "batch_norm",
+        *,
         pre_norm: bool = False,
     ) -> None:
         super().__init__()
