@@ -3,6 +3,7 @@
 import multiprocessing
 import random
 import re
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -29,9 +30,24 @@ def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def untouched(config, undrawn, tmp_path_factory) -> dict[str, torch.Tensor]:
-    """What a run of two epochs a stage comes to that nobody interrupts."""
-    return trained(two_epochs(config, tmp_path_factory.mktemp("untouched")))
+def whole_run(config, undrawn, tmp_path_factory) -> TrainConfig:
+    """A run of two epochs a stage that nobody interrupted."""
+    run = two_epochs(config, tmp_path_factory.mktemp("untouched"))
+    run_training(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def untouched(whole_run) -> dict[str, torch.Tensor]:
+    """What it came to."""
+    return SPIGA.from_pretrained(whole_run.out / "model.safetensors").state_dict()
+
+
+@pytest.fixture
+def copied(config, whole_run, tmp_path) -> TrainConfig:
+    """The same run in another folder, to be damaged."""
+    shutil.copytree(whole_run.out, tmp_path / "run")
+    return two_epochs(config, tmp_path)
 
 
 def two_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
@@ -66,6 +82,7 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, 
     assert {line.split(",")[0] for line in log.splitlines()[1:]} == {"1"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_in_double_precision_goes_on_where_it_was(config, tmp_path, monkeypatch):
     double = replace(only_landmarks(config, tmp_path / "whole"), precision="64-true")
     whole, run = trained(double), replace(double, out=tmp_path / "run")
@@ -86,29 +103,23 @@ def test_an_interrupted_run_in_double_precision_goes_on_where_it_was(config, tmp
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
-def test_killed_between_the_last_epoch_and_the_weights(config, tmp_path):
-    skip = StageConfig(epochs=0, lr=1e-3)
-    run = replace(config, out=tmp_path / "run", landmarks=skip, pose=skip)
-    untouched = trained(run)
-    for weights in (run.out / "model.safetensors", run.out / "joint" / "model.safetensors"):
+def test_killed_between_the_last_epoch_and_the_weights(copied, untouched):
+    for weights in (copied.out / "model.safetensors", copied.out / "joint" / "model.safetensors"):
         weights.unlink()
-    resumed = trained(run)
+    resumed = trained(copied)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
 
 
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(config, tmp_path):
-    skip, epochs = StageConfig(epochs=0, lr=1e-3), StageConfig(epochs=3, lr=1e-3)
-    run = replace(config, out=tmp_path / "run", landmarks=epochs, pose=skip, cascade=skip, joint=skip)
-    untouched = trained(run)
-    folder = run.out / "landmarks"
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(copied, untouched):
+    folder = copied.out / "joint"
     before, last = sorted(folder.glob("*.ckpt"))
     last.write_bytes(last.read_bytes()[:-100])
-    for weights in run.out.rglob("model.safetensors"):
+    for weights in (copied.out / "model.safetensors", folder / "model.safetensors"):
         weights.unlink()
     with pytest.warns(UserWarning, match=f"{last.name}: damaged, going on from the checkpoint before"):
         assert last_checkpoint(folder) == before
     with pytest.warns(UserWarning, match="damaged"):
-        resumed = trained(run)
+        resumed = trained(copied)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
 
 
