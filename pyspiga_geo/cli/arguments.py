@@ -70,9 +70,15 @@ def _add_speed(command: ArgumentParser) -> None:
     """Where a model runs on photos, and how many it takes at once."""
     command.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
     command.add_argument("--batch-size", type=PositiveInt, default=16, help="faces per batch of the model")
+    _add_views(command)
     command.add_argument(
         "--workers", type=NonNegativeInt, default=0, help="threads that read photos for a model on a GPU"
     )
+
+
+def _add_views(command: ArgumentParser) -> None:
+    words = "1, 2 or 4 views of each face, whose mean counts: more exact and steadier, as many times slower"
+    command.add_argument("--views", type=PositiveInt, default=1, help=words)
 
 
 def parser() -> ArgumentParser:
@@ -130,6 +136,7 @@ def parser() -> ArgumentParser:
     track.add_argument("--json", type=Path, help="JSON Lines, one per frame; default: beside --out, ending in .jsonl")
     track.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
     track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
+    _add_views(track)
     track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
     track.add_argument("--detect-every", type=int, default=10, help="frames between two face detections")
     track.add_argument("--any-angle", action="store_true", help="find faces that lie on their side or upside down")

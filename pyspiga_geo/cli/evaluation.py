@@ -31,7 +31,7 @@ def evaluate(args: Namespace) -> None:
     _check_outputs(args)
     norm = _normaliser(args.norm)
     name, *others = _names([args.predictions or Path(args.model), *args.compare])
-    aligner = None if args.model is None else FaceAligner(args.model, device=args.device)
+    aligner = None if args.model is None else FaceAligner(args.model, device=args.device, views=args.views)
     if aligner is None:
         annotations = read_records(args.annotations)
     else:

@@ -50,7 +50,8 @@ def predict(args: Namespace) -> None:
     ]
     if journal is not None and journal.done:
         print(f"{len(photos) - len(jobs)} of {len(photos)} photos are already done; continuing {args.json}")
-    aligner = cache(lambda: FaceAligner(args.model, device=args.device))  # each process makes it on its own device
+    # Each process makes it, on its own device.
+    aligner = cache(lambda: FaceAligner(args.model, device=args.device, views=args.views))
     if alone:
         aligner()  # what is wrong with it is told before anything is written
     if journal is not None:
@@ -77,7 +78,7 @@ def predict(args: Namespace) -> None:
 
 def _journal(args: Namespace, inputs: Sequence[str]) -> Journal:
     check_outputs([args.json], inputs, overwrite=True)  # for other reasons than that it exists
-    settings = {"model": args.model, "any_angle": args.any_angle, "boxes": args.bbox}
+    settings = {"model": args.model, "views": args.views, "any_angle": args.any_angle, "boxes": args.bbox}
     journal = Journal(args.json, settings, args.overwrite)
     check_outputs([args.json], inputs, args.overwrite or journal.resumes)
     return journal

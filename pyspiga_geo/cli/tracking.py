@@ -22,7 +22,7 @@ def track(args: Namespace) -> None:
     json = args.json or args.out.with_suffix(".jsonl")
     film = read_film(args.film, args.fps)
     _check_outputs(args, json, film)
-    aligner = FaceAligner(args.model, device=args.device)
+    aligner = FaceAligner(args.model, device=args.device, views=args.views)
     tracker = FaceTracker(
         aligner,
         args.detect_every,
@@ -31,7 +31,7 @@ def track(args: Namespace) -> None:
         min_cutoff=args.min_cutoff,
         beta=args.beta,
     )
-    about = {"model": Path(args.model).name, "weights": _digest(aligner.model)}
+    about = {"model": Path(args.model).name, "weights": _digest(aligner.model), "views": args.views}
     frames = track_film(film, tracker, json, args.out, about, overwrite=args.overwrite)
     count, identities = 0, set[int]()
     try:

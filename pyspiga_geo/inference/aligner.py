@@ -15,6 +15,7 @@ from pyspiga_geo.inference.detector import Detector, find_faces
 from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.inference.reading import map_ahead
+from pyspiga_geo.inference.views import Views
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA
 
@@ -33,10 +34,12 @@ class FaceAligner:
             is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
+        views: in how many views the model looks at each face: 1, its crop; 2, also the mirror image; 4, both in two
+            sizes. The result is their mean: more exact, steadier, and as many times slower.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.
-        ValueError: if the device is not available.
+        ValueError: if the device is not available, or the layout has no mirror order for more than one view.
 
     Example:
         >>> from skimage.data import astronaut
@@ -53,11 +56,13 @@ class FaceAligner:
         model: str | os.PathLike[str] | SPIGA = "compact",
         detector: Detector = find_faces,
         device: str | torch.device = "cpu",
+        views: int = 1,
     ) -> None:
         self.device = as_device(device)
         loaded = model if isinstance(model, nn.Module) else load_model(model, self.device)
         self.model = loaded.to(self.device).eval()
         self.detector = detector
+        self.views = Views.of(views, self.layout)
 
     @property
     def layout(self) -> Layout:
@@ -193,7 +198,8 @@ class FaceAligner:
             try:
                 image = as_photo(photo)
                 found = self._detect(image, upright) if given is None else given
-                return cut_faces(image, as_boxes(found, image, box_format), config.image_size, config.crop_scale)
+                faces = as_boxes(found, image, box_format)
+                return cut_faces(image, faces, config.image_size, config.crop_scale, self.views.zooms)
             except (ValueError, OSError) as error:
                 return error
 
@@ -218,7 +224,7 @@ class FaceAligner:
     def _align(self, pending: list[Any], batch_size: int, attention: bool) -> Iterator[Any]:
         """The faces of each photo that was cropped; errors as they are."""
         cut = [each for each in pending if isinstance(each, FaceCrops)]
-        faces = iter(align_crops(self.model, cut, batch_size, attention, self.device) if cut else ())
+        faces = iter(align_crops(self.model, cut, batch_size, attention, self.device, self.views) if cut else ())
         for each in pending:
             yield next(faces) if isinstance(each, FaceCrops) else each
 

@@ -19,6 +19,7 @@ from pyspiga_geo.geometry import (
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.inputs import FaceBoxes
 from pyspiga_geo.inference.onnx_model import OnnxModel
+from pyspiga_geo.inference.views import PLAIN, Views
 from pyspiga_geo.models import SPIGA, PosedShape
 from pyspiga_geo.models.head_pose import fitted_poses
 
@@ -27,28 +28,37 @@ class FaceCrops(NamedTuple):
     """The N faces of one photo, as crops."""
 
     images: Tensor
-    """[N, 3, S, S], float RGB in 0..1."""
+    """[N, Z, 3, S, S], float RGB in 0..1: each face in Z sizes."""
     matrix: Tensor
-    """[N, 3, 3], photo pixels to crop pixels."""
+    """[N, 3, 3], photo pixels to pixels of a crop of the middle size."""
     boxes: FaceBoxes
 
 
-def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float) -> FaceCrops:
+def cut_faces(
+    image: Tensor, boxes: FaceBoxes, size: int, scale: float, zooms: Sequence[float] = PLAIN.zooms
+) -> FaceCrops:
     """Crop the faces of a photo [3, H, W], each rotated upright, ``scale`` x its box wide, to size x size pixels."""
     matrix = square_crop(boxes.box, size, scale, boxes.turn)
-    images = [warp_image(image, each, size) for each in matrix]
-    return FaceCrops(torch.stack(images) if images else image.new_zeros(0, 3, size, size), matrix, boxes)
+    zoomed = [square_crop(boxes.box, size, zoom * scale, boxes.turn) for zoom in zooms]
+    images = [warp_image(image, each, size) for face in zip(*zoomed, strict=True) for each in face]
+    cut = torch.stack(images) if images else image.new_zeros(0, 3, size, size)
+    return FaceCrops(cut.unflatten(0, (-1, len(zooms))), matrix, boxes)
 
 
 def align_crops(
-    model: SPIGA | OnnxModel, crops: Sequence[FaceCrops], batch_size: int, attention: bool, device: torch.device
+    model: SPIGA | OnnxModel,
+    crops: Sequence[FaceCrops],
+    batch_size: int,
+    attention: bool,
+    device: torch.device,
+    views: Views = PLAIN,
 ) -> list[list[FaceData]]:
     """Run the model on the faces of several photos; returns the faces of each photo, in its pixels, on the CPU."""
     images = torch.cat([each.images for each in crops])
     faces: list[FaceData] = []
     with torch.no_grad():
         for batch in images.split(batch_size) if len(images) else ():
-            found = model(batch.to(device), return_attention=attention)
+            found = views.run(model, batch.to(device), attention)
             estimated = None if found.pose is None else found.pose.cpu()  # some devices know no double precision
             pose = fitted_poses(estimated, found.landmarks.cpu(), model.layout, model.config.focal_ratio)
             faces += [face.cpu() for face in found._replace(pose=pose).to_data_list()]

@@ -19,8 +19,8 @@ class OnnxModel(nn.Module):
     """A model written by :func:`~pyspiga_geo.inference.export.export_model`, called as
     :class:`~pyspiga_geo.models.SPIGA` is.
 
-    It has the attributes ``layout``, ``config`` (of which only ``image_size`` and ``crop_scale`` are the model's) and
-    ``start``, which are read from the file. It runs in ``torch.get_num_threads()`` threads.
+    It has the attributes ``layout``, ``config`` (of which ``image_size``, ``crop_scale`` and ``focal_ratio`` are the
+    model's) and ``start``, which are read from the file. It runs in ``torch.get_num_threads()`` threads.
 
     Args:
         path: the file.
@@ -51,7 +51,12 @@ class OnnxModel(nn.Module):
             values = {name: json.loads(text) for name, text in metadata.items() if name != "format"}
             refuse_code(values)
             self.layout = Layout(**values["layout"])
-            self.config = SPIGAConfig(image_size=values["image_size"], crop_scale=values["crop_scale"])
+            size, scale, start = values["image_size"], values["crop_scale"], values["start"] or {}
+            if "camera" in start:
+                focal_ratio = float(start["camera"][0][0]) / start["map_size"]
+                self.config = SPIGAConfig(image_size=size, crop_scale=scale, focal_ratio=focal_ratio)
+            else:
+                self.config = SPIGAConfig(image_size=size, crop_scale=scale)
             self.start = _start(values["start"], self.config)
             self.outputs = _outputs(self.session, len(self.layout), self.config.image_size)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, RuntimeError) as error:

@@ -149,7 +149,8 @@ def test_a_folder_is_all_its_photos(run, weights, album):
     assert (code, err) == (0, "")
     names = ["a.png", "b.jpg", "deep/a.png"]
     settings, *lines = lines_of(faces)
-    assert settings == {"program": "pyspiga-geo predict", "model": str(weights), "any_angle": False, "boxes": None}
+    expected = {"model": str(weights), "views": 1, "any_angle": False, "boxes": None}
+    assert settings == {"program": "pyspiga-geo predict", **expected}
     assert lines == [{"imgpath": str(album / name), "faces": []} for name in names]
     assert [line.split(": ")[0] for line in said.splitlines()] == [str(album / name) for name in names]
     assert sorted(path.relative_to(out) for path in out.rglob("*.png")) == [
