@@ -23,6 +23,7 @@ import numpy as np
 import robustness
 import torch
 import uncertainty
+import views
 from faces import crops, norm_of, true_positions
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -152,6 +153,7 @@ def accuracy(name: str, annotations: list[FaceRecord], root: Path) -> dict[str, 
         "coverage": coverage(aligner, annotations, photos) if model.config.uncertainty else None,
         "occluded": uncertainty.measure(model, faces, draws=2, seed=0),
         "moved": robustness.measure(model, faces, draws=5, seed=0),
+        "views": views.measure(model, faces, draws=2, seed=0),
     }
 
 

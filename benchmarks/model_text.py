@@ -69,6 +69,7 @@ def model_parts(each: Figures) -> dict[str, str]:
         "pose": f"{sum(each['pose'].values()) / 3:.2f}" if each["pose"] else "",
         "hidden": hidden(each),
         "moved": moved(each),
+        "views": views(each),
         "time": f"One face takes {each['milliseconds']:.0f} ms from crop to landmarks (`model.optimize()`, one thread "
         "of a machine with two x86 cores, AVX2, no GPU; processor time of the quickest pass).",
     }
@@ -196,3 +197,15 @@ def moved(each: Figures) -> str:
         for name, row in each["moved"].items()
     ]
     return table(["box", "NME", "landmarks move by"], rows)
+
+
+def views(each: Figures) -> str:
+    """What several views of a face bring, and what they cost."""
+    header = ["views", "work", "NME", "box moved: NME", "landmarks move by", "in the mirror by"]
+    rows = []
+    for count, row in each["views"].items():
+        work = f"{int(count) * each['flop'] / 1e9:.1f} GFLOP"
+        rows.append(
+            [count, work, *(f"{row[name]:.2f} %" for name in ("nme", "box_nme", "box", "mirror") if name in row)]
+        )
+    return table(header[: len(rows[0])], rows)

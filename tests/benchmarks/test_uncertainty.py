@@ -9,6 +9,7 @@ import pytest
 import robustness
 import torch
 import uncertainty
+import views
 from faces import add_face_arguments, crops, load, true_positions
 from PIL import Image
 
@@ -113,3 +114,15 @@ def test_what_is_hidden_is_known(files) -> None:
     (batch,) = crops(model, faces, after=RandomOcclusion(64, (0.9, 0.9)))
     assert (batch.visible == 0).any()
     assert true_positions(batch).shape == (len(faces), 68, 2)
+
+
+def test_views(files, tmp_path, monkeypatch, capsys) -> None:
+    out = run(views, monkeypatch, capsys, *files, "--draws", "1", "--json", str(tmp_path / "a.json"))
+    figures = json.loads((tmp_path / "a.json").read_text())
+    assert list(figures) == ["1", "2", "4"]
+    for row in figures.values():
+        assert row["nme"] > 1
+        assert row["box"] > 0
+    assert figures["2"]["mirror"] < 0.5 * figures["1"]["mirror"]
+    for words in ("views", "mirror", f"{FACES} faces"):
+        assert words in out
