@@ -66,7 +66,6 @@ def model_parts(each: Figures) -> dict[str, str]:
         "spread": spread(each),
         "parts": parts_table(each),
         "contours": contours(each),
-        "pose": f"{sum(each['pose'].values()) / 3:.2f}" if each["pose"] else "",
         "hidden": hidden(each),
         "moved": moved(each),
         "views": views(each),
@@ -205,7 +204,6 @@ def views(each: Figures) -> str:
     rows = []
     for count, row in each["views"].items():
         work = f"{int(count) * each['flop'] / 1e9:.1f} GFLOP"
-        rows.append(
-            [count, work, *(f"{row[name]:.2f} %" for name in ("nme", "box_nme", "box", "mirror") if name in row)]
-        )
+        shares = [f"{row[name]:.2f} %" for name in ("nme", "box_nme", "box", "mirror") if name in row]
+        rows.append([count, work, *shares])
     return table(header[: len(rows[0])], rows)

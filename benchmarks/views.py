@@ -4,8 +4,8 @@
 
 Photos and boxes go through `FaceAligner(views=...)`. `box`: the box is shifted by up to 5 % of its longer side in x and
 in y, and 10 % larger or smaller at most, drawn for each face, several times; `mirror`: the mirrored photo against
-the mirrored landmarks. Movement is from where landmarks are in the annotated box, in percent of what the layout's errors
-are divided by, mean over landmarks, faces and draws.
+the mirrored landmarks. Movement is from where landmarks are in the annotated box, in percent of what the layout's
+errors are divided by, mean over landmarks, faces and draws.
 """
 
 import argparse
