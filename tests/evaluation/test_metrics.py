@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pyspiga_geo.evaluation import auc_fr, face_errors, landmark_errors, nme, percentiles
+from pyspiga_geo.evaluation.metrics import _simpson as simpson
 from pyspiga_geo.evaluation.metrics import masked_mean
 
 NAN = math.nan
@@ -17,17 +18,36 @@ def test_errors_by_hand() -> None:
     assert nme(errors) == 7.5
     assert nme(errors, divisor=2) == 5  # (10 / 2 + 10 / 2) / 2
     assert face_errors([[NAN, NAN]]) == pytest.approx([NAN], nan_ok=True)
-    with pytest.raises(ValueError, match="needs"):
-        landmark_errors(np.zeros((2, 3, 2)), np.zeros((2, 4, 2)), np.ones(2))
-    with pytest.raises(ValueError, match="needs"):
-        landmark_errors(np.zeros((2, 3, 2)), np.zeros((2, 3, 2)), np.ones(3))
+    assert face_errors(errors, divisor=1).tolist() == [10, 10]
     with pytest.raises(ValueError, match="divisor must be at least 1, not 0"):
         face_errors(errors, divisor=0)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "faces"),
+    [
+        ((2, 3, 2), (2, 4, 2), 2),
+        ((2, 4, 2), (2, 3, 2), 2),
+        ((2, 3, 2), (2, 3, 2), 3),
+        ((2, 3, 2), (2, 3, 2), 1),
+        ((2, 2), (2, 2), 2),
+        ((2, 3, 2, 1), (2, 3, 2, 1), 2),
+        ((2, 3, 3), (2, 3, 3), 2),
+        ((2, 3, 1), (2, 3, 1), 2),
+    ],
+)
+def test_shapes_that_do_not_fit(predicted: tuple[int, ...], truth: tuple[int, ...], faces: int) -> None:
+    with pytest.raises(ValueError, match="needs"):
+        landmark_errors(np.zeros(predicted), np.zeros(truth), np.ones(faces))
 
 
 def test_what_is_not_predicted_is_an_error_unless_it_is_not_annotated() -> None:
     truth, predicted = np.zeros((2, 3, 2)), np.ones((2, 3, 2))
     predicted[1, 2] = NAN
+    also = predicted.copy()
+    also[1, 1] = NAN
+    with pytest.raises(ValueError, match="face 1: landmark 1 is"):  # the first
+        landmark_errors(also, truth, np.ones(2))
     with pytest.raises(ValueError, match="face 1: landmark 2 is annotated but has no predicted position"):
         landmark_errors(predicted, truth, np.ones(2))
     truth[1, 2] = NAN
@@ -77,7 +97,39 @@ def test_the_area_at_its_ends(errors: list[float], expected: tuple[float, float]
     assert auc_fr(errors, 8) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("errors", "threshold"), [([], 8), ([1, NAN], 8), ([1, math.inf], 8), ([1], 0), ([1], NAN)])
+def test_thresholds_below_one() -> None:
+    assert auc_fr([0.125], 0.5) == pytest.approx((75, 0))
+
+
+@pytest.mark.parametrize(
+    ("errors", "threshold"),
+    [
+        ([], 8),
+        ([1, NAN], 8),
+        ([1, math.inf], 8),
+        ([[1, 2]], 8),
+        (1, 8),
+        ([1], 0),
+        ([1], -1),
+        ([1], math.inf),
+        ([1], NAN),
+    ],
+)
 def test_no_area(errors: list[float], threshold: float) -> None:
     with pytest.raises(ValueError, match="must be"):
         auc_fr(errors, threshold)
+
+
+@pytest.mark.parametrize(
+    ("curve", "step", "area"),
+    [
+        ([5], 1, 0),
+        ([1, 3], 1, 2),
+        ([1, 4, 2], 3, 19),
+        ([1, 2, 5, 3, 7], 0.5, 19 / 3),
+        ([1, 4, 2, 8], 1, 10.25),  # mean of 2.5 + 20/3 and 19/3 + 5: a trapezoid at the one end, or at the other
+        ([3, 1, 4, 1, 5, 9], 2, 31.5),
+    ],
+)
+def test_simpsons_rule_by_hand(curve: list[float], step: float, area: float) -> None:
+    assert simpson(np.array(curve, dtype=np.float64), step) == pytest.approx(area, rel=1e-12)
