@@ -27,12 +27,12 @@ from pyspiga_geo.nn import LandmarkAttention
 # Something to compute with
 # -------------------------
 # Random numbers would do, but would make dull pictures. So we run the trained model on a photo and keep the input of
-# its first graph layer: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual features around the
+# the first graph layer of its last step: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual features around the
 # landmark and an encoding of the relative positions of the others. The aligner runs a model that it is given as it is;
 # one that it loads by name is optimized first, which merges some layers.
 
 aligner = FaceAligner(SPIGA.from_pretrained("compact"))
-block = aligner.model.cascade.steps[0].blocks[0]
+block = aligner.model.cascade.steps[-1].blocks[0]
 seen: list[torch.Tensor] = []
 hook = block.conv.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0][0]))
 aligner(astronaut())

@@ -1,5 +1,7 @@
 """What weights of one layout lend to a model of another: the backbone, but for what depends on the landmarks."""
 
+from dataclasses import replace
+
 import torch
 from torch.utils.data import Subset
 from torch_geometric.loader import DataLoader
@@ -15,8 +17,11 @@ _FACES = 48
 
 
 def lend_backbone(lender: SPIGA, layout: Layout) -> tuple[SPIGA, int]:
-    """A new model of another layout with the tensors of the lender's backbone that fit it, and how many these are."""
-    model = SPIGA.from_config(lender.config, layout)
+    """A new model of another layout with the tensors of the lender's backbone that fit it, and how many these are.
+
+    It has no uncertainty head: the stage that trains one makes one.
+    """
+    model = SPIGA.from_config(replace(lender.config, uncertainty=False), layout)
     wanted = model.state_dict()
     kept = {
         name: value

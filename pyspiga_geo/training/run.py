@@ -116,7 +116,7 @@ def _first_model(config: TrainConfig) -> tuple[SPIGA, bool]:
     fresh, taken = lend_backbone(model, layout)
     rank_zero_only(print)(
         f"{config.weights} has the layout {model.layout.name!r}: {taken} of {len(fresh.state_dict())} tensors are "
-        f"taken, those of the backbone that fit {layout.name!r}"
+        f"taken, those of the backbone that fit {layout.name!r}; what reads landmarks from it is trained anew"
     )
     return fresh, True
 

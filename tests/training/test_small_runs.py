@@ -50,7 +50,7 @@ def test_training_starts_from_weights(config, tmp_path, tiny_model):
 
 def test_weights_of_another_layout_lend_their_backbone(config, tmp_path, tiny_model, capsys):
     skip = StageConfig(epochs=0, lr=1e-3)
-    tiny_model.save(tmp_path / "first.safetensors")
+    tiny_model.with_uncertainty().save(tmp_path / "first.safetensors")
     own = replace(get_layout("ibug68"), name="own", ids=range(201, 269), contours={}, normaliser="lnd_bbox")
     own.save(tmp_path / "own.json")
     records = [replace(face, ids=own.ids) for face in read_records(config.annotations)]
@@ -62,6 +62,7 @@ def test_weights_of_another_layout_lend_their_backbone(config, tmp_path, tiny_mo
     result = SPIGA.from_pretrained(run_training(run))
     assert "has the layout 'ibug68'" in capsys.readouterr().out
     assert result.layout == own
+    assert result.uncertainty is None  # one that nobody trained would say how sure it is all the same
     before, after = tiny_model.state_dict(), result.state_dict()
     name = next(name for name in after if name.startswith("backbone.") and after[name].dim() == 4)
     torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-6)
