@@ -27,8 +27,8 @@ from pyspiga_geo.nn import LandmarkAttention
 # Something to compute with
 # -------------------------
 # Random numbers would do, but would make dull pictures. So we run the trained model on a photo and keep the input of
-# the first graph layer of its last step: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual features around the
-# landmark and an encoding of the relative positions of the others. The aligner runs a model that it is given as it is;
+# the first graph layer of its last step: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual
+# features around the landmark and what it is told of its place. The aligner runs a model that it is given as it is;
 # one that it loads by name is optimized first, which merges some layers.
 
 aligner = FaceAligner(SPIGA.from_pretrained("compact"))
