@@ -71,6 +71,10 @@ def run_training(config: TrainConfig) -> Path:
         rank_zero_only(print)(f"{config.out}: the run is finished; choose another folder to train anew")
         return config.out / RESULT
     rank_zero_only(write_run)(config, run)
+    if model.uncertainty is not None and not config.uncertainty.epochs:
+        rank_zero_only(print)(
+            "the uncertainty head stays as it is, and may not fit what is trained now: --uncertainty.epochs 5 trains it"
+        )
     stages: list[tuple[str, Callable[[SPIGA], Stage]]] = [
         ("landmarks", lambda model: BackboneStage(model, config, config.landmarks, with_pose=False)),
         ("pose", lambda model: BackboneStage(model, config, config.pose, with_pose=True)),

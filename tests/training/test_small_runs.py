@@ -33,14 +33,16 @@ def test_the_same_seed_trains_the_same_weights(config, tmp_path):
     assert any(not torch.equal(other[name], value) for name, value in first.items())
 
 
-def test_training_starts_from_weights(config, tmp_path, tiny_model):
+def test_training_starts_from_weights(config, tmp_path, tiny_model, capsys):
     skip = StageConfig(epochs=0, lr=1e-3)
-    tiny_model.save(tmp_path / "first.safetensors", about={"recipe": "by hand"})
+    first = tiny_model.with_uncertainty()
+    first.save(tmp_path / "first.safetensors", about={"recipe": "by hand"})
     run = replace(
         config, out=tmp_path / "run", weights=str(tmp_path / "first.safetensors"),
         landmarks=skip, pose=skip, cascade=skip, joint=skip,
     )  # fmt: skip
-    after, before = trained(run), tiny_model.state_dict()
+    after, before = trained(run), first.state_dict()
+    assert "the uncertainty head stays as it is" in capsys.readouterr().out
     about = read_about(run.out / "model.safetensors")
     assert about["settings"]["weights"] == "first.safetensors"
     assert about["before"] == {"recipe": "by hand"}
