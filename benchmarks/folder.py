@@ -24,10 +24,9 @@ import torch
 from PIL import Image
 
 from pyspiga_geo import FaceAligner
-from pyspiga_geo.data import FORMATS
+from pyspiga_geo.data import FORMATS, as_photo
 from pyspiga_geo.inference.crops import align_crops, cut_faces
 from pyspiga_geo.inference.detector import find_faces
-from pyspiga_geo.inference.inputs import as_photo
 
 
 def make_photos(folder: Path, count: int) -> list[Path]:

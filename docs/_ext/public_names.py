@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyObject
+from sphinx.domains.python._annotations import _parse_annotation
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import PycodeError
 from sphinx.pycode import ModuleAnalyzer
@@ -134,16 +135,15 @@ def _is_plain(value: Any) -> bool:
 def _mend_signature(
     app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Write types by the names they have in the source, and a default of ``<factory>`` as ``...``."""
-    return _with_names(signature), _with_names(returns)
+    """Write a default of ``<factory>``, which is no expression that could be parsed, as ``...``."""
+    return signature and signature.replace("<factory>", "..."), returns
 
 
-def _with_names(signature: str | None) -> str | None:
-    if signature is None:
-        return None
+def _with_names(annotation: str, env: BuildEnvironment) -> list[nodes.Node]:
+    """Show a type by the name that it has in the source; no event tells those of overloads and properties."""
     for written, name in _aliases().items():
-        signature = signature.replace(written, name)
-    return signature.replace("<factory>", "...")  # which is no expression that could be parsed
+        annotation = annotation.replace(written, name)
+    return _parse_annotation(annotation, env)
 
 
 def _text_below(name: str) -> list[str]:
@@ -165,6 +165,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     for field in PyObject.doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
+    for module in ("", "._annotations", "._object"):
+        importlib.import_module(f"sphinx.domains.python{module}")._parse_annotation = _with_names  # type: ignore[attr-defined]
     app.connect("env-check-consistency", _check_all_are_there)
     app.connect("missing-reference", _by_last_part)
     app.connect("autodoc-process-signature", _mend_signature)

@@ -6,7 +6,7 @@ from matplotlib.patches import FancyBboxPatch
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#5a6270"
 STAGES = (
-    ("photo", "inference/inputs.py", "[3, H, W]", GREY),
+    ("photo", "data/photos.py", "[3, H, W]", GREY),
     ("boxes", "inference/detector.py", "[N, 4]", GREY),
     ("crops", "inference/crops.py", "[B, 3, S, S]", GREY),
     ("backbone", "backbones/multitask_hourglass.py", "pose [B, 6], maps [B, C, S/4, S/4]", BLUE),

@@ -19,6 +19,7 @@ from pyspiga_geo.data.datasets import (
     split_groups,
 )
 from pyspiga_geo.data.images import FORMATS, ImageError, find_image, read_image, read_pillow, to_rgb
+from pyspiga_geo.data.photos import Photo, as_photo, as_pillow
 from pyspiga_geo.data.record_writing import record_line, write_records
 from pyspiga_geo.data.records import FaceRecord, RecordError, landmarks_for, read_records
 
@@ -32,6 +33,7 @@ __all__ = [
     "FaceRecord",
     "ImageError",
     "MERLRAV",
+    "Photo",
     "PtsFolder",
     "PublishedFaces",
     "RecordError",
@@ -39,6 +41,8 @@ __all__ = [
     "ThreeHundredW",
     "ThreeHundredWPrivate",
     "WFLW",
+    "as_photo",
+    "as_pillow",
     "find_image",
     "landmarks_for",
     "read_dataset",

@@ -78,7 +78,7 @@ def read_pillow(path: str | os.PathLike[str]) -> Image.Image:
         ...     read_pillow(Path(folder, "black.png")).mode
         'RGB'
     """
-    return _read(path, _to_bytes)
+    return _read(path, to_bytes)
 
 
 def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) -> Read:
@@ -107,7 +107,8 @@ def _read(path: str | os.PathLike[str], convert: Callable[[Image.Image], Read]) 
         raise ImageError(f"{path}: damaged or truncated: {error}") from error
 
 
-def _to_bytes(image: Image.Image) -> Image.Image:
+def to_bytes(image: Image.Image) -> Image.Image:
+    """Convert a Pillow image of any mode to RGB with 8 bits, with the EXIF orientation applied; a copy."""
     if image.mode.startswith("I") or image.mode == "F":  # convert() would clip it
         return Image.fromarray((255 * to_rgb(image)).round().byte().permute(1, 2, 0).numpy())
     return ImageOps.exif_transpose(image).convert("RGB")

@@ -8,11 +8,12 @@ from typing import Any, Literal, overload
 import torch
 from torch import nn
 
+from pyspiga_geo.data import Photo, as_photo
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.any_angle import find_at_any_angle
+from pyspiga_geo.inference.boxes import Boxes, BoxFormat, as_boxes
 from pyspiga_geo.inference.crops import FaceCrops, align_crops, cut_faces
 from pyspiga_geo.inference.detector import Detector, find_faces
-from pyspiga_geo.inference.inputs import Boxes, BoxFormat, Photo, as_boxes, as_photo
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.inference.reading import map_ahead
 from pyspiga_geo.inference.views import Views

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
+from pyspiga_geo.inference.boxes import FaceBoxes, as_boxes
 from pyspiga_geo.inference.detector import UPRIGHT, Detector, find_faces, turned
-from pyspiga_geo.inference.inputs import FaceBoxes, as_boxes
 
 _PROPOSED_FROM, _CONFIRMED_FROM = 0.3, 0.75
 """Lowest scores of our own detector: for a face between two rotations it is low, for the same face upright about

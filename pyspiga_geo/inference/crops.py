@@ -17,7 +17,7 @@ from pyspiga_geo.geometry import (
     warp_image,
 )
 from pyspiga_geo.graph import FaceData
-from pyspiga_geo.inference.inputs import FaceBoxes
+from pyspiga_geo.inference.boxes import FaceBoxes
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.inference.views import PLAIN, Views
 from pyspiga_geo.models import SPIGA, PosedShape

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyspiga_geo.inference.inputs import Boxes, FaceBoxes
+from pyspiga_geo.inference.boxes import Boxes, FaceBoxes
 from pyspiga_geo.inference.yunet import YuNet
 
 Detector = Callable[[Tensor], Boxes]

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pyspiga_geo.data import FaceRecord
+from pyspiga_geo.data import FaceRecord, Photo
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference.aligner import BATCH_SIZE, FaceAligner
-from pyspiga_geo.inference.inputs import Photo
 from pyspiga_geo.layouts import Layout
 
 

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyspiga_geo.data import as_photo
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference import FaceAligner, FaceBoxes, Photo
 from pyspiga_geo.inference.any_angle import find_at_any_angle
-from pyspiga_geo.inference.inputs import as_boxes, as_photo
+from pyspiga_geo.inference.boxes import as_boxes
 from pyspiga_geo.tracking.identities import Identities
 from pyspiga_geo.tracking.matching import assign, box_distance, box_overlap
 from pyspiga_geo.tracking.smoother import FaceSmoother

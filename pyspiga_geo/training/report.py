@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pyspiga_geo.atomic import atomic_path
-from pyspiga_geo.data import FaceRecord, SyntheticFaces
+from pyspiga_geo.data import FaceRecord, SyntheticFaces, as_pillow
 from pyspiga_geo.evaluation import evaluate_faces, normaliser, normaliser_text
 from pyspiga_geo.evaluation.tables import summary
 from pyspiga_geo.geometry import invert_transform, transform_points
@@ -23,7 +23,6 @@ from pyspiga_geo.models import SPIGA
 from pyspiga_geo.models.head_pose import fitted_poses
 from pyspiga_geo.training.targets import true_poses
 from pyspiga_geo.visualization import save_figure, write_evaluation_report
-from pyspiga_geo.visualization.canvas import to_pillow
 
 STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 
@@ -123,7 +122,7 @@ def _pictures_of(validation: DataLoader) -> Iterator[Path | None]:
         return
     with tempfile.TemporaryDirectory() as folder:
         for face in map(faces.get, range(len(faces))):
-            to_pillow(face.image).save(Path(folder, face.imgpath), format="PNG")
+            as_pillow(face.image).save(Path(folder, face.imgpath), format="PNG")
         yield Path(folder)
 
 

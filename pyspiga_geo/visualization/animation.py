@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.data import Photo, as_pillow
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
-from pyspiga_geo.visualization.canvas import Points, cut_out, to_pillow
+from pyspiga_geo.visualization.canvas import Points, cut_out
 from pyspiga_geo.visualization.cascade import path_of
 from pyspiga_geo.visualization.overlay import draw_overlay
 
@@ -23,7 +22,7 @@ _REST, _FRAME = 800, 60
 
 def animate_cascade(
     path: str | os.PathLike[str],
-    image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image,
+    image: Photo,
     face: FaceData,
     layout: Layout,
     *,
@@ -35,7 +34,7 @@ def animate_cascade(
 
     Args:
         path: the file, which appears complete or not at all.
-        image: the photo, in any form that :func:`show_photo` takes.
+        image: the photo.
         face: with ``initial`` [L, 2] and ``steps`` [L, K, 2] in pixels of the photo.
         layout: its contours join the landmarks.
         size: side of the picture in pixels.
@@ -57,7 +56,7 @@ def animate_cascade(
     if os.path.splitext(path)[1].lower() != ".gif":
         raise ValueError(f"path must end in .gif, got {os.fspath(path)!r}")
     walk = path_of(face)
-    photo, zoom, shift = cut_out(to_pillow(image), walk, size, margin)
+    photo, zoom, shift = cut_out(as_pillow(image), walk, size, margin)
     pictures, durations = [], []
     for points, step, duration in _frames(zoom * walk + shift, frames):
         shown = draw_overlay(photo, [FaceData(pos=torch.from_numpy(points))], layout, numbers=False)

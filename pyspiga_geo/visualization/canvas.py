@@ -1,6 +1,5 @@
 """Shared by all drawings: photos, the view of a face, the axes of a head, and line widths that suit a face's size."""
 
-import os
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pyspiga_geo.data import read_image
+from pyspiga_geo.data import Photo, as_photo
 from pyspiga_geo.geometry import project
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
@@ -29,20 +28,19 @@ _DOTTED = 80
 """Smallest size in pixels of a face whose landmarks are marked; on a smaller one the marks would hide it."""
 
 
-def show_photo(ax: Axes, image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image, dim: float = 1.0) -> Axes:
+def show_photo(ax: Axes, image: Photo, dim: float = 1.0) -> Axes:
     """Show a photo, optionally darkened so that drawings stand out.
 
     Args:
         ax: where to draw.
-        image: a file, a tensor [3, H, W], an array [H, W] or [H, W, 3], or a Pillow image; RGB. Floating-point values
-            are in 0..1, integers in 0..255.
+        image: the photo.
         dim: factor for its brightness.
 
     Returns:
         The Axes.
 
     Raises:
-        ValueError: for another shape.
+        ValueError: for an array or tensor of another shape, or with values outside the range of its type.
         ImageError: if a file cannot be read.
 
     Example:
@@ -50,35 +48,10 @@ def show_photo(ax: Axes, image: str | os.PathLike[str] | Tensor | NDArray[Any] |
         >>> show_photo(Figure().subplots(), np.zeros((8, 8, 3), dtype=np.uint8))
         <Axes: >
     """
-    ax.imshow((dim * as_array(image)).clip(0, 1))
+    ax.imshow(dim * as_photo(image).permute(1, 2, 0).numpy())
     ax.set_axis_off()
     ax.set_autoscale_on(False)  # what is drawn beyond the edge does not move it
     return ax
-
-
-def as_array(image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image) -> NDArray[np.float32]:
-    """Convert a photo, in any form that :func:`show_photo` takes, to an array [H, W, 3] in 0..1."""
-    if isinstance(image, str | os.PathLike):
-        image = read_image(image)
-    if isinstance(image, Tensor):
-        if image.dim() != 3 or image.size(0) != 3:
-            raise ValueError(f"image must be [3, H, W] as a tensor, got {list(image.shape)}")
-        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
-    else:
-        pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
-        pixels = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
-        if pixels.ndim != 3 or pixels.shape[2] != 3:
-            raise ValueError(f"image must be [H, W] or [H, W, 3] as an array, got {list(pixels.shape)}")
-    white = 1 if pixels.dtype.kind in "bf" else 255
-    return np.asarray(pixels, dtype=np.float32) / np.float32(white)
-
-
-def to_pillow(image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image) -> Image.Image:
-    """A photo, in any form that :func:`show_photo` takes, as Pillow image: RGB with 8 bits, and a copy."""
-    if isinstance(image, Image.Image):
-        return image.convert("RGB")
-    pixels = 255 * as_array(image)  # a large photo takes much memory: what follows works in place
-    return Image.fromarray(np.clip(np.round(pixels, out=pixels), 0, 255, out=pixels).astype(np.uint8))
 
 
 def cut_out(photo: Image.Image, points: Points, size: int, margin: float) -> tuple[Image.Image, float, Points]:

@@ -2,20 +2,19 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from pyspiga_geo.atomic import atomic_path
+from pyspiga_geo.data import Photo, as_pillow
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.visualization.attention import draw_attention
-from pyspiga_geo.visualization.canvas import scaled, show_photo, to_pillow, zoom_to_face
+from pyspiga_geo.visualization.canvas import scaled, show_photo, zoom_to_face
 from pyspiga_geo.visualization.faces import draw_initial_shape, draw_landmarks, draw_pose
 from pyspiga_geo.visualization.overlay import draw_overlay
 from pyspiga_geo.visualization.sheets import SOFTWARE, save_figure
@@ -26,7 +25,7 @@ _LONGER_SIDE = 1200
 
 def save_faces(
     path: str | os.PathLike[str],
-    image: str | os.PathLike[str] | Tensor | NDArray[Any] | Image.Image,
+    image: Photo,
     faces: Sequence[FaceData],
     layout: Layout,
     longest: int | None = None,
@@ -37,7 +36,7 @@ def save_faces(
 
     Args:
         path: the file.
-        image: the photo, in any form that :func:`show_photo` takes; a Pillow image has to be upright.
+        image: the photo.
         faces: in pixels of the photo; see :func:`draw_overlay` for their fields.
         layout: its contours join the landmarks.
         longest: most pixels along the longer side; larger photos are reduced.
@@ -52,7 +51,7 @@ def save_faces(
         ...     Image.open(f"{folder}/a.png").size
         (400, 300)
     """
-    photo = to_pillow(image)
+    photo = as_pillow(image)
     factor = max(_LONGER_SIDE / max(photo.size), 1.0)
     if longest is not None:
         factor = min(factor, longest / max(photo.size))

@@ -8,8 +8,8 @@ import torch
 
 from pyspiga_geo import SPIGA, FaceAligner
 from pyspiga_geo.geometry import square_crop, transform_points
+from pyspiga_geo.inference.boxes import as_boxes
 from pyspiga_geo.inference.crops import cut_faces
-from pyspiga_geo.inference.inputs import as_boxes
 from pyspiga_geo.inference.views import PLAIN, Views
 from pyspiga_geo.models import SPIGAOutput
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from pyspiga_geo.data import as_photo
 from pyspiga_geo.geometry import points_to_box
 from pyspiga_geo.graph import FaceData
-from pyspiga_geo.inference.inputs import as_boxes, as_photo
+from pyspiga_geo.inference.boxes import as_boxes
 from pyspiga_geo.layouts import IBUG68
 
 SHAPE = torch.tensor(IBUG68.shape3d[:, 1:] * (-1, 1))

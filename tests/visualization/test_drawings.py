@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 
 import pyspiga_geo.visualization as visualization
 from pyspiga_geo import FaceAligner, FaceData
@@ -94,22 +93,14 @@ def test_faces_with_gradients_and_gaps_are_drawn(walked):
     draw_landmarks(Figure().subplots(), FaceData(pos=torch.ones(1, 2)), Layout("point", ids=(201,)))
 
 
-def test_a_photo_is_the_same_in_every_form(tmp_path):
+def test_a_photo_is_shown_as_it_is_or_darker():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
-    file = tmp_path / "photo.png"
-    Image.fromarray(pixels).save(file)
-    forms = [pixels, tensor, Image.fromarray(pixels), pixels / 255, tensor / 255, (tensor / 255).requires_grad_()]
-    forms += [file, str(file)]
+    forms = (pixels, 257 * pixels.astype(np.uint16))
     shown = [show_photo(Figure().subplots(), form).images[0].get_array() for form in forms]
-    assert all(np.allclose(each, shown[0], atol=1e-6) for each in shown)
-    assert np.allclose(shown[0], pixels / 255)
-    assert show_photo(Figure().subplots(), pixels[..., 0]).images[0].get_array().shape == (5, 7, 3)
+    assert all(np.allclose(each, pixels / 255, atol=1e-6) for each in shown)
     assert show_photo(Figure().subplots(), pixels, dim=0.5).images[0].get_array().max() <= 0.5
-    with pytest.raises(ValueError, match=r"image must be \[3, H, W\]"):
-        show_photo(Figure().subplots(), tensor.permute(1, 2, 0))
-    with pytest.raises(ValueError, match=r"image must be \[H, W\] or"):
-        show_photo(Figure().subplots(), pixels.transpose(2, 0, 1))
+    with pytest.raises(ValueError, match=r"must have values in 0..1"):
+        show_photo(Figure().subplots(), pixels.astype(float))
 
 
 def test_attention_is_that_of_the_step_layer_and_head(walked):

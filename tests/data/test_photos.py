@@ -1,15 +1,14 @@
-"""Photos and boxes in the forms in which people have them: right, or refused."""
+"""Photos in the forms in which people have them: right, or refused."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pyspiga_geo.inference.inputs import as_boxes, as_photo
+from pyspiga_geo.data import as_photo, as_pillow
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 PHOTO = torch.from_numpy(BYTES.transpose(2, 0, 1).copy()) / 255
-IMAGE = torch.zeros(3, 60, 80)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +35,7 @@ def test_one_photo_in_every_form_is_one_photo(photo):
     assert given.dtype == torch.float32
     assert not given.requires_grad
     torch.testing.assert_close(given, PHOTO, atol=1e-7, rtol=0)
+    assert np.array_equal(as_pillow(photo), BYTES)
 
 
 def test_a_file_and_a_turned_pillow_image(tmp_path):
@@ -46,6 +46,14 @@ def test_a_file_and_a_turned_pillow_image(tmp_path):
     upright = PHOTO.flip(1, 2)
     assert torch.equal(as_photo(tmp_path / "turned.png"), upright)
     assert torch.equal(as_photo(Image.open(tmp_path / "turned.png")), upright)
+    assert np.array_equal(as_pillow(tmp_path / "turned.png"), BYTES[::-1, ::-1])
+    assert np.array_equal(as_pillow(Image.open(tmp_path / "turned.png")), BYTES[::-1, ::-1])
+
+
+def test_a_pillow_image_is_copied():
+    image = Image.fromarray(BYTES)
+    as_pillow(image).putpixel((0, 0), (1, 2, 3))
+    assert np.array_equal(image, BYTES)
 
 
 def test_grey_and_logical_arrays_are_three_equal_channels():
@@ -72,45 +80,5 @@ def test_grey_and_logical_arrays_are_three_equal_channels():
 def test_what_is_no_photo_is_told(photo, reason):
     with pytest.raises(ValueError, match=reason):
         as_photo(photo)
-
-
-@pytest.mark.parametrize(
-    "boxes",
-    [
-        [[10, 20, 30, 25]],
-        [10, 20, 30, 25],
-        ((10, 20, 30, 25),),
-        np.array([[10, 20, 30, 25]]),
-        np.array([[10, 20, 30, 25, 0.9]]),
-        torch.tensor([[10, 20, 30, 25]]),
-        torch.tensor([[10, 20, 30, 25]], dtype=torch.float64),
-        [np.array([10, 20, 30, 25])],
-    ],
-)
-def test_one_box_in_every_form_is_one_box(boxes):
-    assert torch.equal(as_boxes(boxes, IMAGE).box, torch.tensor([[10.0, 20, 30, 25]]))
-
-
-def test_corners_and_none_at_all():
-    assert as_boxes([[10, 20, 40, 45]], IMAGE, "xyxy").box.tolist() == [[10, 20, 30, 25]]
-    for none in ([], np.zeros((0, 4)), torch.zeros(0, 5), torch.zeros(0)):
-        assert as_boxes(none, IMAGE).box.shape == (0, 4)
-
-
-@pytest.mark.parametrize(
-    ("boxes", "box_format", "reason"),
-    [
-        ([[10, 20, 30]], "xywh", r"must be \[N, 4\]"),
-        ([[10, 20, 30, 25, 1, 1]], "xywh", r"must be \[N, 4\]"),
-        (np.zeros((1, 1, 4)), "xywh", r"must be \[N, 4\]"),
-        ([[10, 20, 30, 25], [1, 2]], "xywh", "must be numbers"),
-        ("face", "xywh", "must be numbers"),
-        ([[1, 2, 3, 10**400]], "xywh", "must be numbers"),
-        ([[40, 45, 10, 20]], "xyxy", "no size: left, top, right, bottom"),
-        ([[10, 20, np.inf, 25]], "xywh", "outside of the picture"),
-        ([[10, 20, 30, 25]], "cxcywh", "box_format must be"),
-    ],
-)
-def test_what_is_no_box_is_told(boxes, box_format, reason):
     with pytest.raises(ValueError, match=reason):
-        as_boxes(boxes, IMAGE, box_format)
+        as_pillow(photo)
