@@ -1,12 +1,20 @@
 """The arguments of the commands."""
 
+import re
+from argparse import Action
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonargparse import ActionConfigFile, ArgumentParser, get_loader, set_loader  # type: ignore[attr-defined]
+from jsonargparse import (  # type: ignore[attr-defined]
+    ActionConfigFile,
+    ArgumentParser,
+    DefaultHelpFormatter,
+    get_loader,
+    set_loader,
+)
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from yaml import YAMLError
 
@@ -61,9 +69,21 @@ class _ConfigFile(ActionConfigFile):
         super().__call__(parser, cfg, str(shipped) if shipped.is_file() else values, option_string)
 
 
-def _number(value: Any) -> Any:
+class _Help(DefaultHelpFormatter):
+    """Help that shows a type as ``Path``, not as ``<class 'Path'>``."""
+
+    def _expand_help(self, action: Action) -> str:
+        return re.sub(r"<class '([\w.]+)'>", r"\1", super()._expand_help(action))
+
+
+class _Number:
     """A number; or four, because jsonargparse checks an appended option once more as a whole."""
-    return [float(each) for each in value] if isinstance(value, list) else float(value)
+
+    def __call__(self, value: Any) -> Any:
+        return [float(each) for each in value] if isinstance(value, list) else float(value)
+
+    def __str__(self) -> str:
+        return "float"  # in the help
 
 
 def _add_speed(command: ArgumentParser) -> None:
@@ -84,7 +104,10 @@ def _add_views(command: ArgumentParser) -> None:
 def parser() -> ArgumentParser:
     """The parser of all commands."""
     program = ArgumentParser(
-        prog="pyspiga-geo", description="Facial landmarks by a cascade of graph networks.", parser_mode="plain"
+        prog="pyspiga-geo",
+        description="Facial landmarks by a cascade of graph networks.",
+        parser_mode="plain",
+        formatter_class=_Help,
     )
     program.add_argument("--version", action="version", version=f"pyspiga-geo {version('pyspiga-geo')}")
     commands = program.add_subcommands(dest="command")
@@ -98,7 +121,7 @@ def parser() -> ArgumentParser:
     predict.add_argument(
         "--bbox",
         nargs=4,
-        type=_number,
+        type=_Number(),
         action="append",
         metavar=("X", "Y", "W", "H"),
         help="box of a face, in pixels; repeat it for each face",
@@ -147,7 +170,9 @@ def parser() -> ArgumentParser:
     commands.add_subcommand("track", track, help="follow the faces in a film")
 
     train = ArgumentParser(
-        description="Train the three stages; call again with the same --out to continue.", parser_mode="plain"
+        description="Train the three stages; call again with the same --out to continue.",
+        parser_mode="plain",
+        formatter_class=_Help,
     )
     names = ", ".join(sorted(path.stem for path in _CONFIGS.glob("*.yaml")))
     train.add_argument("--config", action=_ConfigFile, help=f"YAML file, or one of: {names}")

@@ -1,5 +1,7 @@
 """A training run, from a configuration to weights."""
 
+import logging
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
 from pyspiga_geo.training.lending import lend_backbone, match_unit
+from pyspiga_geo.training.progress import EpochLines
 from pyspiga_geo.training.record import about_weights, check_run, describe_run, write_run
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stage import Stage
@@ -30,6 +33,9 @@ from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
 __all__ = ["run_training"]
 
 RESULT = "model.safetensors"
+
+# The engine advertises other products of its makers, each time it starts.
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip: " not in record.getMessage())
 
 
 def run_training(config: TrainConfig) -> Path:
@@ -136,11 +142,16 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
+    watched = sys.stdout.isatty()
     trainer = Trainer(
         max_epochs=stage.stage.epochs,
         default_root_dir=folder,
         logger=[TensorBoardLogger(folder, name="", version="tensorboard"), CSVLogger(folder, name="csv")],
-        callbacks=[keep, WeightAveraging(avg_fn=moving_average(config.average_decay))],
+        callbacks=[
+            keep,
+            WeightAveraging(avg_fn=moving_average(config.average_decay)),
+            *([] if watched else [EpochLines(folder.name)]),
+        ],
         accelerator=config.accelerator,
         devices=config.devices,
         num_nodes=config.num_nodes,
@@ -151,12 +162,14 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         log_every_n_steps=1,
         gradient_clip_val=5.0,
         enable_model_summary=False,
+        enable_progress_bar=watched,
     )
     try:
         with warnings.catch_warnings():
-            # All are meant: the frozen backbone, a folder that holds the logs, and a model that estimates no head pose.
+            # Meant: the frozen backbone, a folder that holds the logs, and a model that estimates no head pose.
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
             warnings.filterwarnings("ignore", r"Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated")  # the engine's own
             warnings.filterwarnings("ignore", r"The ``compute`` method of metric HeadPoseError was called before")
             trainer.fit(stage, data, ckpt_path=last_checkpoint(folder))
     except SystemExit as stop:  # how the engine ends after Ctrl+C, when it has put everything away

@@ -1,6 +1,7 @@
 """What holds for all commands: weights, usage, help."""
 
 import pickle
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -108,6 +109,13 @@ def test_the_package_is_a_command():
         [sys.executable, "-m", "pyspiga_geo", "--version"], capture_output=True, text=True, check=True
     )
     assert version("pyspiga-geo") in said.stdout
+
+
+@pytest.mark.parametrize("command", ["predict", "track", "train", "evaluate", "convert", "export"])
+def test_help_shows_types_by_name(run, command):
+    _, said, _ = run(command, "--help")
+    assert "type: " in said
+    assert re.findall(r"<class|<function|object at 0x", said) == []
 
 
 def test_help_names_every_normaliser(run):

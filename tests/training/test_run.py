@@ -20,9 +20,13 @@ def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
     return SPIGA.from_pretrained(run_training(config)).state_dict()
 
 
-def test_the_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path):
+def test_the_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path, capsys):
     run = replace(config, out=tmp_path / "run")
     first = trained(run)
+    said = capsys.readouterr().out.splitlines()  # a line per epoch, because this is no terminal
+    line_per_epoch = r"(\w+), epoch \d of \d: loss [\d.e+-]+, .*nme_\w+ [\d.]+ %"
+    told = [match[1] for match in map(re.compile(line_per_epoch).match, said) if match]
+    assert tuple(dict.fromkeys(told)) == STAGES
     assert (run.out / "model.safetensors").is_file()
     for stage in STAGES:
         assert (run.out / stage / "csv" / "version_0" / "metrics.csv").read_text().startswith("epoch,loss")

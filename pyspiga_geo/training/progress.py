@@ -1,0 +1,55 @@
+"""What a run says while it works where nobody sees a progress bar: in a log file, under a batch system."""
+
+import time
+from statistics import fmean
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+_UNITS = {"nme": " %", "pose": " degrees"}
+
+
+class EpochLines(Callback):
+    """Prints a line after each epoch: mean loss, figures of the validation faces, and the time that is left.
+
+    Args:
+        stage: its name.
+    """
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.losses: list[float] = []
+        self.first, self.start = 0, 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note where this process starts, which may be in a resumed run."""
+        self.first, self.start = trainer.current_epoch, time.monotonic()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the losses of the epoch before."""
+        self.losses = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Keep the loss."""
+        self.losses.append(float(outputs["loss"]))
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the line; validation is over by now."""
+        done, last = trainer.current_epoch + 1, int(trainer.max_epochs or 0)
+        figures = [
+            f"{name.removeprefix('val/')} {float(value):.2f}{_UNITS.get(name[4:].partition('_')[0], '')}"
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("val/nme", "val/pose"))
+        ]
+        left = (time.monotonic() - self.start) / (done - self.first) * (last - done)
+        told = [f"loss {fmean(self.losses):.4g}", *figures, *([f"{_duration(left)} left"] if done < last else [])]
+        print(f"{self.stage}, epoch {done} of {last}: {', '.join(told)}", flush=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
