@@ -43,16 +43,17 @@ def draw_landmarks(
     points = positions(face.pos)
     strokes = Strokes.of(ax, points)
     _draw_contours(ax, points, layout, strokes, color)
-    single = np.flatnonzero(layout.boundary_matrix[:, -1])
-    style: dict[str, Any] = {"linestyle": "", "marker": marker, "color": color or "white", "label": label, "zorder": 3}
+    single = layout.boundary_matrix[:, -1] > 0  # no line leads to them: they are larger, and on small faces marked too
+    style: dict[str, Any] = {"linestyle": "", "marker": marker, "color": color or "white", "zorder": 3}
     width = max(strokes.line, strokes.dot / 4) if color else 0.0
-    for chosen, size in ((points, strokes.dot), (points[single], 2 * strokes.line)):
-        if size:
+    for chosen, size in ((single, 2 * strokes.least_dot), (~single, strokes.dot)):
+        if chosen.any() and size:
             fill = "none" if color else "white"
             size = 1.6 * size if color else size
             effects = strokes.rimmed(width)
-            ax.plot(*chosen.T, markersize=size, markerfacecolor=fill, mew=width, path_effects=effects, **style)
-            break
+            shown = {**style, "label": label, "markerfacecolor": fill, "path_effects": effects}
+            ax.plot(*points[chosen].T, markersize=size, mew=width, **shown)
+            label = None
     return ax
 
 
@@ -118,7 +119,7 @@ def draw_pose(ax: Axes, face: FaceData, layout: Layout, *, label: bool = False) 
     style: dict[str, Any] = {"linewidth": width, "path_effects": strokes.rimmed(width)}
     for order, (head, (_, colour, meaning)) in enumerate(zip(heads, POSE_AXES, strict=True)):
         line = np.stack([start, head])
-        ax.plot(*line.T, color=colour, zorder=5 - 0.1 * order, label=meaning if label else None, **style)
+        ax.plot(*line.T, color=colour, zorder=2.9 - 0.1 * order, label=meaning if label else None, **style)
     return ax
 
 

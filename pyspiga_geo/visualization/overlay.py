@@ -81,9 +81,9 @@ def draw_overlay(
         certainty = np.ones(len(points))  # how boldly each landmark is drawn
         if "sigma" in face:  # paler where it is expected to be off by over 1 % of the face
             certainty = np.clip(1 - (face.sigma.double().numpy() / size - _SURE) / _FADE, _FAINTEST, 1)
-        _draw_face(drawn, points, layout, colour, strokes, certainty)
         if pose and layout.shape3d is not None and "pose" in face and "camera" in face:
             _draw_axes(drawn, face, layout, strokes)
+        _draw_face(drawn, points, layout, colour, strokes, certainty)
         if numbers:
             _draw_number(drawn, points, number, colour, size)
     return drawn
@@ -99,19 +99,22 @@ def _draw_face(
 ) -> None:
     """Lay a dark rim, then lines, then landmarks over a picture, each through a mask."""
     lines = [members for members in layout.contours.values() if len(members) > 1]
-    single = layout.boundary_matrix[:, -1] > 0
+    single = layout.boundary_matrix[:, -1] > 0  # no line leads to them: a disc in the face's colour around each
+    disc = np.where(single, max(2 * strokes.dot, strokes.line), 0.0)
+    dot = np.full(len(points), strokes.dot)
+    widest = np.maximum(disc, dot)
     layers = (
-        ("black", 0.5, strokes.line + 2 * strokes.rim, strokes.dot + strokes.rim if strokes.dot else 0, slice(None)),
-        (colour, 1, strokes.line, strokes.line, single),
-        ("white", 1, 0, strokes.dot, slice(None)),
+        ("black", 0.5, strokes.line + 2 * strokes.rim, np.where(widest > 0, widest + strokes.rim, 0)),
+        (colour, 1, strokes.line, disc),
+        ("white", 1, 0, dot),
     )
-    for paint, opacity, width, radius, dotted in layers:
+    for paint, opacity, width, radii in layers:
         with _Layer(image, points, paint, strokes) as layer:
             for members in lines if width else ():
                 for one, other in pairwise(members):
                     layer.line(points[[one, other]], width, opacity * certainty[[one, other]].mean())
-            for point, sure in zip(points[dotted], certainty[dotted], strict=True) if radius else ():
-                layer.dot(point, radius, opacity * sure)
+            for index in np.flatnonzero(radii):
+                layer.dot(points[index], radii[index], opacity * certainty[index])
 
 
 def _draw_axes(image: Image.Image, face: FaceData, layout: Layout, strokes: _Strokes) -> None:
@@ -131,7 +134,7 @@ class _Layer:
     """Strokes of one colour near some points [N, 2] of a picture, laid over it when the block ends."""
 
     def __init__(self, image: Image.Image, points: NDArray[np.float64], paint: str, strokes: _Strokes) -> None:
-        margin = math.ceil(2 * strokes.line + strokes.dot + strokes.rim) + 1
+        margin = math.ceil(2 * strokes.line + 2 * strokes.dot + strokes.rim) + 1
         low = np.floor(points.min(axis=0)).astype(int) - margin
         high = np.ceil(points.max(axis=0)).astype(int) + margin
         self.low, high = np.maximum(low, 0), np.minimum(high, np.array(image.size) - 1)
