@@ -94,7 +94,7 @@ def shortest(runs: Mapping[str, Callable[[], Any]], rounds: int, clock: Callable
 
 def ways(model: SPIGA, images: torch.Tensor, compiled: bool, onnx: str | None) -> dict[str, Callable[[], Any]]:
     """Each way to run a model, the plain one first."""
-    models: dict[str, Any] = {"plain": model, "optimized": model.optimize()}
+    models: dict[str, Any] = {"plain": model, "optimized": model.optimize(), "traced": model.optimize(trace=True)}
     if compiled:
         models["compiled"] = model.optimize(compile=True)
     if onnx is not None:

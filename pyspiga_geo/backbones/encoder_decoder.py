@@ -105,6 +105,12 @@ class LiteEncoder(nn.Module):
         return maps
 
 
+def _half_size(images: Tensor) -> Tensor:
+    """Mean of each 2 x 2 pixels; for three channels several times as fast as ``avg_pool2d``."""
+    rows = images[..., ::2, :] + images[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
+
+
 class PlainBlock(nn.Module):
     """Two 3 x 3 convolutions with batch norm and ReLU, plus the input."""
 
@@ -222,7 +228,7 @@ class EncoderDecoder(nn.Module):
         size = images.size(-1)
         if images.shape[1:] != (3, size, size) or size % 64 or not size:
             raise ValueError(f"images must be [B, 3, S, S] with S a multiple of 64, got {list(images.shape)}")
-        seen = self.encoder(F.avg_pool2d(images, 2))  # unbounded, each map of a scale of its own
+        seen = self.encoder(_half_size(images))  # unbounded, each map of a scale of its own
         shallow, quarter, eighth, core = (norm(x) for norm, x in zip(self.norms, seen, strict=True))
         coarse = self.up8(self.up16(core, eighth), quarter)
         fine = self.up4(coarse, torch.cat([shallow, self.details(2 * images - 1)], dim=1))

@@ -19,6 +19,7 @@ from pyspiga_geo.inference.reading import map_ahead
 from pyspiga_geo.inference.views import Views
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA
+from pyspiga_geo.models.trace import can_be_traced
 
 BATCH_SIZE = 16
 """Default number of faces per batch of the model."""
@@ -235,7 +236,8 @@ def load_model(model: str | os.PathLike[str], device: torch.device) -> SPIGA | O
     path = os.fspath(model)
     if path.endswith(".onnx"):
         return OnnxModel(path, device)
-    return SPIGA.from_pretrained(path).optimize()
+    loaded = SPIGA.from_pretrained(path)
+    return loaded.optimize(trace=can_be_traced(loaded))
 
 
 def as_device(device: str | torch.device) -> torch.device:

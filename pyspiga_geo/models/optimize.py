@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from pyspiga_geo.backbones import MultitaskHourglass
-from pyspiga_geo.models.fold import fold_batch_norm
+from pyspiga_geo.models.fold import fold_batch_norm, fold_padding
+from pyspiga_geo.models.trace import Traced
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 """Precisions in which a model can run."""
@@ -15,7 +16,9 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 M = Any  # SPIGA, which imports this file
 
 
-def optimized(model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dtype: torch.dtype, compile: bool) -> M:
+def optimized(
+    model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dtype: torch.dtype, compile: bool, trace: bool
+) -> M:
     """What :meth:`SPIGA.optimize` returns; see there for the arguments."""
     if dtype not in DTYPES:
         known = ", ".join(str(each).removeprefix("torch.") for each in DTYPES)
@@ -26,11 +29,14 @@ def optimized(model: M, *, fold: bool, drop_heads: bool, channels_last: bool, dt
         _drop_heads(fast)
     if fold:
         fold_batch_norm(fast)
+        fold_padding(fast)
     fast.to(dtype)
     if channels_last:
         fast.to(memory_format=torch.channels_last)
     if compile:
         _compile(fast)
+    elif trace:
+        fast.forward = Traced(fast)
     return fast
 
 

@@ -232,18 +232,23 @@ class SPIGA(nn.Module):
         channels_last: bool = True,
         dtype: torch.dtype = torch.float32,
         compile: bool = False,
+        trace: bool = False,
     ) -> Self:
         """A copy that runs faster, for evaluation only: it can neither be trained nor saved. This model is not changed.
 
         Args:
-            fold: fold batch norm into the layer before it, if nothing is in between. Landmarks change by rounding
-                only: less than 1e-4 of the crop in single precision, 1e-12 in double.
+            fold: fold batch norm and padding into the layers next to them, if nothing is in between. Landmarks change
+                by rounding only: less than 1e-4 of the crop in single precision, 1e-12 in double.
             drop_heads: leave out the heads that only training uses (``backbone.forward_stacks`` is gone). Exact.
             channels_last: keep maps with the channels last in memory, which most kernels prefer. Rounding only.
             dtype: precision of the layers; positions stay in single precision or better. ``float16`` and ``bfloat16``
                 are faster only on processors that support them, and move landmarks by up to 0.02 of the crop.
             compile: run :func:`torch.compile`, which takes minutes at the first call and then serves any number of
                 faces (a single face is compiled separately, also once). Rounding only.
+            trace: on the CPU, record the operations at the 20th call, which takes about a second, and replay them from
+                then on without Python, for any number of faces; needs no compiler. Exact, for models whose modules do
+                not decide by the values that they are given: those of this package and of PyTorch do not. Without
+                effect if ``compile`` is set.
 
         Returns:
             The copy.
@@ -259,7 +264,7 @@ class SPIGA(nn.Module):
             tensor(True)
         """
         switches = {"fold": fold, "drop_heads": drop_heads, "channels_last": channels_last}
-        return optimized(self, **switches, dtype=dtype, compile=compile)
+        return optimized(self, **switches, dtype=dtype, compile=compile, trace=trace)
 
     def save(self, path: str | Path, half: bool = False, about: Mapping[str, Any] | None = None) -> None:
         """Write weights, configuration and layout as safetensors, under a temporary name first.

@@ -28,8 +28,9 @@ def sample_windows(maps: Tensor, pos: Tensor, window: float, samples: int) -> Te
     dim = pos.size(-1)
     steps = torch.arange(1 - samples, samples, 2, device=pos.device, dtype=pos.dtype) / max(samples - 1, 1)
     # grid_sample counts -1..1 from edge to edge of the map, pos from the centre of its first pixel. Sizes stay
-    # numbers, not tensors: an exported program can then have them vary.
-    axes = [steps * torch.sym_max(window - 1 / size, 0.0) + (1 / size - 1) for size in maps.shape[2:]]
+    # numbers, not tensors: an exported program can then have them vary, and a traced one keeps their precision.
+    sizes = [int(size) for size in maps.shape[2:]] if torch.jit.is_tracing() else maps.shape[2:]  # type: ignore[attr-defined]
+    axes = [steps * torch.sym_max(window - 1 / size, 0.0) + (1 / size - 1) for size in sizes]
     offsets = torch.stack([axis.flatten() for axis in reversed(torch.meshgrid(*axes, indexing="ij"))], dim=-1)
     points = offsets + (2 * pos).unsqueeze(2)  # [B, L, samples^d, d]
     grid = points if dim == 2 else points.unsqueeze(3)
