@@ -4,7 +4,8 @@ Look inside: who listens to whom
 
 On request an aligner returns the attention of every step, layer and head. Here we look at all of it on one photo: how
 many others a landmark attends to, how far away they are, which landmarks are attended to most, and what changes when a
-part of the face is covered. In message i the landmark i is the *listener*, and the landmarks j are the *speakers*.
+part of the face is covered. We call the landmark that receives a message the *listener*, and those that it attends to
+the *speakers*.
 """
 
 import matplotlib.pyplot as plt
