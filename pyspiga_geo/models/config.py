@@ -36,8 +36,8 @@ class SPIGAConfig:
             (:class:`~pyspiga_geo.backbones.EncoderDecoder`), or a name given to
             :func:`~pyspiga_geo.backbones.register_backbone`.
         backbone_options: settings of such a backbone.
-        start: how x_0 is made: ``"posed"`` (:class:`PosedShape`), from the layout's rigid face in the estimated pose; or
-            ``"mean"`` (:class:`MeanShape`), from the layout's mean shape.
+        start: how x_0 is made: ``"posed"`` (:class:`PosedShape`), the layout's rigid face in the estimated pose; or
+            ``"mean"`` (:class:`MeanShape`), the layout's mean shape.
         channels: of the hourglass: channels of the feature map.
         num_stacks: of the hourglass: number of stacks.
         depth: of the hourglass: number of halvings inside.
