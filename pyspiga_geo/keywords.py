@@ -1,4 +1,4 @@
-"""A clear error for calls that give by position what is given by keyword."""
+"""A clear error for calls that pass keyword-only arguments by position."""
 
 import functools
 import inspect
@@ -10,7 +10,7 @@ R = TypeVar("R")
 
 
 def keyword_hint(function: Callable[P, R]) -> Callable[P, R]:
-    """Name the keyword-only arguments when a function is called with too many positions.
+    """Name the keyword-only arguments in the error when a function is called with too many positional arguments.
 
     Example:
         >>> @keyword_hint

@@ -1,4 +1,4 @@
-"""The one place that randomness is seeded through."""
+"""Seeding of all random numbers."""
 
 import random
 
@@ -14,5 +14,5 @@ def seed_everything(seed: int) -> None:
 
 
 def derive_seed(*numbers: int) -> int:
-    """A seed of 32 bits for what these numbers name, such as (seed, epoch, face); others get unrelated ones."""
+    """A 32-bit seed derived from numbers such as (seed, epoch, face); other numbers give unrelated seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Types and ranges of settings. Settings are data: each message names the one that cannot be, and what may."""
+"""Types and ranges of settings. Settings are data: each message names the invalid one, and what is allowed."""
 
 import math
 import sys
@@ -8,10 +8,10 @@ from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 CODE_KEYS = ("class_path", "init_args", "dict_kwargs")
-"""Keys by which the reader of configuration files would be told to import and call something."""
+"""Keys that would make the reader of configuration files import and call something."""
 
 _DEEPEST, _MOST_VALUES = 30, 100_000
-"""How deep data may be, and how many values they may have."""
+"""Largest depth of nested data, and largest number of values."""
 
 
 class Whole(NamedTuple):
@@ -71,9 +71,9 @@ Allowed = Mapping[str, Whole | Range | Pair]
 
 
 def check_settings(settings: Any, allowed: Allowed, group: str = "", but: Sequence[str] = ()) -> None:
-    """Raise ValueError unless a dataclass keeps its ranges, and flags and texts are such; ``but``: not these names.
+    """Raise ValueError unless the fields of a dataclass, except those in ``but``, have valid types and ranges.
 
-    ``group`` is what holds the settings, and messages call it so.
+    ``group`` is the name of the group of settings in messages.
 
     Example:
         >>> from dataclasses import dataclass
@@ -94,10 +94,10 @@ def check_settings(settings: Any, allowed: Allowed, group: str = "", but: Sequen
 
 
 def refuse_code(value: Any, name: str = "") -> None:
-    """Raise ValueError where plain data, of any depth, name a class to import; the message tells the key.
+    """Raise ValueError if plain data, at any depth, name a class to import; the message names the key.
 
-    Data that have no end are refused too: values within themselves, which YAML can write, and too many, too deep or
-    too large ones.
+    Unbounded data are refused too: values that contain themselves, which YAML can express, and values that are too
+    many, too deep or too large.
 
     Example:
         >>> refuse_code({"model": {"conv": {"class_path": "subprocess.Popen"}}})

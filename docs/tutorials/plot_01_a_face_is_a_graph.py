@@ -2,11 +2,11 @@
 A face is a graph
 =================
 
-Where is the corner of a mouth that a hand or a microphone hides? The picture around it does not show it, but the
+Where is the corner of a mouth that is hidden by a hand or a microphone? The pixels there do not show it, but the
 other landmarks help: the mouth lies between nose and chin. That is why SPIGA treats a face as a graph. The landmarks
 are nodes, and they exchange messages along the edges.
 
-This tutorial takes such a graph apart with the tools of PyTorch Geometric and networkx.
+This tutorial examines such a graph with the tools of PyTorch Geometric and networkx.
 """
 
 import matplotlib.pyplot as plt
@@ -35,9 +35,9 @@ aligner = FaceAligner()
 print(face)
 
 # %%
-# Row i of every node field belongs to landmark i: ``pos`` says where it is, ``initial`` where the search for it
-# started. ``pose``, ``bbox``, ``camera`` and ``crop`` belong to the graph as a whole. The layout says which landmark is
-# which; :doc:`/layouts` lists them all.
+# Row i of every node field belongs to landmark i: ``pos`` is its position, ``initial`` the position from which the
+# cascade started. ``pose``, ``bbox``, ``camera`` and ``crop`` belong to the graph as a whole. The layout says which
+# landmark is which; :doc:`/layouts` lists them all.
 
 layout = aligner.layout
 for index in (8, 30, 36, 45):
@@ -48,7 +48,7 @@ for index in (8, 30, 36, 45):
 # %%
 # Edges
 # -----
-# Nothing in a face says which landmarks to join. Here are three graphs over the same nodes: neighbours along the
+# A face does not determine which landmarks to join. Here are three graphs over the same nodes: neighbours along the
 # *contours* of the face; neighbours in the *plane*, by Delaunay triangulation; and the *complete* graph, in which
 # all pairs are joined. An edge runs from the source of a message, ``edge_index[0]``, to its target, ``edge_index[1]``.
 
@@ -70,15 +70,15 @@ for ax, (name, edge_index) in zip(axes, graphs.items(), strict=True):
     ax.set_title(f"{name}: {edge_index.size(1)} edges, in {pieces} piece{'s' * (pieces > 1)}")
 
 # %%
-# Along contours the graph is not connected: a message from the chin never reaches an eye, however many layers there
-# are. In the plane it takes a few layers. The paper takes the complete graph, where one layer is enough, and leaves it
-# to attention to weigh the 4556 edges.
+# The graph of contours is not connected: a message from the chin never reaches an eye, however many layers there
+# are. In the plane it takes a few layers. The paper uses the complete graph, where one layer is enough, and lets
+# attention weight the 4556 edges.
 #
 # Attention is a weight on every edge
 # -----------------------------------
 # We asked for attention above, so the face has ``edge_weight``: for each edge, the weight of its source in the message
-# that its target receives (the last layer of the last step, averaged over its heads). The weights into one target add
-# up to one.
+# that its target receives (in the last layer of the last step, averaged over its heads). The weights into one target
+# add up to one.
 
 heard = torch.zeros(len(layout)).index_add(0, face.edge_index[1], face.edge_weight)
 print(f"{face.num_edges} edges; the weights into a landmark add up to {heard.min():.4f} ... {heard.max():.4f}")
@@ -98,9 +98,9 @@ for ax, listener in zip(axes, (8, 45, None), strict=True):
         ax.set_title(f"the 12 that landmark {listener} listens to most")
 
 # %%
-# Be careful with the interpretation of such pictures. The weights differ from photo to photo and from training to
-# training, and a large weight says that a value was *passed on*, not that it *mattered*: whether the messages help at
-# all is a question for an experiment (:doc:`/ablation`).
+# Interpret such pictures with care. The weights differ from photo to photo and from training to training. A large
+# weight shows that a value was *passed on*, not that it *mattered*: whether the messages help at all is a question for
+# an experiment (:doc:`/ablation`).
 #
 # The same graph in networkx
 # --------------------------
@@ -123,9 +123,9 @@ ax.set_title("PageRank of the landmarks")
 # %%
 # Many faces are one graph
 # ------------------------
-# PyG batches graphs by laying them side by side: the nodes of all faces in one list, the indices of the edges moved
-# along, no edge between two faces. Fields of the whole face, such as the picture, are stacked instead. Here with
-# synthetic faces:
+# PyG batches graphs by placing them side by side: it concatenates the nodes of all faces, shifts the indices of the
+# edges accordingly, and joins no two faces by an edge. Fields of the whole face, such as the picture, are stacked
+# instead. Here with synthetic faces:
 
 drawn = SyntheticFaces(layout, num_faces=4, seed=3)
 batch = Batch.from_data_list([drawn[i] for i in range(4)])
@@ -138,9 +138,8 @@ for ax, one in zip(axes, batch.to_data_list(), strict=True):
     ax.set_title("yaw {:.0f}°, pitch {:.0f}°, roll {:.0f}°".format(*one.pose[:3].tolist()))
 
 # %%
-# All these faces share one set of edges. So there is a second way to write the same batch: features ``[B, L, C]`` and
-# the edges of a *single* face, which PyG calls a static graph. The layers of this package take both, with equal
-# results.
+# All these faces share one set of edges. So there is a second form of the same batch, which PyG calls a static graph:
+# features ``[B, L, C]`` and the edges of a *single* face. The layers of this package take both, with equal results.
 
 attention = LandmarkAttention(in_channels=16, out_channels=16, heads=4)
 features = torch.randn(4, len(layout), 16)

@@ -8,8 +8,8 @@ The attention layer by hand
     \alpha_{ij} = \mathrm{softmax}_{j \neq i} \left( \mathbf{h}^q_i \cdot \mathbf{h}^k_j \right), \qquad
     \mathbf{m}_i = \sum_{j \neq i} \alpha_{ij} \mathbf{h}^v_j ,
 
-and some engineering that makes them fast. Here we leave the engineering out, compute every letter ourselves in double
-precision, and compare with the layer at the end. No part of it needs more than a matrix product.
+and some engineering that makes them fast. Here we leave the engineering out, compute every symbol ourselves in double
+precision, and compare with the layer at the end. Nothing harder than a matrix product is needed.
 """
 
 import copy
@@ -28,8 +28,8 @@ from pyspiga_geo.nn import LandmarkAttention
 # -------------------------
 # Random numbers would do, but would make dull pictures. So we run the trained model on a photo and keep the input of
 # the first graph layer of its last step: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual
-# features around the landmark and what it is told of its place. The aligner runs a model that it is given as it is;
-# one that it loads by name is optimized first, which merges some layers.
+# features around the landmark and an encoding of its position. We load the model and give it to the aligner, because
+# an aligner that loads a model by name optimises it, which merges some layers.
 
 aligner = FaceAligner(SPIGA.from_pretrained("compact"))
 block = aligner.model.cascade.steps[-1].blocks[0]
@@ -47,8 +47,8 @@ print(layer, f"on {L} landmarks with {C} features each")
 # %%
 # Query, key and value
 # --------------------
-# Three affine maps of the same features. The query says what a landmark looks for, the key what it has to offer, the
-# value what it will say to those who listen:
+# Three affine maps of the same features. The query says what a landmark looks for, the key what it has to offer, and
+# the value what it sends to those that attend to it:
 #
 # .. math:: \mathbf{h}^{q,k,v}_i = \mathbf{W}^{q,k,v} \mathbf{f}_i + \mathbf{b}^{q,k,v}
 
@@ -69,9 +69,9 @@ q0, k0, v0 = q[:, :d], k[:, :d], v[:, :d]
 # %%
 # Similarity
 # ----------
-# How well does the query of i fit the key of j? One dot product for every pair is one matrix product. The reference
-# implementation divides by :math:`\sqrt{d}`, the paper as it is written does not; the option ``scale`` decides, and the
-# compact model was trained with it.
+# How well does the query of i match the key of j? The dot products of all pairs are one matrix product. The authors'
+# code divides them by :math:`\sqrt{d}`, the paper does not. The option ``scale`` decides; the compact model was trained
+# with it.
 
 s = q0 @ k0.T * layer.scale  # [L, L]; layer.scale is 1 / sqrt(d), or 1
 print(f"d = {d}, scale = {layer.scale:.3f}, similarities from {s.min():.2f} to {s.max():.2f}")
@@ -79,9 +79,9 @@ print(f"d = {d}, scale = {layer.scale:.3f}, similarities from {s.min():.2f} to {
 # %%
 # Softmax, without oneself
 # ------------------------
-# In the paper a landmark does not attend to itself, j ≠ i: it has its own features already. A similarity of minus
-# infinity on the diagonal does that, because its exponential is zero. The largest similarity of each row is subtracted
-# first: numerator and denominator shrink by the same factor, and no exponential overflows.
+# In the paper a landmark does not attend to itself, j ≠ i: it has its own features already. Setting the diagonal to
+# minus infinity achieves this, because the exponential is then zero. The largest similarity of each row is subtracted
+# first: this divides numerator and denominator by the same factor, and no exponential overflows.
 #
 # .. math:: \alpha_{ij} = \frac{e^{s_{ij}}}{\sum_{l \neq i} e^{s_{il}}}
 
@@ -110,17 +110,17 @@ for ax in axes:
     ax.set_ylabel("listener i")
 
 # %%
-# Bright columns are landmarks that many others attend to; rows that differ attend to different landmarks. The
-# diagonal on the right is zero.
+# Bright columns are landmarks that many others attend to. Where rows differ, landmarks attend to different others.
+# The diagonal on the right is zero.
 #
 # The message
 # -----------
-# The message to i is the mean of the values of the others, weighted by attention. That is one more matrix product.
+# The message to i is the mean of the others' values, weighted by attention: one more matrix product.
 
 m0 = alpha @ v0  # [L, d]
 
 # %%
-# The same for every head, and the messages side by side:
+# The same for every head, with the messages concatenated:
 
 
 def attend(q, k, v):
@@ -133,8 +133,8 @@ heads = [attend(*parts) for parts in zip(q.split(d, 1), k.split(d, 1), v.split(d
 m = torch.cat(heads, dim=1)  # [L, C]
 
 # %%
-# And now the layer, which hands all of this to one fused operation of PyTorch. In double precision the two may differ
-# in the last digits, no more.
+# And now the layer, which does all of this in one fused operation of PyTorch. In double precision the two may differ
+# only in the last digits.
 
 out = layer(f)
 _, attention = layer(f, return_attention_weights=True)  # [heads, L, L]
@@ -154,8 +154,8 @@ for head, ax in enumerate(axes):
 # The same, edge by edge
 # ----------------------
 # PyTorch Geometric computes the same with edges: each carries a message from its source to its target, and the target
-# sums the messages. Slow, but it works on any graph, and it is what the layer is *defined* to do. On the complete graph
-# it has to give what we have.
+# sums the messages. This is slow, but it works on any graph, and it *defines* what the layer does. On the complete
+# graph it must give the same result.
 
 source, target = complete_edges(L)
 weights = alpha[target, source]  # [E]
@@ -188,9 +188,10 @@ assert (block(f) - updated).abs().max() < 1e-12
 # %%
 # Who is who?
 # -----------
-# Nothing above asked for the *number* of a landmark. Shuffle the landmarks, and the messages are the same, shuffled:
-# the layer is equivariant to permutations. That an eye corner is an eye corner it can learn from the features alone,
-# and in the cascade it does: there the relative positions to all the others, in order, are part of them.
+# Nothing above used the *index* of a landmark. Shuffle the landmarks, and the messages are the same, shuffled:
+# the layer is equivariant to permutations. It can tell an eye corner from a mouth corner only by their features. In the
+# cascade these contain a position encoding: a vector learned for each landmark in the compact model, the displacements
+# from all the others, in order, in the paper.
 
 order = torch.randperm(L)
 print(f"shuffled: largest difference {(layer(f[order]) - m[order]).abs().max():.1e}")
@@ -199,9 +200,9 @@ assert (layer(f[order]) - m[order]).abs().max() < 1e-12
 # %%
 # What the scale is for
 # ---------------------
-# How many landmarks does one attend to? The exponential of the entropy of its weights is their effective number: 1 for
-# a single one, 67 for equal weights. Without the division by :math:`\sqrt{d}` similarities are larger, and the softmax
-# comes closer to choosing a single landmark; those not chosen get hardly any gradient.
+# How many others does a landmark attend to? The exponential of the entropy of its weights is their effective number: 1
+# for a single one, 67 for equal weights. Without the division by :math:`\sqrt{d}` similarities are larger, and the
+# softmax comes closer to choosing a single landmark; those not chosen get hardly any gradient.
 
 trained = {name: value for name, value in layer.state_dict().items()}
 for scale in (True, False):
@@ -212,6 +213,6 @@ for scale in (True, False):
     print(f"scale={scale!s:5}: each listens to {entropy.exp().mean():4.1f} others on average")
 
 # %%
-# The weights were trained with the scale, so the second line is what *they* do without it, and not what a model trained
-# without it does. For that, and for everything else that begins with "does it help", one has to train:
+# The weights were trained with the scale. So the second line shows what *these* weights do without it, and not what a
+# model trained without it would do. To find out whether something helps, one has to train:
 # :doc:`/auto_tutorials/plot_05_train_a_cascade` is the shortest way.

@@ -2,16 +2,16 @@ r"""
 One step of the cascade under the microscope
 ============================================
 
-A step of the cascade moves every landmark a little. It samples the features around each of them, adds which landmark it
-is, lets them exchange messages, and decodes the result into a bounded displacement:
+A step of the cascade moves every landmark a little. It samples the image features and the heatmap around each landmark,
+adds a position encoding, lets the landmarks exchange messages, and decodes the result into a bounded displacement:
 
 .. math::
     \mathbf{f}_i = \mathbf{v}_i + \mathbf{h}_i + \mathbf{r}_i, \qquad
     \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}]) \text{ per layer}, \qquad
     \Delta \mathbf{x}_i = \tfrac{w}{2} \cdot \tfrac{2}{\pi} \arctan(\mathrm{decoder}(\mathbf{f}_i)) .
 
-We take the first step of the compact model, run it piece by piece on a photo, and check at the end that the result is
-that of :class:`~pyspiga_geo.nn.StepRegressor`.
+We take the first step of the compact model, run it piece by piece on a photo, and check at the end that the result
+equals that of :class:`~pyspiga_geo.nn.StepRegressor`.
 """
 
 import matplotlib.pyplot as plt
@@ -36,9 +36,9 @@ torch.set_grad_enabled(False)
 # %%
 # Where the step begins
 # ---------------------
-# The aligner finds the face and returns how it was cropped. We cut the same crop again and run the backbone on it. It
-# returns the head pose, two feature maps, and a heatmap for each landmark. The first step reads the coarser map, the
-# others the finer one. x_0 is the rigid face, projected under this pose.
+# The aligner finds the face and returns how it was cropped. We cut the same crop again and run the backbone on it. The
+# backbone returns the head pose, two feature maps, and a heatmap for each landmark. The first step reads the coarser
+# map, the others the finer one. x_0 is the rigid face, projected under this pose.
 
 photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
 aligner = FaceAligner()
@@ -60,9 +60,9 @@ print(
 # %%
 # Windows
 # -------
-# Each landmark samples a square window of side w around itself; here w is a quarter of the crop, and the next steps
-# halve it. In the compact model it also samples its own heatmap, the backbone's estimate of where this landmark is. The
-# dots on the left are where five of them stand in x_0, the spots on the right their heatmaps.
+# Each landmark samples a square window of side w around itself; here w is a quarter of the crop, and each further step
+# halves it. In the compact model the landmark also samples its own heatmap, the backbone's estimate of where it is. The
+# left picture shows x_0 and the windows of five landmarks, the right one their heatmaps.
 
 SHOWN = {"chin": 8, "tip of the nose": 30, "right eye": 36, "left eye": 45, "corner of the mouth": 54}
 rows = list(SHOWN.values())
@@ -78,8 +78,8 @@ draw_heatmaps(right, seen.heatmaps[0], landmarks=rows)
 right.set_title("their heatmaps")
 
 # %%
-# What is in such a window? This is the part of the photo, with the landmark in the middle. The landmark itself gets the
-# channels of the feature map, sampled at a few places of the window.
+# What is in such a window? These are the parts of the photo, with the landmark in the middle. The network samples not
+# the photo but the channels of the feature map, at a few points of the window.
 
 patches = sample_windows(crop[None], x0[:, rows], window, samples=64)  # [1, 3, 5, 64 * 64]
 figure, axes = plt.subplots(1, 5, figsize=(11, 2.5), layout="constrained")
@@ -89,9 +89,9 @@ for ax, name, patch in zip(axes, SHOWN, patches[0].unbind(dim=1), strict=True):
     ax.set_title(name)
 
 # %%
-# No landmark is far off: the pose has brought the rigid face to roughly the right place, and what is missing lies
-# within the window. One linear map turns the samples of a window into the vector :math:`\mathbf{v}_i`, another those of
-# the heatmap into :math:`\mathbf{h}_i`.
+# No landmark is far off: the pose has brought the rigid face to roughly the right place, and the true position lies
+# within the window. One linear map turns the samples of the features into the vector :math:`\mathbf{v}_i`, another
+# those of the heatmap into :math:`\mathbf{h}_i`.
 
 v = step.visual(feature_map, x0, window)  # [1, L, 96]
 h = step.own(seen.heatmaps, x0, window)
@@ -99,10 +99,10 @@ h = step.own(seen.heatmaps, x0, window)
 # %%
 # Positions
 # ---------
-# A window alone does not tell whose it is. So each landmark has a vector :math:`\mathbf{r}_i` of its own in each step,
-# which is learned (``position="learned"``). The paper maps the displacements to all the other landmarks to this vector
-# (``position="ordered"``), which says as well how the rest of the face lies. The sum of the three is the input of the
-# graph layers. Their lengths show how much each contributes:
+# A window does not tell which landmark it belongs to. So the compact model learns a vector :math:`\mathbf{r}_i` for
+# each landmark in each step (``position="learned"``). In the paper this vector is computed from the displacements from
+# all the other landmarks (``position="ordered"``), and so also tells where the rest of the face lies. The sum of the
+# three vectors is the input of the graph layers. Their lengths show how much each contributes:
 
 r = step.relative(x0)
 f = v + h + r
@@ -113,7 +113,8 @@ for name, part in (("window v", v), ("heatmap h", h), ("positions r", r)):
 # Messages
 # --------
 # Each layer sends messages along all edges and updates the features; :doc:`/auto_tutorials/plot_02_attention_by_hand`
-# takes one apart. Here is what the left outer eye corner attends to, layer by layer, averaged over the heads.
+# explains one layer in detail. Here is what the left outer eye corner attends to, layer by layer, averaged over the
+# heads.
 
 weights = []
 for block in step.blocks:
@@ -132,9 +133,9 @@ for layer, ax in enumerate(axes):
 # %%
 # A bounded move
 # --------------
-# The decoder turns the features of each landmark into two numbers, which may be as large as they like. The arctangent
-# maps them into -1..1, and half of the window's side is the farthest a landmark may move along an axis: it never
-# leaves its window. Each dot is one coordinate of one landmark.
+# The decoder turns the features of each landmark into two unbounded numbers. The scaled arctangent maps them into
+# -1..1. Multiplied by half of the window's side, they are the move along x and y: a landmark never
+# leaves its window. Each marker is one coordinate of one landmark.
 
 raw = step.decoder(f)  # [1, L, 2]
 move = window / 2 * (2 / torch.pi) * raw.atan()
@@ -150,12 +151,12 @@ ax.set(xlabel="output of the decoder", ylabel="move, pixels of the crop")
 ax.legend()
 
 # %%
-# On this face nearly all moves lie on the steep part of the curve, and one near its flat end. The bound matters when
+# On this face nearly all moves lie on the steep part of the curve, and one near its flat end. The bound matters if
 # the pose is far off, and it stabilises training.
 #
 # The pieces are the step
 # -----------------------
-# The module must give the same, and so must the first step of the cascade.
+# The module must give the same result, and so must the first step of the cascade.
 
 out = step(x0, feature_map, window, heatmaps=seen.heatmaps)
 walked = cascade(x0, [feature_map, fine, fine], heatmaps=seen.heatmaps)
@@ -167,7 +168,7 @@ assert torch.allclose(walked.steps[0], x0 + move, atol=1e-6)
 # %%
 # What did the messages do?
 # -------------------------
-# The same step once more, with every message set to zero and all weights unchanged.
+# We run the same step once more, with every message set to zero and all weights unchanged.
 
 
 def silent(layer, inputs, message):
@@ -192,5 +193,5 @@ print(f"messages change the move by {size * (move - alone).norm(dim=-1).mean():.
 
 # %%
 # This shows how much *this* network, which was trained with messages, depends on them. It does not show that messages
-# are needed: a network that is trained without them learns to work without them. That comparison is made in
-# :doc:`/ablation`, and on a small scale in :doc:`/auto_tutorials/plot_06_swap_the_convolution`.
+# are needed: a network that is trained without them learns to work without them. :doc:`/ablation` makes that
+# comparison, and :doc:`/auto_tutorials/plot_06_swap_the_convolution` makes it on a small scale.

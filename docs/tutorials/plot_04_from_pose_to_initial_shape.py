@@ -2,8 +2,8 @@ r"""
 From head pose to initial shape
 ===============================
 
-The cascade needs a first guess of every landmark. SPIGA gets it from the head pose: a rigid 3-D face, turned by three
-angles, moved, and seen by a pinhole camera,
+The cascade needs a first guess of every landmark. SPIGA gets it from the head pose: a rigid 3-D face, rotated by three
+angles, translated, and projected by a pinhole camera,
 
 .. math::
     \mathbf{x}_0 = \pi\left( \mathbf{K} (\mathbf{R} \mathbf{X} + \mathbf{t}) \right) .
@@ -35,7 +35,7 @@ torch.set_grad_enabled(False)
 # The rigid face: X
 # -----------------
 # The layout contains a mean face in three dimensions, in units of its own: X points out of the face, Y to the person's
-# right, Z down. It is the same for everybody, with a closed mouth.
+# right, Z down. It has a closed mouth and is the same for everybody.
 
 aligner = FaceAligner()
 layout = aligner.layout
@@ -116,9 +116,9 @@ axes[2].legend(loc="lower left", fontsize=8)
 # %%
 # The other way round
 # -------------------
-# Given landmarks, which pose explains them best? :func:`~pyspiga_geo.geometry.pose_from_points` answers that. Given x_0
-# it must find the pose again. Given the landmarks that the cascade found it is a better estimate than the backbone's,
-# which had to guess before it knew them; so this is the ``pose`` that an aligner returns. It is fitted to the landmarks
+# Given landmarks, which pose fits them? :func:`~pyspiga_geo.geometry.pose_from_points` answers that. From x_0
+# it must recover the pose. From the landmarks that the cascade found, its estimate is better than the backbone's, which
+# was made without them; so this is the ``pose`` that an aligner returns. It is fitted to the landmarks
 # that move little with expression.
 
 again = pose_from_points(x0, X, K)
@@ -132,8 +132,8 @@ assert torch.allclose(fitted, face.pose.double(), atol=0.1)
 # %%
 # How wrong may the pose be?
 # --------------------------
-# We start the cascade from wrong angles, off by up to 60 degrees; everything else stays as it is. The reference is
-# where the landmarks end from the estimated pose; distances are in percent of the distance of the outer eye corners.
+# We start the cascade from wrong angles, off by up to 60 degrees; everything else stays as it is. We compare with the
+# landmarks found from the estimated pose, in percent of the distance between the outer eye corners.
 
 
 def walk(pose):
@@ -159,7 +159,7 @@ axes[0].set_ylabel("distance from the true end,\n% of the eye corners' distance"
 axes[0].legend()
 
 # %%
-# Three of these as pictures: dashed the wrong start, and the path from there.
+# Three of these as pictures: the wrong start, dashed, and the path from there.
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 4.3), layout="constrained")
 for ax, (name, lie) in zip(axes, (("yaw", (30, 0, 0)), ("roll", (0, 0, 25)), ("roll", (0, 0, 60))), strict=True):
@@ -169,9 +169,9 @@ for ax, (name, lie) in zip(axes, (("yaw", (30, 0, 0)), ("roll", (0, 0, 25)), ("r
     ax.set_title(f"{name} off by {max(lie)}°")
 
 # %%
-# The cascade corrects a pose that is off by 20 degrees, because its first windows are a quarter as wide as the crop
-# and cover the peak of every landmark's heatmap. Beyond that, landmarks converge to their neighbours, and later
-# steps, whose windows are smaller, cannot bring them back. That is why the pose has a head of its own, and why SPIGA
-# starts from it and not from a mean shape.
+# The cascade corrects a pose that is off by 20 degrees, because its first windows are a quarter as wide as the crop and
+# contain the peak of every landmark's heatmap. Beyond that, landmarks converge to the places of their neighbours, and
+# later steps, whose windows are smaller, cannot bring them back. That is why the backbone estimates the pose, and why
+# SPIGA starts from it and not from a mean shape.
 #
 # The next tutorial trains a cascade that starts from such shapes: :doc:`/auto_tutorials/plot_05_train_a_cascade`.

@@ -3,7 +3,7 @@ Train a cascade in three minutes
 ================================
 
 A cascade needs three things: a feature map, a first guess of where the landmarks are, and examples of where they
-should be. Here the features come from a trained network that stays as it is, the guesses from the head pose that the
+should be. Here the features come from a trained, frozen network, the guesses from the head pose that the
 same network estimates, and the examples from synthetic faces. Only the cascade itself is trained. The last line of
 the output says how long this took on the machine that built the page.
 """
@@ -58,11 +58,11 @@ print("features", tuple(features.shape), f"after {time.perf_counter() - started:
 # %%
 # The first guess
 # ---------------
-# x_0 is the rigid face in the estimated pose; the model's start has projected it. The first 80 faces are kept for
-# testing. Errors are in percent of the distance between the outer eye corners, as is usual.
+# x_0 is the rigid face projected under the estimated pose. The first 80 faces are kept for
+# testing. Errors are in percent of the distance between the outer eye corners, as usual.
 
 test, train = slice(0, 80), torch.arange(80, len(faces))
-eyes = normaliser(truth[test].numpy(), layout.ids, "corners")
+eyes = normaliser(truth[test].numpy(), layout.ids, "inter_ocular")
 
 
 def errors(pos):
@@ -75,8 +75,8 @@ print(f"x_0: {nme(errors(initial[test])):.2f} %")
 # %%
 # The cascade
 # -----------
-# Three steps of two graph layers. The windows of the first step are a quarter of the map wide, then an eighth, then a
-# sixteenth, and no landmark moves farther in a step than half of its window.
+# Three steps of two graph layers. The windows are a quarter of the map wide in the first step, then an eighth, then a
+# sixteenth. In each step a landmark moves by at most half of its window along each axis.
 
 cascade = SPIGACascade(
     num_landmarks=len(layout),
@@ -121,7 +121,7 @@ print("x_1, x_2, x_3: " + ", ".join(f"{error:.2f} %" for error in test_errors[-1
 print(f"{time.perf_counter() - started:.0f} s so far")
 
 # %%
-# The curves: loss on the faces it learns from, and errors on those it has never seen.
+# The curves: the loss on the training faces, and the errors on the test faces.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 left.semilogy(losses, linewidth=1.2)
@@ -134,8 +134,8 @@ right.legend()
 # %%
 # Before and after
 # ----------------
-# Above what the cascade is given, below what it makes of it: blue circles are true, orange crosses found. The faces are
-# the easiest of the test faces, two from the middle, and the worst.
+# Top row: x_0; bottom row: the landmarks found, x_3. Blue circles are true, orange crosses predicted. The test faces
+# are the one with the smallest error, two from the middle, and the one with the largest.
 
 of_face = torch.tensor(face_errors(errors(found.pos)))
 order = of_face.argsort()
@@ -156,14 +156,14 @@ axes[1, 0].annotate("$x_3$", (-0.08, 0.5), xycoords="axes fraction", rotation=90
 # What this shows, and what it does not
 # -------------------------------------
 # It shows that the cascade is a layer like any other: positions and a feature map in, better positions out, trained
-# in four lines. The first step does most of the work, because it corrects the expression.
+# in a few lines. The first step gains most, because it corrects the expression.
 #
 # It says nothing about real faces. Synthetic ones have sharp contours and no beards, and their few deformations can be
-# learnt from 320 of them. Nor does it show that *attention* did it: try ``conv="none"`` above, which sends no messages.
-# :doc:`/auto_tutorials/plot_06_swap_the_convolution` does that, and :doc:`/ablation` measures whether and when messages
-# help on real faces.
+# learnt from 320 of them. Nor does it show that *attention* is the reason: try ``conv="none"`` above, which sends no
+# messages. :doc:`/auto_tutorials/plot_06_swap_the_convolution` does that, and :doc:`/ablation` measures whether and
+# when messages help on real faces.
 #
-# Next: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` trains a backbone as well, on such
+# Next: ``pyspiga-geo train --config synthetic_quickstart --out runs/quickstart`` also trains a backbone on synthetic
 # faces; :doc:`/training` explains how, and how to train on faces of your own.
 
 print(f"{time.perf_counter() - started:.0f} s in all")

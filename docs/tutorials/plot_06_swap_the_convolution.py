@@ -3,8 +3,8 @@ Swap the convolution
 ====================
 
 The layer by which landmarks exchange messages is an argument: a name, a convolution of PyTorch Geometric, or one of
-your own. This tutorial writes one in ten lines, trains the same small cascade with five of them, and asks a question
-that belongs before every other: do messages help at all?
+your own. This tutorial writes one in ten lines, trains the same small cascade with five convolutions, and asks the
+question that comes before all others: do messages help at all?
 """
 
 import time
@@ -34,7 +34,7 @@ seed_everything(0)
 #
 # .. math:: \mathbf{f}_i \leftarrow \mathbf{f}_i + \mathrm{MLP}([\mathbf{f}_i \,\Vert\, \mathbf{m}_i])
 #
-# Eight have names; ``none`` sends no messages.
+# Eight are available by name; ``none`` sends no messages.
 
 x = torch.rand(2, 68, 16)  # two faces of 68 landmarks
 for name in ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "none"):
@@ -44,9 +44,9 @@ for name in ("attention", "gcn", "gat", "gatv2", "sage", "gin", "transformer", "
 # %%
 # One of your own
 # ---------------
-# A convolution in the manner of PyTorch Geometric knows nodes ``[N, C]`` and edges ``[2, E]`` and nothing of batches of
-# faces; the package lays the faces side by side for it. Here is one whose message is the largest value, channel by
-# channel, over the features of the neighbours.
+# A convolution of PyTorch Geometric takes nodes ``[N, C]`` and edges ``[2, E]``. It need not know about batches of
+# faces: the package passes it all faces as one graph. Here is one whose message is, in each channel, the largest value
+# among the mapped features of the neighbours.
 
 
 class LoudestVoice(MessagePassing):
@@ -63,7 +63,7 @@ class LoudestVoice(MessagePassing):
 print(GraphBlock(16, 16, conv=LoudestVoice)(x).shape)
 
 # %%
-# ``conv`` is called with the numbers of channels, so a class works as it is; pass further options by a lambda. The
+# ``conv`` is called with the numbers of channels, so a class works as it is; use a lambda for further options. The
 # wrapper must keep faces apart: the result of a face must not depend on the others in its batch.
 
 wrapped = StaticGraphConv(LoudestVoice(16, 16))
@@ -72,10 +72,10 @@ assert torch.allclose(wrapped(x)[1], wrapped(x[1:])[0])
 # %%
 # A task that is quick to learn
 # -----------------------------
-# The features of the compact model's frozen backbone on synthetic faces, as in
-# :doc:`/auto_tutorials/plot_05_train_a_cascade`, computed once. Two changes make messages useful. The whole first guess
-# is shifted at random, as if the pose were off. And every second landmark gets no visual features, in training and in
-# testing. The others can measure the shift; these have to learn it from messages.
+# As in :doc:`/auto_tutorials/plot_05_train_a_cascade`, we compute the features of the compact model's frozen backbone
+# on synthetic faces once. Two changes make messages useful. The whole first guess is shifted at random, as if the pose
+# were off. And every second landmark gets no visual features, in training and in testing. The others can see the shift;
+# these must learn it from messages.
 
 trained = SPIGA.from_pretrained("compact")
 layout, config = trained.layout, trained.config
@@ -130,7 +130,7 @@ def fit(conv, edge_index=None, epochs=10, batch=15):
 # %%
 # Five convolutions, and two graphs
 # ---------------------------------
-# ``"none"`` sends no messages. A cascade of another graph gets its edges when it is called, here those between
+# ``"none"`` sends no messages. A cascade on another graph gets its edges when it is called, here those between
 # neighbours on the contours.
 
 test_start = shifted(initial[test])
@@ -165,12 +165,12 @@ ax.legend()
 # %%
 # What this shows
 # ---------------
-# The intervals are over faces and not over trainings, of which there is one each: differences between the convolutions
-# of the size of an interval mean nothing. The gap between messages and no messages is far larger for landmarks without
-# visual features, because the others have what they lack. For those with features it is smaller. Six seeds, real
-# faces, paired tests, occlusion, and what happens to each option: :doc:`/ablation`.
+# Each convolution was trained only once, and the intervals cover faces, not trainings: a difference between
+# convolutions that is no larger than an interval means nothing. The gap between messages and no messages is far larger
+# for landmarks without visual features, because the others have the information that they lack. :doc:`/ablation` has
+# real faces, several seeds, paired tests, occlusion and more options.
 #
 # The operator with the lowest error need not be the fastest: on complete graphs attention runs as dense matrix
-# products, while other convolutions go through all edges. Compare the seconds above, and see :doc:`/operators`.
+# products, while other convolutions process an edge list. Compare the seconds above, and see :doc:`/operators`.
 
 print(f"{time.perf_counter() - started:.0f} s in all")

@@ -2,9 +2,9 @@
 Your own landmarks, not a face
 ==============================
 
-Nothing in the cascade knows what a face is. This tutorial finds seven landmarks of fish: it defines a layout, draws
-pictures to train on, puts a small network and a cascade together, trains both in about a minute, and uses the result on
-a picture with two fish. The same steps serve hands, leaves, screws or satellites.
+Nothing in the cascade is specific to faces. This tutorial finds seven landmarks of fish: it defines a layout, draws
+pictures to train on, combines a small network and a cascade, trains both in about a minute, and uses the result on
+a picture with two fish. The same steps work for hands, leaves, screws or satellites.
 """
 
 import time
@@ -38,7 +38,7 @@ rng = np.random.default_rng(0)
 # %%
 # What there is to find
 # ---------------------
-# Seven points on a fish, in the order that every array keeps from here on. The contours say which of them a drawing
+# Seven points on a fish, in the order that all arrays keep from here on. The contours say which of them a drawing
 # joins.
 
 NAMES = ("mouth", "back", "root of the tail", "upper tip", "lower tip", "belly", "eye")
@@ -83,10 +83,10 @@ def paint(width, height, fish):
 # %%
 # A layout
 # --------
-# A layout is data: a name, a number for each landmark, contours. What else it needs can be estimated from annotations:
-# the mean shape, where the search will start. (A rigid 3-D shape is estimated as well. These fish are flat and bent, so
-# it means nothing, and it is not used here.) Errors will be measured in percent of the length from the mouth, 201, to
-# the root of the tail, 203.
+# A layout is data: a name, an id for each landmark, contours. The mean shape, from which the cascade will start, can be
+# estimated from annotations. (A rigid 3-D shape is estimated as well. These fish are flat and bent, so
+# it means nothing, and it is not used here.) Errors will be measured in percent of the length from the mouth, id 201,
+# to the root of the tail, id 203.
 
 layout = Layout.from_annotations("fish", 100 * swim(200), contours=CONTOURS, normaliser=(201, 203))
 print(layout.ids, layout.norm)
@@ -95,8 +95,8 @@ print(layout.mean_shape.round(2).tolist())
 # %%
 # Pictures
 # --------
-# Each training picture is a crop: a fish roughly in its middle, roughly as large as the crop of a box is wide. Both are
-# jittered, since no detector's boxes are exact.
+# Each training picture is a crop with a fish in the middle, at the size that a crop around its box would give. Position
+# and size are jittered, since no detector's boxes are exact.
 
 
 def crops(number):
@@ -116,9 +116,9 @@ print(f"{len(images)} pictures after {time.perf_counter() - started:.0f} s")
 # %%
 # A model
 # -------
-# Three parts. The backbone gives a feature map, here by four small convolutions; it says nothing of a pose. The start
-# is the mean shape, the same for every fish. The cascade walks from there. :class:`~pyspiga_geo.SPIGA` puts them
-# together.
+# A model has three parts. The backbone computes a feature map, here by four small convolutions; it estimates no pose.
+# The start is the mean shape, the same for every fish. The cascade refines it. :class:`~pyspiga_geo.SPIGA` combines the
+# three.
 
 
 class Eyes(nn.Module):
@@ -155,7 +155,7 @@ print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
 # %%
 # Training
 # --------
-# Landmarks that are not annotated would be False in the mask; here all are.
+# The mask of the loss is False for landmarks that are not annotated; here all are annotated.
 
 STEPS, BATCH = 400, 24
 optimizer = torch.optim.AdamW(model.parameters())
@@ -178,7 +178,7 @@ for name, pos in (("x_0, the mean shape", out.initial), *((f"x_{t}", pos) for t,
 print(f"{time.perf_counter() - started:.0f} s so far")
 
 # %%
-# On new fish: the way from the mean shape, and below what is found beside what is true.
+# New fish. Above, the path from the mean shape; below, the true and the predicted landmarks.
 
 figure, axes = plt.subplots(2, 5, figsize=(11, 4.6), layout="constrained")
 found = out.to_data_list()
@@ -211,8 +211,8 @@ for ax, fish in zip(axes[1:], shoal, strict=True):
     ax.set_title("step 0, layer 0: the 12 strongest edges")
 
 # %%
-# For photos of your own with annotations, the training of the package takes records instead of such a loop and needs no
-# code: :doc:`/training` explains it, and ``examples/train_on_your_data.py`` does it from drawing to model file. A part
-# of your own, such as this backbone, can be registered so that a model with it can be saved: :doc:`/extending`.
+# For annotated photos of your own you need no such loop: the package trains on annotation records.
+# :doc:`/training` explains it, and ``examples/train_on_your_data.py`` shows it from drawing to weights file. A backbone
+# of your own, such as this one, can be registered so that a model with it can be saved: :doc:`/extending`.
 
 print(f"{time.perf_counter() - started:.0f} s in all")

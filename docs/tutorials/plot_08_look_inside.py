@@ -2,9 +2,10 @@ r"""
 Look inside: who listens to whom
 ================================
 
-An aligner gives the attention of every step, layer and head when it is asked to. Here we look at all of it on one
-photo: how many speakers a landmark listens to, how far away they are, who is listened to most, and what changes when a
-part of the face is covered.
+On request an aligner returns the attention of every step, layer and head. Here we look at all of it on one photo: how
+many others a landmark attends to, how far away they are, which landmarks are attended to most, and what changes when a
+part of the face is covered. We call the landmark that receives a message the *listener*, and those that it attends to
+the *speakers*.
 """
 
 import matplotlib.pyplot as plt
@@ -31,7 +32,7 @@ print(f"attention {list(face.attention.shape)}: {steps} steps of {layers} layers
 
 # %%
 # ``face.attention[i, step, layer, head, j]`` is the weight of landmark j in the message that landmark i receives; over
-# j it adds up to one. Steps, layers and heads count from 0 here, as everywhere in Python.
+# j the weights add up to one. Steps, layers and heads count from 0 here, as everywhere in Python.
 #
 # All layers as matrices
 # ----------------------
@@ -46,13 +47,13 @@ for step, row in enumerate(axes):
         ax.label_outer()
 
 # %%
-# The first step consists of columns: all landmarks attend to the same few. In the later steps the columns are softer,
-# and rows differ: blocks are parts of the face with similar attention.
+# The matrices of the first step consist of columns: all landmarks attend to the same few. In the later steps the
+# columns are softer, and rows differ: blocks are parts of the face with similar attention.
 #
 # How many, and how far
 # ---------------------
-# The exponential of the entropy of a row is the effective number of landmarks attended to: 1 for a single one, 67 for
-# equal weights. The mean distance to them is given as a share of the face's width.
+# The exponential of the entropy of a row is the effective number of speakers: 1 for a single one, 67 for
+# equal weights. Their mean distance is given as a fraction of the face's width.
 
 entropy = -(face.attention * face.attention.clamp(min=1e-12).log()).sum(dim=-1)  # [L, steps, layers, heads]
 speakers = entropy.exp().mean(dim=0)
@@ -70,8 +71,8 @@ everybody = apart.sum() / (L * (L - 1))
 print(f"a landmark that heard all alike would hear them from {everybody:.2f}")
 
 # %%
-# A head with a number near 1 copies the value of a single landmark to all others, as all heads of the first step do.
-# Later heads spread over many landmarks, while the distance hardly changes: no head has specialised in neighbours.
+# A head with a number near 1 passes each listener the value of a single landmark, as all heads of the first step do.
+# Later heads attend to many landmarks, while the distance hardly changes: no head has specialised in neighbours.
 #
 # The heads of one layer
 # ----------------------
@@ -87,8 +88,8 @@ for head, ax in enumerate(axes):
 # %%
 # Which landmarks are attended to
 # -------------------------------
-# The mean of a column is how much a landmark is attended to, in each step, over all its layers and heads. The areas of
-# the discs are proportional to it.
+# The mean of a column shows how much a landmark is attended to. Here it is taken over all layers and heads of each
+# step. The areas of the discs are proportional to it.
 
 heard = face.attention.mean(dim=(0, 2, 3))  # [steps, L]
 figure, axes = plt.subplots(1, steps, figsize=(11, 3.9), layout="constrained")
@@ -101,8 +102,8 @@ for step, ax in enumerate(axes):
 # %%
 # Under an occluder
 # -----------------
-# Now the same photo with a grey rectangle over the mouth. The box of the face is given, so that the crop, and with it
-# all that is not covered, stays the same.
+# Now the same photo with a grey rectangle over the mouth. We give the box of the face, so that the crop, and everything
+# in it that is not covered, stays the same.
 
 mouth = [index for name, members in layout.contours.items() if "mouth" in name for index in members]
 low, high = face.pos[mouth].amin(dim=0) - 4, face.pos[mouth].amax(dim=0) + 4
@@ -127,7 +128,7 @@ right_ax.set_title("what the covered corner hears, step 0, layer 0")
 
 # %%
 # The mouth is found less open than it is: nothing visible shows that it is open, and a closed mouth is more likely.
-# Everywhere else the two markers coincide. The model says that it is not sure of what it cannot see: the landmarks
+# Everywhere else the two markers coincide. The model predicts its uncertainty: the landmarks
 # under the rectangle get a low ``visible`` and a large ``sigma``.
 
 for name, each in (("open face", clear), ("occluder", blind)):
@@ -135,8 +136,8 @@ for name, each in (("open face", clear), ("occluder", blind)):
     print(f"{name:10} landmarks under the rectangle: {sure}")
 
 # %%
-# Does attention notice the occluder? For each step: the attention to covered landmarks, before and after, from
-# landmarks that are covered themselves and from the others.
+# Does the occluder change the attention? For each step we compare the attention to the covered landmarks, with and
+# without the occluder, from landmarks that are covered themselves and from the others.
 
 for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
     for step in range(steps):
@@ -147,9 +148,9 @@ for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
 # With these weights the covered landmarks get less attention in the first and in the last step once they are covered,
 # and more in the second. The network is not told which landmarks are covered, so this comes from their features.
 #
-# Do the messages help? We run the cascade on the covered face with every message set to zero, as in
-# :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`, and measure how far they end from where they were found on the
-# open face with messages.
+# Do the messages help? We run the cascade with every message set to zero, as in
+# :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`. Then we measure the distance of the landmarks from those found
+# on the uncovered ("open") face with messages.
 
 
 def silent(layer, inputs, message):
@@ -175,6 +176,6 @@ for name, other in (
 
 # %%
 # On this one photo messages do not open the covered mouth: their effect is small compared with that of the occluder.
-# Two warnings apply to every such experiment. One face shows what can happen, not what happens on average, and a
-# network that was trained with messages and loses them afterwards is not one that was trained without. Over 224 faces,
-# with networks trained for it, covered landmarks are where messages bring most: :doc:`/ablation`.
+# Two warnings apply to every such experiment. One face shows what can happen, not what happens on average. And a
+# network that was trained with messages and then loses them differs from one that was trained without. Over 224 faces,
+# with networks trained with and without messages, messages help most on covered landmarks: :doc:`/ablation`.

@@ -2,16 +2,15 @@ r"""
 From the authors' weights to predictions
 ========================================
 
-The authors of SPIGA publish trained weights, one file per dataset. This tutorial converts such a file, checks what came
-out, and predicts landmarks with it. The files cannot be part of this package: get ``spiga_wflw.pt`` from the
+The authors of SPIGA publish trained weights, one file per dataset. This tutorial converts such a file, checks the
+result, and predicts landmarks with it. The files are not part of this package: get ``spiga_wflw.pt`` from the
 `authors' repository <https://github.com/andresprados/SPIGA>`_ and set the environment variable ``SPIGA_WEIGHTS`` to its
 path.
 
 .. warning::
 
-    Where no such file is given, as when the pages were built without one, the tutorial writes a file in the authors'
-    format with *random* weights. Every step then runs as with the real file, but the landmarks are meaningless, and
-    the last figure says so.
+    Without such a file, as perhaps on this page, the tutorial writes a file in the authors' format with *random*
+    weights. Every step then runs as with the real file, but the landmarks are meaningless, and the last figure says so.
 """
 
 import os
@@ -43,7 +42,7 @@ print(f"{weights.name}: {weights.stat().st_size / 1e6:.0f} MB")
 # %%
 # What is in the file
 # -------------------
-# A state dict: names and tensors. ``weights_only=True`` opens it without running any code that a pickle may hold.
+# A state dict: names and tensors. ``weights_only=True`` opens the file without running code that a pickle may contain.
 
 state = torch.load(weights, weights_only=True)
 print(f"{len(state)} tensors")
@@ -59,10 +58,11 @@ for name in (
 # Convert it
 # ----------
 # :func:`~pyspiga_geo.models.reference_model` reads the number of landmarks off the weights, builds the preset
-# ``reference`` for that layout, and translates every entry. Names change, linear maps that the authors write as
-# convolutions become linear maps, and the channels of the attention heads are put in order: theirs gives channel c to
-# head c mod 4, ours gives each head a contiguous group. Unknown, missing or misshapen entries are an error that lists
-# them. On the command line: ``pyspiga-geo convert spiga_wflw.pt spiga_wflw.safetensors``.
+# ``reference`` for that layout, and converts every entry. Names change. Linear maps that the authors write as
+# 1 x 1 convolutions become linear layers. The channels of the attention heads are reordered: the authors' code assigns
+# channel c to head c mod 4, this package assigns a contiguous group to each head. If entries are unknown, missing or of
+# the wrong shape, an error lists them. On the command line: ``pyspiga-geo convert spiga_wflw.pt
+# spiga_wflw.safetensors``.
 
 model = reference_model(weights)
 model.save(folder / "spiga.safetensors")
@@ -71,8 +71,8 @@ print(f"{len(model.layout)} landmarks ({model.layout.name}), {sum(p.numel() for 
 # %%
 # Nothing was lost
 # ----------------
-# Converting back gives the file that we started from, tensor by tensor. What the authors' file has beyond that are
-# constants, which carry nothing learned.
+# Converting back gives the tensors of the file that we started from. The authors' file also has constants, which are
+# not learned.
 
 back = reference.export(SPIGA.from_pretrained(folder / "spiga.safetensors"))
 unequal = [name for name, value in back.items() if name in state and not torch.equal(value, state[name].view_as(value))]
@@ -96,8 +96,8 @@ print(f"{len(out.steps)} steps, attention of {len(out.attention)} layers, each {
 # %%
 # Predict
 # -------
-# An aligner takes photos and returns faces in pixels of the photo. Boxes may be given, as here, or are found by the
-# detector.
+# An aligner takes photos and returns faces in pixels of the photo. Boxes may be given, as here; otherwise the detector
+# finds them.
 
 (face,) = FaceAligner(model)(photo, [BOX])
 yaw, pitch, roll = face.pose[:3].tolist()
@@ -113,5 +113,5 @@ else:
 
 # %%
 # With the real file the landmarks agree with the authors' network to about 1e-11 in float64; the tests of this package
-# hold that against stored outputs of their code. Where the paper and that code differ, and which option says which is
-# meant: :doc:`/paper_and_reference`. Fine-tuning, converting back and refused files: :doc:`/weights`.
+# compare them with stored outputs of the authors' code. :doc:`/paper_and_reference` lists where the paper and that code
+# differ, and the option for each difference. Fine-tuning, converting back and refused files: :doc:`/weights`.

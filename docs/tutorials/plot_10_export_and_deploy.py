@@ -2,8 +2,8 @@
 Export and deploy
 =================
 
-A trained model is to run somewhere: in a service, in another program, on a machine without this package. This tutorial
-makes the compact model ready to run, measures what that brings, writes it as one file, and uses the file with nothing
+A trained model has to run somewhere: in a service, in another program, on a machine without this package. This tutorial
+optimises the compact model, measures the gain, exports the model to one file, and runs the file with nothing
 but PyTorch.
 """
 
@@ -28,9 +28,9 @@ photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
 # %%
 # Ready to run
 # ------------
-# :meth:`~pyspiga_geo.SPIGA.optimize` gives a copy that computes the same landmarks in fewer operations: batch norm is
-# folded into the layers before it, heads that only training reads are left out, and maps lie in memory as kernels
-# prefer. An aligner that loads a model by name does this by itself.
+# :meth:`~pyspiga_geo.SPIGA.optimize` returns a copy that computes the same landmarks in fewer operations: batch norm is
+# folded into the layers before it, heads that only training uses are left out, and maps have the memory layout that
+# most kernels prefer. An aligner that loads a model by name does this by itself.
 
 model = SPIGA.from_pretrained("compact")
 (face,) = FaceAligner(model)(photo)
@@ -60,13 +60,13 @@ for name, fast in (
 print(f"on {torch.get_num_threads()} thread(s) of the machine that built this page")
 
 # %%
-# How much time this saves depends on the processor, and on what else runs on it: :doc:`/speed` has measurements.
+# How much time this saves depends on the processor, and on what else runs on it. :doc:`/speed` has more options.
 #
 # One file
 # --------
-# ``export_model`` writes the whole model as a graph of tensor operations with a batch of any size. For
-# :func:`torch.export.load` the file ends in ``.pt2``; for other runtimes there is ONNX, which needs the extra ``onnx``
-# and is otherwise the same. On the command line: ``pyspiga-geo export``.
+# ``export_model`` writes the whole model as a graph of tensor operations, for batches of any size. Files for
+# :func:`torch.export.load` end in ``.pt2``. For other runtimes there is ONNX, which needs the extra ``onnx``
+# and is used in the same way. On the command line: ``pyspiga-geo export``.
 
 folder = Path(tempfile.mkdtemp())
 export_model(model, folder / "compact.pt2", format="torch-export")
@@ -81,7 +81,7 @@ else:
 # %%
 # Somewhere else
 # --------------
-# From here on nothing of the package runs the model. What the graph does not say stands beside it, as JSON texts.
+# From here on the model runs without the package. The file's metadata, JSON texts, hold what the graph does not.
 
 extra = {"metadata.json": ""}
 graph = torch.export.load(folder / "compact.pt2", extra_files=extra).module()
@@ -93,9 +93,10 @@ print(f"layout         {metadata['layout']['name']}, {len(metadata['layout']['id
 
 # %%
 # The caller has to cut the crop: a square around the centre of the face's box, ``crop_scale`` times as wide as the
-# box's longer side, seen at ``image_size`` pixels. Landmarks come back in normalised crop coordinates: times the size
-# they are pixels of the crop, and the inverse of the crop's matrix takes them to the photo. The three functions of
-# :mod:`pyspiga_geo.geometry` used for this are a few lines each, should you have to write them in another language.
+# box's longer side, sampled at ``image_size`` x ``image_size`` pixels. Landmarks are returned in normalised crop
+# coordinates: multiplied by ``image_size`` they are pixels of the crop, and the inverse of the crop's matrix maps these
+# to the photo. The functions of :mod:`pyspiga_geo.geometry` used for this are short, should you have to write them in
+# another language.
 
 crop = square_crop(face.bbox, metadata["image_size"], metadata["crop_scale"])
 images = warp_image(photo, crop, metadata["image_size"])[None]
@@ -115,5 +116,5 @@ draw_landmarks(ax, FaceData(pos=found), model.layout, color=FOUND, marker="x", l
 ax.legend(loc="lower left")
 
 # %%
-# What an exported file leaves out: attention, the steps on the way, and graphs other than the complete one. For these
-# use the weights file. Processors with half precision, ``torch.compile`` and GPUs: :doc:`/speed`.
+# An exported file does not support attention, intermediate steps, or graphs other than the complete one. For these
+# use the weights file. Half precision, ``torch.compile`` and GPUs: :doc:`/speed`.

@@ -2,9 +2,9 @@
 3-D landmarks and graphs of different sizes
 ===========================================
 
-A cascade does not insist on two dimensions, nor on the same number of landmarks in every picture. This tutorial finds
-points in volumes, as scanners make them, and then beads on chains of different lengths, batched as PyTorch Geometric
-batches graphs.
+A cascade is not limited to two dimensions, nor to the same number of landmarks in every picture. This tutorial finds
+points in volumes, such as those of a scanner, and then beads on chains of different lengths, batched as PyTorch
+Geometric batches graphs.
 """
 
 import time
@@ -90,8 +90,8 @@ for name, pos in (("mean shape", TRIPOD.expand_as(truth)), ("x_1", out.steps[0])
 print(f"{time.perf_counter() - started:.0f} s so far")
 
 # %%
-# Two tripods, seen along the three axes: the brightest voxel along each line of sight. One that is turned far from the
-# mean shape is the hard case: its feet lie where the mean shape has other parts.
+# Two tripods, seen along the three axes: the brightest voxel along each line of sight. A tripod that is rotated far
+# from the mean shape is a hard case: its feet lie where the mean shape has other parts.
 
 STYLES = (("#56b4e9", "o", "true"), ("#e69f00", "x", "found"))
 figure, axes = plt.subplots(2, 3, figsize=(8, 5.6), layout="constrained")
@@ -109,10 +109,11 @@ axes[0, 0].legend(loc="upper left", fontsize=8)
 # %%
 # Graphs of different sizes
 # -------------------------
-# Chains of 4 to 9 beads lie over a picture, roughly where the beads are. A batch of them is one graph with N nodes in
-# all: ``batch`` says which chain a node belongs to, ``edge_index`` joins neighbours on a chain, and no edge leads to
-# another chain. ``SPIGACascade(None)`` takes any number of nodes. The ordered positions of the paper need a fixed
-# number, so here they are ``"pooled"``: the mean over a node's neighbours of an embedded displacement.
+# Pictures show chains of 4 to 9 beads. The initial positions of a chain's nodes lie on a straight line, roughly where
+# the beads are. A batch of chains is one graph with N nodes in all: ``batch`` says which chain a node belongs to,
+# ``edge_index`` joins neighbours on a chain, and no edge leads to another chain. ``SPIGACascade(None)`` takes any
+# number of nodes. The ordered position encoding of the paper needs a fixed number, so here it is ``"pooled"``: each
+# displacement from a neighbour is embedded, and the embeddings are averaged.
 #
 # Beads look alike, and some are missing from the picture: their positions have to be inferred from their neighbours.
 
@@ -179,8 +180,8 @@ for conv in ("none", "attention"):
 print(f"start      {SIZE * (new.pos - new.truth).norm(dim=1).mean():.2f} px off")
 
 # %%
-# Above with ``conv="none"``, below with attention along the chains. Rings are where the beads belong, missing ones
-# dotted.
+# Top row: ``conv="none"``; bottom row: attention along the chains. Rings mark the true positions, dotted for missing
+# beads; crosses mark the predictions.
 
 figure, axes = plt.subplots(2, 5, figsize=(11, 4.7), layout="constrained")
 for row, (conv, pos) in zip(axes, found.items(), strict=True):
@@ -195,7 +196,7 @@ for row, (conv, pos) in zip(axes, found.items(), strict=True):
         ax.set_axis_off()
 
 # %%
-# Two longer programs of this kind are among the examples: ``examples/landmarks_in_volumes.py`` compares a cascade with
-# ridge regression, ``examples/graphs_of_different_sizes.py`` pulls road maps onto the roads of a picture.
+# There are two longer programs of this kind: ``examples/landmarks_in_volumes.py`` compares a cascade with
+# ridge regression, ``examples/graphs_of_different_sizes.py`` fits road maps to the roads in a picture.
 
 print(f"{time.perf_counter() - started:.0f} s in all")

@@ -1,4 +1,4 @@
-"""What ``predict`` found, written as the work is done, so that a second call goes on where the first one stopped."""
+"""The faces of ``predict``, written as they are found, so that a second call continues where the first stopped."""
 
 import glob
 import json
@@ -19,16 +19,16 @@ class Journal:
     """Faces of many photos in a file of JSON Lines: a line of settings, then a line per photo.
 
     A file of another kind (.json) is a list of records. Its lines go to a file beside it, which stays until the work is
-    done: ``faces.partial.jsonl`` beside ``faces.json``. A process other than the first has such a file of its own,
-    ``faces.partial1.jsonl``, until all is put together.
+    done: ``faces.partial.jsonl`` beside ``faces.json``. Each process but the first has a file of its own,
+    ``faces.partial1.jsonl``, until the results are put together.
 
     Args:
         path: the file that the user wants.
-        settings: what the faces depend on; work is only gone on with where it is the same.
-        overwrite: begin anew, whatever is there.
+        settings: what the faces depend on; work is continued only if they are the same.
+        overwrite: start anew even if the file exists.
 
     Raises:
-        ValueError: there is a file of lines that was begun with other settings, or is none of this program.
+        ValueError: if the file was started with other settings, or was not written by this program.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any], overwrite: bool) -> None:
@@ -37,12 +37,12 @@ class Journal:
         # A pipe or a device gets all at the end.
         self._folder = tempfile.TemporaryDirectory() if path.exists() and not path.is_file() else None
         self.done = frozenset[str]() if overwrite else frozenset(self._lines())
-        """Photos whose lines are there already."""
+        """Photos whose lines are in the file already."""
         self.resumes = not overwrite and bool(self._files())
         self._file: IO[bytes] | None = None
 
     def begin(self) -> None:
-        """Remove what is not gone on with."""
+        """Remove files that are not continued."""
         for file in () if self.resumes else self._files():
             file.unlink()
 
@@ -54,16 +54,16 @@ class Journal:
         self._file.write(f'{{"imgpath": {json.dumps(imgpath)}, "faces": [{found}]}}\n'.encode())
 
     def close(self) -> None:
-        """No more lines from this process."""
+        """Close the file: this process writes no more lines."""
         if self._file is not None:
             self._file.close()
 
     def finish(self, photos: Sequence[str], complete: bool) -> None:
-        """Put what all processes found into the file that the user wants; what was begun stays to be gone on with.
+        """Put the results of all processes into the file that the user wants; unfinished work is kept to be continued.
 
         Args:
             photos: the order of the lines.
-            complete: the work is done.
+            complete: whether the work is done.
         """
         self.close()
         files, lines = self._files(), self._lines()

@@ -1,4 +1,4 @@
-"""What goes wrong, in one sentence on standard error."""
+"""Error messages, in one sentence on standard error."""
 
 import sys
 
@@ -10,7 +10,7 @@ def complain(reason: str) -> None:
 
 
 def describe(error: ValueError | OSError) -> str:
-    """The reason as a sentence; of a file that cannot be read or written, its name comes first."""
+    """The reason as a sentence; if a file cannot be read or written, its name comes first."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)

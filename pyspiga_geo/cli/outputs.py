@@ -15,11 +15,11 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[str | Path], overwri
 
     Args:
         outputs: files to be written. Pictures of this program, known by their metadata, are replaced.
-        inputs: files that are read, and so never written over, by whatever name or link.
+        inputs: files that are read, and therefore never overwritten, under whatever name or link.
         overwrite: replace other files too.
 
     Raises:
-        ValueError: an output is an input, a folder, in a place that cannot be written, or a file that is not replaced.
+        ValueError: if an output is an input, a folder, in a place that cannot be written, or a file not to be replaced.
     """
     read = {_identity(path) for path in inputs if os.path.exists(path)}
     for output in outputs:
@@ -37,10 +37,10 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[str | Path], overwri
 
 
 def check_report(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder for a report that holds anything but an earlier report of this program, or the begin of one.
+    """Refuse a report folder that holds anything but an earlier report of this program, complete or not.
 
     Raises:
-        ValueError: it is no folder, or is not replaced.
+        ValueError: if it is not a folder, or must not be replaced.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: is a file, a folder was expected")
@@ -59,7 +59,7 @@ def _identity(path: str | Path) -> tuple[int, int]:
 
 
 def is_own_picture(path: Path) -> bool:
-    """Whether this program drew it, by its metadata."""
+    """Whether this program drew a picture, according to its metadata."""
     try:
         with Image.open(path, formats=["PNG"]) as picture:
             return picture.info.get("Software") == SOFTWARE

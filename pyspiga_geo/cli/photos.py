@@ -1,4 +1,4 @@
-"""Which photos are meant by the files, folders and patterns of a command line, and where their pictures go."""
+"""The photos that the files, folders and patterns of a command line mean, and the paths of their pictures."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -13,21 +13,21 @@ from pyspiga_geo.data import FORMATS
 
 
 class Named(NamedTuple):
-    """A photo, and what its picture is called."""
+    """A photo, and the name of its picture."""
 
     path: str
     name: Path
-    """Without an ending: the photo's own name, in a folder its path below that folder."""
+    """Without suffix: the photo's own name, or its path below the folder that was searched."""
 
 
 def find_photos(arguments: Iterable[str]) -> list[Named]:
-    """The photos of files, of folders with all that is in them, and of patterns such as ``"*.jpg"``, each once.
+    """Find the photos that files, folders (recursively) and patterns such as ``"*.jpg"`` mean, each once.
 
-    In folders, what has the ending of a picture counts, in the order of names; hidden files and pictures that this
-    program drew do not.
+    In folders, files with the suffix of a picture count, in the order of names, except hidden files and pictures that
+    this program drew.
 
     Raises:
-        ValueError: a folder has no photos, or a pattern fits nothing.
+        ValueError: if a folder has no photos, or a pattern matches nothing.
     """
     found: dict[str, Named] = {}
     for argument in arguments:
@@ -58,7 +58,7 @@ def _is_photo(path: Path, folder: Path) -> bool:
 
 
 def picture_paths(photos: Sequence[Named], folder: Path) -> list[Path]:
-    """A picture for each photo; numbered where names repeat."""
+    """The path of the picture of each photo, numbered if names repeat."""
     paths: dict[Path, None] = {}
     for photo in photos:
         path, number = folder / f"{photo.name}.png", 2

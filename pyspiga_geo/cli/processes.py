@@ -1,4 +1,4 @@
-"""Work on many items by several processes, on one machine or more."""
+"""Distribute work on many items over several processes, on one or more machines."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 from pyspiga_geo.inference.aligner import as_device
 
 _AT_ONCE = 64
-"""Items that a process takes from its share at once."""
+"""Number of items that a process works on at once."""
 
 
 def share_out(
@@ -19,18 +19,18 @@ def share_out(
     The engine starts the processes, or finds those that torchrun or SLURM has started.
 
     Args:
-        items: what is to be done; of W processes the r-th does items r, r + W, ...
-        work: does some items and returns of how many something failed; called with these and with r.
+        items: the items to work on; of W processes, process r does items r, r + W, ...
+        work: called with some items and r; does them and returns the number of those that failed.
         device: what the processes run on: ``"cpu"``, ``"cuda"``, ``"mps"``.
         devices: processes on each machine.
         num_nodes: machines.
 
     Returns:
-        The failures of all processes, and whether this is the process that puts the results together. All have done
-        their work when it returns.
+        The number of failures in all processes, and whether this is the process that puts the results together. When
+        this returns, all processes have done their work.
 
     Raises:
-        ValueError: without the engine, which is installed with the extra ``train``; for a device that is not there.
+        ValueError: without the engine, which the extra ``train`` installs; for a device that is not available.
     """
     try:
         from lightning.pytorch import LightningModule, Trainer

@@ -22,7 +22,13 @@ OVERSHOOT = 0.05
 
 
 def as_photo(photo: Photo) -> Tensor:
-    """Convert a photo to a float32 tensor [3, H, W], RGB in 0..1, on the CPU.
+    """Convert a photo to a float32 tensor, RGB in 0..1, on the CPU.
+
+    Args:
+        photo: see :data:`~pyspiga_geo.inference.Photo`.
+
+    Returns:
+        [3, H, W].
 
     Raises:
         ImageError: if a file cannot be read.
@@ -51,6 +57,12 @@ def as_photo(photo: Photo) -> Tensor:
 
 def as_pillow(photo: Photo) -> Image.Image:
     """Convert a photo to a Pillow image, RGB with 8 bits, upright; always a copy.
+
+    Args:
+        photo: see :data:`~pyspiga_geo.inference.Photo`.
+
+    Returns:
+        The image.
 
     Raises:
         ImageError: if a file cannot be read.

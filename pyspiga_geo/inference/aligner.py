@@ -36,8 +36,8 @@ class FaceAligner:
             is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
-        views: in how many views the model looks at each face: 1, its crop; 2, also the mirror image; 4, both in two
-            sizes. The result is their mean: more exact, steadier, and as many times slower.
+        views: number of views in which the model sees each face: 1, its crop; 2, also the mirror image; 4, both in two
+            sizes. The result is their mean, which is more exact and steadier; the model takes as many times longer.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.

@@ -22,7 +22,7 @@ class Views(NamedTuple):
 
     @classmethod
     def of(cls, count: int, layout: Layout) -> Self:
-        """So many views, 1, 2 or 4.
+        """Make the views for a number of them, 1, 2 or 4.
 
         Raises:
             ValueError: for another number, or if mirror images are needed and the layout has no mirror order.

@@ -36,8 +36,8 @@ class SPIGAConfig:
             (:class:`~pyspiga_geo.backbones.EncoderDecoder`), or a name given to
             :func:`~pyspiga_geo.backbones.register_backbone`.
         backbone_options: settings of such a backbone.
-        start: x_0: ``"posed"`` (:class:`PosedShape`), the layout's rigid face in the estimated pose; or ``"mean"``
-            (:class:`MeanShape`), the layout's mean shape.
+        start: how x_0 is made: ``"posed"`` (:class:`PosedShape`), the layout's rigid face in the estimated pose; or
+            ``"mean"`` (:class:`MeanShape`), the layout's mean shape.
         channels: of the hourglass: channels of the feature map.
         num_stacks: of the hourglass: number of stacks.
         depth: of the hourglass: number of halvings inside.
@@ -140,7 +140,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "heatmap_windows": True,
     },
 }
-"""What each preset of :func:`make_config` changes of the defaults of :class:`SPIGAConfig`."""
+"""How each preset of :func:`make_config` differs from the defaults of :class:`SPIGAConfig`."""
 
 
 def make_config(preset: str = "paper", **overrides: Any) -> SPIGAConfig:

@@ -1,4 +1,4 @@
-"""Head pose from landmarks: the true one of annotated faces, and the one that found landmarks have."""
+"""Head pose from landmarks: the true one of annotated faces, and the one fitted to predicted landmarks."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from pyspiga_geo.geometry import camera_matrix, pose_from_points
 from pyspiga_geo.layouts import Layout
 
 POSE_CROP = 256
-"""Side in pixels of the crop that the reference's labels are made in: POSIT's tolerance is a tenth of these."""
+"""Side in pixels of the crop in which the reference's labels are made: POSIT's tolerance is a tenth of such a pixel."""
 
 
 def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float = 1.5) -> Tensor:
     """Pose [B, 6] of the true points (POSIT on the robust landmarks); NaN where fewer than four are known.
 
-    All are NaN where no pose can be told: the layout has no rigid shape, or a flat one, or fewer than four landmarks.
+    All are NaN if the layout determines no pose: it has no rigid shape, a flat one, or fewer than four landmarks.
 
     Args:
         pos: [B, L, 2], normalised crop coordinates.
@@ -31,10 +31,10 @@ def pose_targets(pos: Tensor, mask: Tensor, layout: Layout, focal_ratio: float =
 
 
 def fitted_poses(pose: Tensor | None, pos: Tensor, layout: Layout, focal_ratio: float = 1.5) -> Tensor | None:
-    """Head pose [B, 6] fitted to found landmarks, as that of annotated faces is to theirs (:func:`pose_targets`).
+    """Head pose [B, 6] fitted to predicted landmarks, as :func:`pose_targets` fits that of annotated faces.
 
-    It is more exact than the one that a backbone estimates before it knows them. Where there is none, because the
-    layout has no rigid shape or a flat one, the result is the estimated pose.
+    It is more exact than the backbone's estimate. If no pose can be fitted, because the layout has no rigid shape or a
+    flat one, the result is the estimate.
 
     Args:
         pose: [B, 6], estimated by a backbone; None: the result is None too.

@@ -106,7 +106,7 @@ class SPIGA(nn.Module):
         """Run start and cascade on the output of the backbone.
 
         Args:
-            seen: what the backbone returned.
+            seen: the output of the backbone.
             edge_index: edges between landmarks. Default: the complete graph.
             options: of the cascade: ``detach_steps``, ``return_attention``.
 
@@ -124,8 +124,8 @@ class SPIGA(nn.Module):
         """Estimate covariance and visibility of the landmarks.
 
         Args:
-            seen: what the backbone returned.
-            out: what the cascade returned.
+            seen: the output of the backbone.
+            out: the output of the cascade.
             edge_index: edges between landmarks. Default: the complete graph.
 
         Returns:

@@ -24,7 +24,7 @@ SPACE = ("D", "H", "W")
 
 
 class CascadeOutput(NamedTuple):
-    """Output of :class:`SPIGACascade`. Positions have the units and the form of the ``pos`` that was given.
+    """Output of :class:`SPIGACascade`. Positions have the units and the shape of the given ``pos``.
 
     Example:
         >>> cascade = SPIGACascade(5, 8, num_steps=2, num_layers=1, heads=1, node_channels=8, hidden_channels=8)
@@ -71,8 +71,8 @@ class SPIGACascade(nn.Module):
         in_channels: size of extra node features ``x``, 0 for none.
         edge_dim: size of edge features, for operators that take them.
         norm: normalisation in the MLPs (:class:`NodeMLP`): ``"batch_norm"`` (paper), ``"layer_norm"`` or ``"none"``.
-        pre_norm: layer-normalise what windows tell and what each graph layer reads (in neither paper nor reference).
-            Without it features and similarities may grow until each landmark attends to one other only.
+        pre_norm: layer-normalise the vectors of the windows and the input of each graph layer (in neither paper nor
+            reference). Without it features and similarities may grow until each landmark attends to one other only.
         dropout: of attention weights.
         share_steps: use one set of weights for all steps.
         node_channels: size of the node features f = v + r.
@@ -82,7 +82,7 @@ class SPIGACascade(nn.Module):
         include_self: whether a landmark attends to itself (reference: yes; paper: no).
         scale: divide the similarity by the root of a head's channels (reference: yes; paper: no).
         out_proj: linear map of the concatenated messages (reference: yes; paper: no).
-        heatmap_windows: whether each landmark also looks at a heatmap of its own (in neither paper nor reference).
+        heatmap_windows: whether each landmark also samples a heatmap of its own (in neither paper nor reference).
 
     Shapes:
         - **pos**: (x, y) or (x, y, z) over the map, 0..1 (pixel index / resolution): ``[B, L, d]``; ``[1, L, d]``, one

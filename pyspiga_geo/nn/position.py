@@ -1,4 +1,4 @@
-"""Position encodings, by name: what a landmark knows of its place among the others.
+"""Position encodings, by name: what a landmark knows about its position and those of the others.
 
 All are called as ``module(pos, edge_index, mask=mask, batch=batch)``: ``pos`` [B, L, d], pixel index divided by
 resolution, or [N, d] with edges of their own and ``batch`` [N]; ``mask`` bool, the landmarks that exist. They return

@@ -1,4 +1,4 @@
-"""The random changes of a training configuration: some face by face in the loader, the costly ones on whole batches."""
+"""Random augmentation of training crops: some of it face by face in the loader, the costly part on whole batches."""
 
 import warnings
 
@@ -21,13 +21,13 @@ from pyspiga_geo.training.config import AugmentationConfig
 
 
 def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, crop_scale: float) -> Compose:
-    """From a photo to a random crop, and perhaps something before the face: what each face undergoes by itself.
+    """Build the transform from a photo to a random crop, possibly with an occluder; it is applied face by face.
 
-    Without a mirror order no face is mirrored; a warning says so where the configuration asks for it.
+    Without a mirror order no face is mirrored; a warning says so if the configuration asks for it.
 
     Args:
-        config: how much of it.
-        layout: tells the mirror order.
+        config: ranges and probabilities.
+        layout: has the mirror order.
         resolution: side of the crop in pixels.
         crop_scale: side of the crop over the longer side of the box.
     """
@@ -43,7 +43,7 @@ def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, cro
 
 
 def photometric(config: AugmentationConfig) -> nn.Sequential:
-    """Random light, colour, blur and black rectangles of images [B, 3, H, W] in 0..1, drawn for each image apart."""
+    """Random lighting, colour, blur and black rectangles for images [B, 3, H, W] in 0..1, drawn for each image."""
     modules: list[nn.Module] = []
     if config.brightness or config.hue or config.grey:
         modules.append(RandomColorJitter(config.brightness, config.hue, config.grey).module)

@@ -1,4 +1,4 @@
-"""Batch norm over the batches of all processes that train together, and how the engine is told of it."""
+"""Batch norm over the batches of all processes that train together, and the engine's plugin for it."""
 
 import torch
 import torch.distributed as dist
@@ -12,7 +12,7 @@ from pyspiga_geo.training.distributed import sum_over_processes, world_size
 class SyncBatchNorm(_BatchNorm):
     """Batch norm over the batches of all processes, on any device; torch's own needs a GPU.
 
-    Inputs are [B, C, ...]; mean and variance are counted in single precision or better.
+    Inputs are [B, C, ...]; mean and variance are computed in single precision or better.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -42,7 +42,7 @@ class SyncBatchNorm(_BatchNorm):
 
 
 class BatchNormSync(LayerSync):
-    """Tells the engine to replace batch norm where several processes train: by torch's on GPUs, else by ours."""
+    """Engine plugin that replaces batch norm if several processes train: by PyTorch's on GPUs, else by ours."""
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Replace every batch norm; weights, statistics and names stay."""
@@ -57,5 +57,5 @@ class BatchNormSync(LayerSync):
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Leave the model as it is: the next stage is told to synchronise again, and evaluation does not."""
+        """Leave the model as it is: the next stage synchronises again anyway, and evaluation mode does not."""
         return model

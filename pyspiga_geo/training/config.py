@@ -1,4 +1,4 @@
-"""What a training run is made of. Read from YAML and the command line."""
+"""Configuration of a training run, read from YAML and the command line."""
 
 import re
 from collections.abc import Mapping
@@ -45,9 +45,9 @@ class StageConfig:
 
 @dataclass
 class UncertaintyConfig(StageConfig):
-    """The stage that trains the head for uncertainty (:class:`~pyspiga_geo.nn.UncertaintyHead`) on the finished model.
+    """The stage that trains the uncertainty head (:class:`~pyspiga_geo.nn.UncertaintyHead`) on the finished model.
 
-    Its crops are those of :class:`AugmentationConfig`, with painted occluders of all kinds in place of its rectangles.
+    Its crops are those of :class:`AugmentationConfig`, with synthetic occluders of all kinds instead of rectangles.
 
     Attributes:
         epochs: passes over the training faces. 0: no such stage.
@@ -80,21 +80,21 @@ class AugmentationConfig:
     """Random changes of the training crops.
 
     Attributes:
-        flip: probability of the mirror image, where the layout has a mirror order.
-        degrees: largest rotation either way.
-        scale: largest relative change of size either way.
-        shift: largest shift either way, as a share of the crop.
+        flip: probability of the mirror image, if the layout has a mirror order.
+        degrees: largest rotation in either direction.
+        scale: largest relative change of size in either direction.
+        shift: largest shift in either direction, as a fraction of the crop.
         brightness: largest relative change of brightness, and of contrast and saturation.
-        hue: largest change of hue, as a share of the colour circle.
+        hue: largest change of hue, as a fraction of the colour circle.
         grey: probability of a grey picture.
         hsv: largest relative change of hue, saturation and value, all at once.
         blur: probability of a Gaussian blur.
         blur_sigma: smallest and largest standard deviation of that blur in crop pixels.
         occlusion: probability of a rectangle that hides part of the face.
-        occlusion_size: smallest and largest side of that rectangle over that of the face's box, within which it then
-            lies, in a random colour. Without it: a black one anywhere, of 2 to 15 % of the crop.
-        occluders: what hides it where ``occlusion_size`` is given: kinds of
-            :class:`~pyspiga_geo.data.transforms.RandomOcclusion`, each as likely as the others.
+        occlusion_size: smallest and largest side of that rectangle over that of the face's box; it lies within the box
+            and has a random colour. Default: a black rectangle anywhere, of 2 to 15 % of the crop.
+        occluders: with ``occlusion_size``, the kinds of :class:`~pyspiga_geo.data.transforms.RandomOcclusion` to
+            choose from, all equally likely.
 
     Raises:
         ValueError: for an unknown kind of occluder.
@@ -159,7 +159,7 @@ class LossConfig:
 
 @dataclass
 class TrainConfig:
-    """A training run: landmarks, then landmarks and pose, then the cascade on the frozen backbone.
+    """A training run: its data, model, stages and other settings.
 
     Attributes:
         annotations: annotation-record JSON of the training faces, image paths relative to its folder; the folder of
@@ -168,35 +168,35 @@ class TrainConfig:
         dataset: which published dataset ``annotations`` is the folder of, by its name in
             :data:`pyspiga_geo.data.DATASETS`.
         split: part of that dataset; a folder of .pts files has only ``all``.
-        layout: landmark set, by name or as the JSON file of one (:func:`~pyspiga_geo.layouts.read_layout`).
+        layout: landmark set, by name or as a JSON file (:func:`~pyspiga_geo.layouts.read_layout`).
         synthetic_faces: number of synthetic faces, if annotations is ``synthetic``.
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
-        weights: start from these, ``compact`` or a file that an earlier run wrote, instead of at random. The model is
-            then that of the weights; ``preset`` and ``model`` do not count. Of weights of another layout only the
-            backbone is taken, but for what depends on the landmarks, such as the heatmaps; its head pose comes in
-            units of the new rigid shape.
+        weights: ``compact`` or a weights file to start from, instead of random weights. It determines the model;
+            ``preset`` and ``model`` are then ignored. From weights of another layout only the backbone is taken,
+            without the layers that depend on the landmarks, such as those of the heatmaps; its pose heads are
+            rescaled to the unit of the new rigid shape.
         imagenet: start the encoder of the backbone from ImageNet weights; only ``encoder_decoder`` has one.
-        validation_fraction: share of the faces, by whole groups, that is kept out of training.
+        validation_fraction: fraction of the faces, by whole groups, that is kept out of training.
         skip_bad: leave out faces whose record or picture is bad, and say how many, instead of stopping.
-        resume_anyway: go on in ``out`` even where a run with other settings or data was begun there.
+        resume_anyway: continue in ``out`` even if the run there has other settings or data.
         seed: of everything random.
-        batch_size: faces a step, of each process.
-        workers: processes that read pictures, of each process; at most 64.
-        accelerator: what it runs on, as the engine names it: ``"auto"``, ``"cpu"``, ``"gpu"``.
-        devices: how many of them. Two or more train together as one would with the sum of their batches.
-        num_nodes: machines, under torchrun or SLURM.
+        batch_size: faces per optimiser update, in each process.
+        workers: processes that read pictures, for each training process; at most 64.
+        accelerator: hardware to run on, as the engine names it: ``"auto"``, ``"cpu"``, ``"gpu"``.
+        devices: number of devices per machine. Two or more train as one would with the sum of their batches.
+        num_nodes: number of machines, under torchrun or SLURM.
         strategy: how processes work together, as the engine names it: ``"auto"``, ``"ddp"``.
-        precision: of the arithmetic, as the engine names it: ``"32-true"``, or ``"bf16-mixed"``, quicker where the
-            processor knows that format.
+        precision: of the arithmetic, as the engine names it: ``"32-true"``, or ``"bf16-mixed"``, which is faster if
+            the processor supports it.
         weight_decay: of AdamW.
-        average_decay: of the exponential moving average of the weights, a step.
+        average_decay: decay of the exponential moving average of the weights, per optimiser update.
         landmarks: stage 1, heatmaps.
         pose: stage 2, heatmaps and head pose.
         cascade: stage 3, the cascade on the frozen backbone.
-        joint: stage 4, backbone and cascade together; neither paper nor reference has it.
-        uncertainty: stage 5, how sure the model is of each landmark, on the frozen model; nor have they this. A model
-            without a head for it gets one.
+        joint: stage 4, backbone and cascade together (not in the paper).
+        uncertainty: stage 5, the uncertainty head, on the frozen model (not in the paper). A model without the head
+            gets one.
         loss: weights of the losses.
         augmentation: random changes of the training crops.
 

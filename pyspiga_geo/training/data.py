@@ -73,7 +73,7 @@ class FaceDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """This process's share of the plain crops: every W-th in order, and the first ones again at the end.
 
-        All processes must have as many batches, or they would wait for each other without end.
+        All processes must have the same number of batches, or some would wait for ever.
         """
         return self._loader(self.validation, sampler=DistributedSampler(self.validation, *self._share, shuffle=False))
 

@@ -1,4 +1,4 @@
-"""Several processes that train as one would with their faces in one batch: sums over all. Torch alone."""
+"""Sums over processes, so that several train as one would with all their faces in one batch. Needs PyTorch only."""
 
 from typing import Any
 

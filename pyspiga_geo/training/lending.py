@@ -1,4 +1,4 @@
-"""What weights of one layout lend to a model of another: the backbone, but for what depends on the landmarks."""
+"""Start a model from weights of another layout: the backbone, without the layers that depend on the landmarks."""
 
 from dataclasses import replace
 
@@ -17,9 +17,9 @@ _FACES = 48
 
 
 def lend_backbone(lender: SPIGA, layout: Layout) -> tuple[SPIGA, int]:
-    """A new model of another layout with the tensors of the lender's backbone that fit it, and how many these are.
+    """Build a model of another layout with the tensors of the lender's backbone that fit; also return their number.
 
-    It has no uncertainty head: the stage that trains one makes one.
+    The model has no uncertainty head: the stage that trains one adds it.
     """
     model = SPIGA.from_config(replace(lender.config, uncertainty=False), layout)
     wanted = model.state_dict()
@@ -34,10 +34,10 @@ def lend_backbone(lender: SPIGA, layout: Layout) -> tuple[SPIGA, int]:
 
 @torch.no_grad()
 def match_unit(model: SPIGA, faces: Faces) -> None:
-    """Let borrowed pose heads count translations in the unit of the model's own rigid shape.
+    """Rescale borrowed pose heads, so that their translations are in the unit of the model's own rigid shape.
 
-    They count in the unit of the lender's. The ratio of the two is taken from training faces: how far the rigid shape
-    must be to fit the true landmarks, over how far the heads say it is; the median counts.
+    They were in the unit of the lender's. The factor is the median ratio, over training faces, of the distance at which
+    the rigid shape fits the true landmarks to the distance that the heads estimate.
 
     Args:
         model: changed in place; without a posed start nothing changes.

@@ -1,4 +1,4 @@
-"""What a run says while it works where nobody sees a progress bar: in a log file, under a batch system."""
+"""Progress of a run as lines of text, for log files and batch systems, where a progress bar is of no use."""
 
 import time
 from statistics import fmean
@@ -11,10 +11,10 @@ _UNITS = {"nme": " %", "pose": " degrees"}
 
 
 class EpochLines(Callback):
-    """Prints a line after each epoch: mean loss, figures of the validation faces, and the time that is left.
+    """Prints a line after each epoch: mean loss, figures of the validation faces, and the remaining time.
 
     Args:
-        stage: its name.
+        stage: name of the stage.
     """
 
     def __init__(self, stage: str) -> None:
@@ -23,11 +23,11 @@ class EpochLines(Callback):
         self.first, self.start = 0, 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note where this process starts, which may be in a resumed run."""
+        """Note the step at which this process starts: not 0 in a resumed run."""
         self.first, self.start = trainer.current_epoch, time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the losses of the epoch before."""
+        """Forget the losses of the previous epoch."""
         self.losses = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:

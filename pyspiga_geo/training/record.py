@@ -1,4 +1,4 @@
-"""What a run is of, kept in its folder, so that it is not gone on with as another."""
+"""The record of a run in its folder, which prevents it from being continued with other settings or data."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ FILE = "run.json"
 
 _PACKAGES = ("pyspiga-geo", "torch", "torch-geometric", "lightning", "kornia", "numpy")
 _FREE = ("out", "annotations", "workers", "accelerator", "skip_bad", "resume_anyway")
-"""Settings that may change: where things lie and what they run on. What the annotations hold is compared instead."""
+"""Settings that may change: paths and hardware. The content of the annotations is compared instead of their path."""
 
 
 def describe_run(config: TrainConfig, data: FaceDataModule) -> dict[str, Any]:
     """Settings, versions and data of a run, for JSON.
 
-    Of the data there are the number of faces and SHA-256 of their records, in order, and of the layout.
+    The data are described by the number of faces, and by the SHA-256 of their records, in order, and of the layout.
     """
     layout = json.dumps(get_layout(config.layout).to_dict(), sort_keys=True)
     faces = {"training": data.training, "validation": data.validation}
@@ -43,9 +43,9 @@ def describe_run(config: TrainConfig, data: FaceDataModule) -> dict[str, Any]:
 
 
 def about_weights(run: dict[str, Any], weights: str | None) -> dict[str, Any]:
-    """What the weights of a run say of themselves: its record, but for where things lay, and the commit of the code.
+    """What a weights file records about itself: the record of its run without paths, and the commit of the code.
 
-    What the weights that it started from say comes along as ``before``.
+    If the run started from other weights, ``before`` holds what these record.
     """
     settings = {name: value for name, value in run["settings"].items() if name != "out"}
     for name in ("annotations", "weights"):
@@ -71,10 +71,10 @@ def _commit() -> str | None:
 
 
 def check_run(config: TrainConfig, run: dict[str, Any]) -> None:
-    """Compare a run with the one that was begun in its folder, if any.
+    """Compare a run with the one in its folder, if there is one.
 
     Raises:
-        ValueError: the folder is of another run; the message names what differs.
+        ValueError: if the folder holds another run; the message names what differs.
     """
     path = Path(config.out, FILE)
     if not path.exists() or config.resume_anyway:
@@ -95,7 +95,7 @@ def check_run(config: TrainConfig, run: dict[str, Any]) -> None:
 
 
 def write_run(config: TrainConfig, run: dict[str, Any]) -> None:
-    """Keep what a run is of in its folder."""
+    """Write the record of a run into its folder."""
     with atomic_path(Path(config.out, FILE)) as temporary:
         temporary.write_text(json.dumps(run, indent=1), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What a run came to: a page with curves and figures, and the page of the evaluation of its validation faces."""
+"""The report of a run: a page with curves and figures, and the evaluation report of its validation faces."""
 
 import csv
 import tempfile
@@ -30,13 +30,13 @@ STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
     """Measure a trained model on the validation faces and write ``report.md`` with its pictures.
 
-    Curves and the error of each kind of position stand in it; beside it, in ``validation``, the page that
-    ``pyspiga-geo evaluate --report`` writes, about the last step, with which the others are compared.
+    It has curves and the error of each kind of position. The folder ``validation`` beside it has the page that
+    ``pyspiga-geo evaluate --report`` writes: for the last step, compared with the other positions.
 
     Args:
         folder: of the run, with a folder of logs for each stage.
         model: in evaluation mode.
-        validation: batches of plain crops; may be empty, and then there are only curves.
+        validation: batches of crops without augmentation; if empty, the report has only curves.
 
     Returns:
         Path of the page.

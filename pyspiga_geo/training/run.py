@@ -199,7 +199,7 @@ def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Exponential moving average of weights and batch statistics; what does not change stays as it is to the bit.
 
-    The decay grows from nothing to its value, so that the first weights are soon forgotten.
+    The decay grows from 0 to its value, so that the first weights are soon forgotten.
     """
 
     def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which faces come when, and how each is varied: told by seed, epoch and face alone.
+"""The order of the faces and the random changes of each: determined by seed, epoch and face alone.
 
 So nothing depends on how many processes read the pictures, or on whether the run was interrupted.
 """
@@ -16,22 +16,22 @@ Faces = AnnotatedFaces | SyntheticFaces
 
 
 class SeededSampler(DistributedSampler[FaceData]):
-    """Shuffle anew each epoch; give each face a seed of its own.
+    """Shuffle the faces in each epoch, and give each a seed of its own.
 
-    Every process gets as many faces: those left over, fewer than there are processes, wait for another epoch.
+    Every process gets the same number of faces; the remainder, fewer than there are processes, is left out this epoch.
 
     Args:
-        faces: what is drawn from.
+        faces: the faces to shuffle.
         seed: of the order and of the faces' seeds.
-        num_replicas: processes that share the faces.
-        rank: which of them this is.
+        num_replicas: number of processes that share the faces.
+        rank: of this process.
     """
 
     def __init__(self, faces: Faces, seed: int, num_replicas: int = 1, rank: int = 0) -> None:
         super().__init__(faces, num_replicas, rank, shuffle=True, seed=seed, drop_last=True)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:  # type: ignore[override]
-        """Pairs (index, seed) of the epoch that ``set_epoch`` told."""
+        """Pairs (index, seed) for the epoch that ``set_epoch`` was given."""
         for index in super().__iter__():
             yield int(index), derive_seed(self.seed, self.epoch, int(index))
 

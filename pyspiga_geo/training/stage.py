@@ -1,4 +1,4 @@
-"""What the stages of training share, as a Lightning module."""
+"""The base of all training stages, a Lightning module."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ from pyspiga_geo.training.targets import true_poses
 from pyspiga_geo.visualization import face_sheet, save_figure
 
 SHEET_EVERY = 5
-"""Epochs between two sheets of validation faces."""
+"""Epochs between two pictures of validation faces."""
 
 
 class Stage(LightningModule):
-    """What the stages share: augmentation, optimiser, validation.
+    """The base of all stages: augmentation, optimiser, validation.
 
     Validation logs ``val/nme_NAME`` of each kind of position in percent of the layout's ``norm``, ``val/auc`` and
     ``val/fr`` of the last kind, and ``val/pose_mae`` in degrees: the figures of ``pyspiga-geo evaluate``.
@@ -37,8 +37,8 @@ class Stage(LightningModule):
         model: the network, trained in place.
         config: the run.
         stage: epochs and learning rate of this stage.
-        positions: names of what :meth:`predict` gives before the steps of the cascade.
-        cascade: whether it gives these too.
+        positions: names of the positions that :meth:`predict` returns before those of the cascade's steps.
+        cascade: whether it also returns those of the steps.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Stage(LightningModule):
 
     @abstractmethod
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
-        """Parts of the loss, already weighted, of crops [B, 3, S, S] with landmarks [B, L, 2], mask [B, L]."""
+        """Weighted parts of the loss for crops [B, 3, S, S] with landmarks [B, L, 2] and mask [B, L]."""
 
     @abstractmethod
     def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
-        """What is measured in validation: poses [B, 6], if the backbone estimates them, and positions [B, L, 2]."""
+        """What validation measures: poses [B, 6], if the backbone estimates them, and positions [B, L, 2]."""
 
     def unpack(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, 3, S, S], positions [B, L, 2] (normalised crop coordinates) and mask [B, L] of a batch."""
@@ -74,11 +74,11 @@ class Stage(LightningModule):
         return images, pos.view(*shape, 2), batch.mask.view(shape)
 
     def known(self, batch: Batch) -> dict[str, Tensor]:
-        """What else the loss is told of a batch, by name."""
+        """Further arguments of the loss for a batch, by name."""
         return {}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Seed what is random on whole batches by the step, so that a resumed run draws the same."""
+        """Seed the augmentation of whole batches by the step, so that a resumed run draws the same."""
         seed_everything(derive_seed(self.config.seed, self.global_step, 0))
 
     def training_step(self, batch: Batch) -> Tensor:
@@ -116,10 +116,10 @@ class Stage(LightningModule):
         return varied
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """After an epoch's last batch, never let weights that are not finite become a checkpoint.
+        """After the last batch of an epoch, check that the weights are finite before they become a checkpoint.
 
         Raises:
-            ValueError: when a weight is not finite; the last epoch's checkpoint stays.
+            ValueError: if a weight is not finite; the last epoch's checkpoint is kept.
         """
         if not self.trainer.is_last_batch:
             return
@@ -163,12 +163,12 @@ class Stage(LightningModule):
                 logger.experiment.add_figure("validation faces", sheet, epoch)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the faces of the epoch before."""
+        """Forget the faces of the previous epoch."""
         for figure in self.figures.values():
             figure.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log figures over the faces of all processes; none that no face tells, such as the pose of three points."""
+        """Log figures over the faces of all processes, except those that are undefined for every face."""
         for name, figure in self.figures.items():
             if figure.compute().isfinite():  # the same in all processes
                 self.log(f"val/{name}", figure, prog_bar=True)
@@ -178,9 +178,9 @@ class Stage(LightningModule):
         return torch.autocast(self.device.type, enabled=False)
 
     def refine(self, seen: BackboneOutput | StackOutput) -> tuple[Tensor, list[Tensor]]:
-        """x_0 of the pose that the backbone saw, and the positions after each step of the cascade.
+        """Compute x_0 and the positions after each step of the cascade.
 
-        Each step learns from its own loss alone, and no loss of the cascade bends the pose.
+        Each step learns from its own loss alone, and the losses of the cascade do not change the pose.
         """
         with self._in_full_precision():
             maps = [each.to(self.dtype) for each in seen.maps]

@@ -32,14 +32,14 @@ class BackboneStage(Stage):
             module.requires_grad_(with_pose)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
-        """Coordinates, attention and pose, summed over hourglasses."""
+        """Losses of coordinates, attention and pose, summed over the hourglasses."""
         return self.stack_losses(self._stacks(images), pos, mask)
 
     def _stacks(self, images: Tensor) -> list[StackOutput]:
         return self.model.backbone.forward_stacks(self.model.to_network_channels(images))
 
     def stack_losses(self, outputs: list[StackOutput], pos: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """The same of what the hourglasses said."""
+        """The same for given outputs of the hourglasses."""
         loss, layout, size = self.config.loss, self.model.layout, outputs[-1].points.size(-1)
         points = point_heatmaps(pos, size, loss.point_sigma)
         boundaries = boundary_heatmaps(pos, layout, size, loss.boundary_sigma)
@@ -58,7 +58,7 @@ class BackboneStage(Stage):
         return parts
 
     def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
-        """The shape x_0 of the pose of the last hourglass, and its coordinates."""
+        """x_0 under the pose of the last hourglass, and the coordinates of its heatmaps."""
         last = self._stacks(images)[-1]
         with self._in_full_precision():
             initial = self.model.start(last).expand(len(images), -1, -1)
@@ -81,7 +81,7 @@ class CascadeStage(Stage):
         return self
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
-        """Coordinates of every step."""
+        """Loss of the coordinates of every step."""
         _, steps = self.refine(self._look(images))
         return {"cascade": cascade_loss(steps, pos, mask)}
 
@@ -101,8 +101,8 @@ class CascadeStage(Stage):
 class JointStage(BackboneStage):
     """Stage 4: backbone and cascade together, L_mt + lambda_r L_CR.
 
-    The cascade's loss reaches the backbone through the features and the heatmaps that the cascade looks at, not
-    through x_0: what the head pose is, the pose loss alone says.
+    The gradient of the cascade's loss reaches the backbone through the features and the heatmaps that the cascade
+    samples, not through x_0: the head pose is trained by the pose loss alone.
     """
 
     def __init__(self, model: SPIGA, config: TrainConfig, stage: StageConfig) -> None:
@@ -110,14 +110,14 @@ class JointStage(BackboneStage):
         model.cascade.requires_grad_(True)
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
-        """Those of the hourglasses, and the coordinates of every step."""
+        """The losses of the hourglasses, and that of the coordinates of every step."""
         outputs = self._stacks(images)
         _, steps = self.refine(outputs[-1])
         cascade = self.config.loss.cascade * cascade_loss(steps, pos, mask)
         return {**self.stack_losses(outputs, pos, mask), "cascade": cascade}
 
     def predict(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
-        """What the last hourglass and the cascade say."""
+        """The predictions of the last hourglass and of the cascade."""
         last = self._stacks(images)[-1]
         initial, steps = self.refine(last)
         return last.pose, [initial, last.landmarks, *steps]

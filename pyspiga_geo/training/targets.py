@@ -1,4 +1,4 @@
-"""Targets of the backbone: heatmaps of points and boundaries; and the pose that its own is compared with."""
+"""Targets of the backbone: heatmaps of points and boundaries; and the pose that validation compares with."""
 
 import torch
 from torch import Tensor
@@ -87,7 +87,7 @@ def true_poses(batch: Batch, pos: Tensor, mask: Tensor, layout: Layout, focal_ra
     """Pose that a prediction is compared with: the annotated head pose, else that of the true points.
 
     Args:
-        batch: faces; ``headpose`` [B, 6] is read where there is one, and is NaN for faces without.
+        batch: faces; ``headpose`` [B, 6], if present, is the annotated head pose, NaN for faces without one.
         pos: [B, L, 2], normalised crop coordinates.
         mask: [B, L] bool.
         layout: its rigid shape and robust landmarks are used.

@@ -1,4 +1,4 @@
-"""The last stage: how sure the finished model is of each landmark, learnt from painted occluders."""
+"""The last stage: the uncertainty of each landmark, learnt with synthetic occluders on the finished model."""
 
 from dataclasses import replace
 from typing import Self
@@ -17,7 +17,7 @@ from pyspiga_geo.training.stages import CascadeStage
 
 
 def occluded(config: TrainConfig) -> TrainConfig:
-    """The run with the crops of this stage: whoever paints all that hides a landmark knows what is hidden."""
+    """The configuration with this stage's occluders, which are synthetic: it is known which landmarks they hide."""
     stage, own = config.uncertainty, config.augmentation
     painted: AugmentationConfig = replace(
         own, occlusion=stage.occlusion, occlusion_size=stage.occlusion_size, occluders=OCCLUDERS
@@ -27,7 +27,7 @@ def occluded(config: TrainConfig) -> TrainConfig:
 
 @torch.no_grad()
 def calibrate(model: SPIGA, validation: DataLoader) -> None:
-    """Set the head's ``spread`` so that the true landmarks of plain crops, kept out of training, are likeliest."""
+    """Set the head's ``spread`` to the value under which the true landmarks of the validation crops are most likely."""
     model.uncertainty.spread.fill_(1)
     squared = [model.uncertainty.bias.new_zeros(0)]
     for batch in validation:
@@ -38,7 +38,7 @@ def calibrate(model: SPIGA, validation: DataLoader) -> None:
 
 
 class UncertaintyStage(CascadeStage):
-    """Stage 5: the head for uncertainty learns on the frozen model; no landmark moves.
+    """Stage 5: train the uncertainty head on the frozen model; no landmark moves.
 
     L = -ln p(true position) + lambda_v BCE(visible), where p is the Student t distribution about the landmark and
     lambda_v is ``uncertainty.visible``. A model without the head gets one.
@@ -52,7 +52,7 @@ class UncertaintyStage(CascadeStage):
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training; all but the head keeps its batch statistics."""
+        """Switch to training mode; all modules but the head keep their batch statistics."""
         super().train(mode)
         self.model.eval()
         self.model.uncertainty.train(mode)
@@ -63,7 +63,7 @@ class UncertaintyStage(CascadeStage):
         return {"visible": batch.visible.to(self.dtype).view(len(batch.image), -1)}
 
     def loss(self, images: Tensor, pos: Tensor, mask: Tensor, **known: Tensor) -> dict[str, Tensor]:
-        """Likelihood of the true positions, and visibility."""
+        """Losses of the positions and of the visibility."""
         parts = self.parts(images, pos, mask, known["visible"])
         return {name: masked_mean(values, mask) for name, values in parts.items()}
 
@@ -81,7 +81,7 @@ class UncertaintyStage(CascadeStage):
         }
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure the losses of plain crops; where the landmarks are has been measured before."""
+        """Measure the losses on crops without occluders; the landmarks were measured in earlier stages."""
         images, pos, mask = self.unpack(batch)
         _, first = self._numbers(batch_idx, len(images))
         for name, values in self.parts(images, pos, mask, **self.known(batch)).items():
