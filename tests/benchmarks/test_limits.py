@@ -29,8 +29,8 @@ def test_the_table(tiny_model) -> None:
     cell = measure(tiny_model, batch=1, threads=torch.get_num_threads(), rounds=1, compiled=False, onnx=None)
     told = table(cell).splitlines()
     assert told[0].startswith("B = 1, ")
-    assert [line.split()[0] for line in told[2:4]] == ["plain", "optimized"]
-    losses = [float(line.split()[-1]) for line in told[5:]]
+    assert [line.split()[0] for line in told[2:5]] == ["plain", "optimized", "traced"]
+    losses = [float(line.split()[-1]) for line in told[6:]]
     assert losses == sorted(losses, reverse=True)
 
 
