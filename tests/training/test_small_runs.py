@@ -23,13 +23,13 @@ def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
     return SPIGA.from_pretrained(run_training(config)).state_dict()
 
 
-def test_the_same_seed_trains_the_same_weights(config, tmp_path):
+def test_another_seed_trains_other_weights(config, tmp_path):
+    """That the same seed trains the same is seen by the runs that are interrupted."""
     skip = StageConfig(epochs=0, lr=1e-3)
-    first, second, other = (
-        trained(replace(config, out=tmp_path / name, seed=seed, pose=skip, cascade=skip, joint=skip))
-        for name, seed in (("first", 5), ("second", 5), ("other", 6))
+    first, other = (
+        trained(replace(config, out=tmp_path / str(seed), seed=seed, pose=skip, cascade=skip, joint=skip))
+        for seed in (5, 6)
     )
-    assert all(torch.equal(second[name], value) for name, value in first.items())
     assert any(not torch.equal(other[name], value) for name, value in first.items())
 
 
