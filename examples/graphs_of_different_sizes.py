@@ -125,7 +125,8 @@ def main() -> None:
     alone = train(MapModel("none", "none"), maps, options.steps)
     together = train(MapModel("attention", "pooled"), maps, options.steps)
     for low, high in ((5, 12), (13, 16)):
-        new = Batch.from_data_list([draw_map(number, rng) for number in [*range(low, high + 1)] * 20])
+        numbers = [*range(low, high + 1)] * min(options.steps, 20)
+        new = Batch.from_data_list([draw_map(number, rng) for number in numbers])
         with torch.no_grad():
             figures = [pixels(pos, new) for pos in (new.pos, alone(new).pos, together(new).pos)]
         print(

@@ -150,7 +150,7 @@ def main() -> None:
         if step % 50 == 0:
             print(f"step {step}: loss {loss.item():.3f}", flush=True)
 
-    pictures, keypoints, truth = draw_pairs(100, rng)
+    pictures, keypoints, truth = draw_pairs(min(16 * options.steps, 100), rng)
     looks = torch.cdist(*patches(pictures, keypoints)) / PATCH  # [B, 24, 32]
     places = torch.cdist(*keypoints)
     with torch.no_grad():

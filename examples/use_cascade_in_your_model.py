@@ -96,23 +96,22 @@ def save_stars(path: Path, images: Tensor, truth: Tensor, path_of: list[Tensor])
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the picture")
-    parser.add_argument("--quick", action="store_true", help="train for seconds only")
+    parser.add_argument("--steps", type=int, default=600, help="training steps (default: %(default)s)")
     options = parser.parse_args()
     seed_everything(0)
     rng = np.random.default_rng(0)
     model = StarModel()
-    steps = 100 if options.quick else 600
     optimizer = torch.optim.AdamW(model.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=steps)
-    for step in range(1, steps + 1):
-        images, truth = draw_stars(16 if options.quick else 32, rng)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=options.steps)
+    for step in range(1, options.steps + 1):
+        images, truth = draw_stars(32, rng)
         out = model(images)
         loss = cascade_loss(out.steps, truth, torch.ones(truth.shape[:2], dtype=torch.bool))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if step % (steps // 5) == 0:
+        if step % 100 == 0:
             print(f"step {step}: {pixels(out.pos, truth):.2f} pixels", flush=True)
 
     images, truth = draw_stars(100, rng)

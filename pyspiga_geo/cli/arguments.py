@@ -4,6 +4,7 @@ import re
 from argparse import Action
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -101,8 +102,9 @@ def _add_views(command: ArgumentParser) -> None:
     command.add_argument("--views", type=PositiveInt, default=1, help=words)
 
 
+@cache
 def parser() -> ArgumentParser:
-    """The parser of all commands."""
+    """The parser of all commands, made once."""
     program = ArgumentParser(
         prog="pyspiga-geo",
         description="Facial landmarks by a cascade of graph networks.",

@@ -128,12 +128,9 @@ def translate(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, T
     """
     own = model.state_dict()
     taken, heads, skips = _taken(own), _heads(model), _unused_skips(model)
+    known = {*taken.values(), *skips}
 
-    problems = [
-        f"unknown {name}"
-        for name in state_dict
-        if name not in skips and name not in taken.values() and not _CONSTANTS.fullmatch(name)
-    ]
+    problems = [f"unknown {name}" for name in state_dict if name not in known and not _CONSTANTS.fullmatch(name)]
     problems += [
         f"missing {name}"
         for name in (*taken.values(), *skips)
@@ -186,9 +183,9 @@ def export(model: nn.Module) -> dict[str, Tensor]:
     other = [name for name in _BUILD if getattr(config, name, None) != getattr(reference, name)]
     if other:
         raise ValueError(f"not a model of preset 'reference': it differs in {', '.join(other)}")
-    exported = {}
+    exported, heads = {}, _heads(model)
     for name, theirs in _taken(own).items():
-        value = _deal_heads(own[name], name, _heads(model))
+        value = _deal_heads(own[name], name, heads)
         if theirs.startswith("conv_window.") and value.dim() == 2:  # over a whole window
             value = value.unflatten(1, (-1, config.samples, config.samples))
         elif value.dim() == 2 and theirs != "pose_fc.weight":

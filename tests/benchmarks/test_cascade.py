@@ -48,7 +48,8 @@ def test_smallest_run(tmp_path: Path) -> None:
     "graph",
     ["8 nearest", *(pytest.param(graph, marks=pytest.mark.slow) for graph in ("complete", "attention alone"))],
 )
-def test_a_growing_pass_leaves_nothing(cascade: ModuleType, graph: str) -> None:
+def test_a_growing_pass_leaves_nothing(cascade: ModuleType, graph: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cascade, "CHANNELS", 32)
     found = cascade.measure("growth", None, 0.0, graph=graph, landmarks=12, batch=2, device="cpu")
     assert found["seconds"] > 0
     assert found["passes"] == 3

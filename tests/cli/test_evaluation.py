@@ -23,7 +23,7 @@ def one_sentence(err: str) -> bool:
 def annotated(run, tmp_path, weights, photo):
     """A folder with an annotated photo: the model's own landmarks, moved by a little."""
     path = tmp_path / "truth.json"
-    run("predict", photo, *BOX, "--model", weights, "--out", tmp_path / "out", "--json", path)
+    run("predict", photo, *BOX, "--model", weights, "--json", path)
     entries = json.loads(path.read_text())
     entries[0]["imgpath"] = "own/photo.png"
     entries[0]["landmarks"] = [[x + 1, y] for x, y in entries[0]["landmarks"]]

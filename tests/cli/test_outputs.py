@@ -14,6 +14,7 @@ from pyspiga_geo.data import read_records
 pytestmark = pytest.mark.usefixtures("unpainted")
 
 BOX = ["--bbox", "30", "20", "50", "60"]
+SMALL = ["--picture-size", "100"]  # drawn quickly
 
 
 @pytest.mark.parametrize("name", ["the same", "a link", "a hard link"])
@@ -33,7 +34,7 @@ def test_a_photo_is_never_written_over(run, tmp_path, weights, photo, name, extr
 def test_pictures_of_others_stay_and_own_ones_are_replaced(run, tmp_path, weights, photo):
     out = tmp_path / "out"
     out.mkdir()
-    command = ("predict", photo, *BOX, "--model", weights, "--out", out)
+    command = ("predict", photo, *BOX, "--model", weights, "--out", out, *SMALL)
     Image.new("RGB", (8, 8)).save(out / "photo.png")
     code, _, err = run(*command)
     assert code == 1
@@ -73,7 +74,7 @@ def test_one_failed_picture_ends_neither_the_others_nor_the_json(run, tmp_path, 
 
     monkeypatch.setattr(visualization, "save_faces", full_disk)
     out, records = tmp_path / "out", tmp_path / "faces.json"
-    code, _, err = run("predict", *photos, "--model", weights, "--out", out, "--json", records)
+    code, _, err = run("predict", *photos, "--model", weights, "--out", out, "--json", records, *SMALL)
     assert code == 1
     assert err.count("\n") == 1
     assert "first.png: No space left on device" in err
@@ -137,7 +138,7 @@ def test_convert_and_evaluate_refuse_what_exists(run, tmp_path, weights, photo):
 @pytest.mark.parametrize("name", ["faces.json", "faces.jsonl"])
 def test_what_was_stopped_between_line_and_picture_is_drawn(run, tmp_path, weights, photo, name):
     out, lines = tmp_path / "out", tmp_path / "faces.jsonl"
-    command = ("predict", photo, *BOX, "--model", weights, "--out", out, "--picture-size", "100", "--json")
+    command = ("predict", photo, *BOX, "--model", weights, "--out", out, *SMALL, "--json")
     assert run(*command, lines)[0] == 0
     wanted = (lines.read_bytes(), (out / "photo.png").read_bytes())
     (out / "photo.png").unlink()

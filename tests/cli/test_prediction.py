@@ -15,6 +15,7 @@ from pyspiga_geo.data import read_records
 pytestmark = pytest.mark.usefixtures("unpainted")
 
 BOX = ["--bbox", "30", "20", "50", "60"]
+SMALL = ["--picture-size", "100"]  # drawn quickly
 
 
 def one_sentence(err: str) -> bool:
@@ -36,7 +37,7 @@ def test_predict_writes_a_picture_and_a_record(run, tmp_path, weights, photo):
 
 def test_two_boxes_are_two_faces_and_corners_are_boxes_too(run, tmp_path, weights, photo):
     records, corners = tmp_path / "faces.json", tmp_path / "corners.json"
-    command = ("predict", photo, "--model", weights, "--out", tmp_path / "out")
+    command = ("predict", photo, "--model", weights)
     assert run(*command, *BOX, "--bbox", "5", "6", "70", "80", "--json", records)[0] == 0
     assert [record.bbox for record in read_records(records)] == [(30, 20, 50, 60), (5, 6, 70, 80)]
     code, _, _ = run(
@@ -58,6 +59,7 @@ def test_photos_of_one_name_do_not_overwrite_each_other(run, tmp_path, weights, 
         weights,
         "--out",
         tmp_path / "out",
+        *SMALL,
     )
     assert code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x.png", "x_2.png"]
@@ -78,7 +80,7 @@ def test_bad_images_are_named_and_the_others_are_done(run, tmp_path, weights, po
         good,
     ]
     out, records = tmp_path / "out", tmp_path / "faces.json"
-    code, said, err = run("predict", *images, "--model", weights, "--out", out, "--json", records)
+    code, said, err = run("predict", *images, "--model", weights, "--out", out, "--json", records, *SMALL)
     assert code == 1
     complaints = err.splitlines()
     assert len(complaints) == 4
@@ -144,7 +146,7 @@ def lines_of(path):
 
 def test_a_folder_is_all_its_photos(run, weights, album):
     out, faces = album / "drawn", album / "faces.jsonl"  # within the folder: pictures are no photos
-    command = ("predict", album, "--model", weights, "--out", out)
+    command = ("predict", album, "--model", weights, "--out", out, *SMALL)
     code, said, err = run(*command, "--json", faces)
     assert (code, err) == (0, "")
     names = ["a.png", "b.jpg", "deep/a.png"]

@@ -64,16 +64,23 @@ def misbehave(content: bytes) -> None:
 def test_what_must_not_happen_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "MEMORY", 50_000_000)
     monkeypatch.setattr(children, "SECONDS", 1)
-    monkeypatch.setattr(children, "WALL_SECONDS", 6)  # long enough on a busy machine
-    inputs = [b"fine", b"refuse", b"silent", b"raise", b"stop", b"crash", b"hang", b"wait", b"fill", b"fine"]
+    inputs = [b"fine", b"refuse", b"silent", b"raise", b"stop", b"crash", b"hang", b"fill", b"fine", b"wait"]
     prepared = Prepared(inputs, misbehave, named=False)
     kind = Kind("test", 1, lambda folder: prepared, mutate_bytes)
-    found = list(children.read_all(kind, prepared, Path("nowhere"), inputs.__getitem__, range(len(inputs))))
-    assert [result.index for result in found] == list(range(len(inputs)))
-    assert [result.outcome[:1] for result in found] == list("arffrffffa")
+
+    def read(*numbers: int) -> list[children.Result]:
+        return list(children.read_all(kind, prepared, Path("nowhere"), inputs.__getitem__, range(*numbers)))
+
+    found = read(9)
+    assert [result.index for result in found] == list(range(9))
+    assert [result.outcome[:1] for result in found] == list("arffrfffa")
     details = [result.detail for result in found]
-    for index, expected in ((3, "KeyError"), (5, "SIGKILL"), (6, "more than 1 s"), (7, "more than 6 s"), (8, "GB")):
+    for index, expected in ((3, "KeyError"), (5, "SIGKILL"), (6, "more than 1 s of processor time"), (7, "GB")):
         assert expected in details[index]
+    monkeypatch.setattr(children, "WALL_SECONDS", 0.5)  # on a busy machine the others need longer
+    (waited,) = read(9, 10)
+    assert (waited.index, waited.outcome) == (9, "failed")
+    assert "more than 0.5 s on the clock" in waited.detail
 
 
 def test_a_run_ends_with_a_table_and_failures_can_be_read_again(

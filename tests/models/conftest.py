@@ -1,5 +1,6 @@
 import importlib.util
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -53,13 +54,14 @@ def kit(shared: Path) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def small_state(entries: ModuleType) -> Callable[[str], dict[str, torch.Tensor]]:
-    """The full state dict of a small reference network, by layout."""
+    """The full state dict of a small reference network, by layout; the tensors are the caller's."""
 
-    def make(layout: str) -> dict[str, torch.Tensor]:
+    @cache
+    def drawn(layout: str) -> dict[str, torch.Tensor]:
         landmarks, columns = get_layout(layout).boundary_matrix.shape
         return entries.named_values(entries.reference_shapes(landmarks, columns - 1, **entries.SMALL))
 
-    return make
+    return lambda layout: {name: value.clone() for name, value in drawn(layout).items()}
 
 
 @pytest.fixture

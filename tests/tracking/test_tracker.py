@@ -170,7 +170,7 @@ def test_a_film_that_is_replayed_goes_on_as_if_never_stopped(stage, actor):
         states.append(torch.get_rng_state())
         recorded.append(tracker(world.frame(number), number / FPS))
         whole.append(landmarks(recorded[-1]))
-    for stopped in (1, 12, 20, 24, 30):  # before, while and after they cross
+    for stopped in (1, 20, 30):  # before, while and after they cross
         again = FaceTracker(world)
         for number in range(stopped):
             again.replay(number / FPS, {face.identity: face.measured for face in recorded[number]})

@@ -35,7 +35,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     write_records(folder / "train.json", records)
     tiny = {
         "image_size": 32, "channels": 8, "num_stacks": 1, "depth": 1, "node_channels": 8, "hidden_channels": 8,
-        "heads": 2, "num_layers": 1, "num_steps": 2,
+        "heads": 2, "num_layers": 1, "num_steps": 1,
     }  # fmt: skip
     once = StageConfig(epochs=1, lr=1e-3)
     return TrainConfig(

@@ -99,10 +99,9 @@ def _own_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     ("parts", "model", "pose", "unit"),
     [
         (FIVE | {"contours": {}}, {}, True, LANDMARKS),
-        (THREE, {}, False, BOX),
         (THREE | {"shape3d": None, "mean_shape": SHAPE[:3, 1:]}, {"start": "mean"}, False, BOX),
     ],
-    ids=["no contours", "three points", "no rigid shape"],
+    ids=["no contours", "three points without a rigid shape"],
 )
 @pytest.mark.filterwarnings("ignore:layout 'mine' has no mirror order")
 def test_own_landmarks_train(

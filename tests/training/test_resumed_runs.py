@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def whole_run(config, undrawn, tmp_path_factory) -> TrainConfig:
-    """A run of two epochs a stage that nobody interrupted."""
+    """A run of two stages, two epochs each, that nobody interrupted."""
     run = two_epochs(config, tmp_path_factory.mktemp("untouched"))
     run_training(run)
     return run
@@ -50,24 +51,22 @@ def copied(config, whole_run, tmp_path) -> TrainConfig:
     return two_epochs(config, tmp_path)
 
 
-def two_epochs(config: TrainConfig, out: Path, **changes: int) -> TrainConfig:
-    epochs = StageConfig(epochs=2, lr=1e-3)
-    skip = StageConfig(epochs=0, lr=1e-3)
-    return replace(config, out=out / "run", landmarks=epochs, pose=skip, cascade=epochs, joint=epochs, **changes)
+def two_epochs(
+    config: TrainConfig, out: Path, stages: Sequence[str] = ("landmarks", "joint"), **changes
+) -> TrainConfig:
+    epochs = {name: StageConfig(epochs=2 if name in stages else 0, lr=1e-3) for name in STAGES}
+    return replace(config, out=out / "run", **epochs, **changes)
 
 
-@pytest.mark.parametrize(
-    "workers", [1, pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-)
-def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, untouched, workers):
-    run = two_epochs(config, tmp_path, workers=workers)
+def interrupted(run: TrainConfig, stages: Sequence[type[Stage]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start a run as often as stages are interrupted, in their second epoch."""
+
+    def interrupt(stage: Stage) -> None:
+        if stage.current_epoch == 1:
+            raise KeyboardInterrupt
+
     handler = signal.getsignal(signal.SIGINT)
-    for stage in (BackboneStage, CascadeStage, JointStage):
-
-        def interrupt(stage: Stage) -> None:
-            if stage.current_epoch == 1:
-                raise KeyboardInterrupt
-
+    for stage in stages:
         try:
             with monkeypatch.context() as patch:
                 patch.setattr(stage, "on_train_epoch_start", interrupt)
@@ -75,6 +74,28 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, 
                     run_training(run)
         finally:
             signal.signal(signal.SIGINT, handler)  # the engine leaves it switched off
+
+
+def test_an_interrupted_stage_goes_on_where_it_was(config, tmp_path, monkeypatch, whole_run):
+    run = two_epochs(config, tmp_path, ["landmarks"], workers=1)
+    interrupted(run, [BackboneStage], monkeypatch)
+    assert not (run.out / "landmarks" / "model.safetensors").exists()
+    run_training(run)
+    resumed, whole = (
+        SPIGA.from_pretrained(each.out / "landmarks" / "model.safetensors").state_dict() for each in (run, whole_run)
+    )
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+    log = (run.out / "landmarks" / "csv" / "version_1" / "metrics.csv").read_text()
+    assert {line.split(",")[0] for line in log.splitlines()[1:]} == {"1"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, workers):
+    stages = ("landmarks", "cascade", "joint")
+    untouched = trained(two_epochs(config, tmp_path / "untouched", stages))
+    run = two_epochs(config, tmp_path, stages, workers=workers)
+    interrupted(run, (BackboneStage, CascadeStage, JointStage), monkeypatch)
     assert not (run.out / "joint" / "model.safetensors").exists()
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
@@ -86,19 +107,7 @@ def test_an_interrupted_run_goes_on_where_it_was(config, tmp_path, monkeypatch, 
 def test_an_interrupted_run_in_double_precision_goes_on_where_it_was(config, tmp_path, monkeypatch):
     double = replace(only_landmarks(config, tmp_path / "whole"), precision="64-true")
     whole, run = trained(double), replace(double, out=tmp_path / "run")
-
-    def interrupt(stage: Stage) -> None:
-        if stage.current_epoch == 1:
-            raise KeyboardInterrupt
-
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(BackboneStage, "on_train_epoch_start", interrupt)
-            with pytest.raises(KeyboardInterrupt):
-                run_training(run)
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    interrupted(run, [BackboneStage], monkeypatch)
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 

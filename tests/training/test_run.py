@@ -1,4 +1,4 @@
-"""A whole training run on pictures of projected rigid faces, with all that it draws."""
+"""A whole training run on pictures of projected rigid faces, with all that it writes."""
 
 import re
 from dataclasses import replace
@@ -13,6 +13,8 @@ from pyspiga_geo.training import StageConfig, TrainConfig
 pytest.importorskip("lightning")
 from pyspiga_geo.training.run import run_training
 
+pytestmark = pytest.mark.usefixtures("unpainted")
+
 STAGES = ("landmarks", "pose", "cascade", "joint")
 
 
@@ -21,7 +23,7 @@ def trained(config: TrainConfig) -> dict[str, torch.Tensor]:
 
 
 def test_the_stages_give_weights_and_logs_and_are_not_repeated(config, tmp_path, capsys):
-    run = replace(config, out=tmp_path / "run")
+    run = replace(config, out=tmp_path / "run", model=config.model | {"num_steps": 2})
     first = trained(run)
     said = capsys.readouterr().out.splitlines()  # a line per epoch, because this is no terminal
     line_per_epoch = r"(\w+), epoch \d of \d: loss [\d.e+-]+, .*nme_\w+ [\d.]+ %"

@@ -28,7 +28,7 @@ def test_the_picture_has_the_shape_of_the_photo_and_shows_the_face(tmp_path, tin
     assert rows.max() < high[1] + 150
 
 
-@pytest.mark.parametrize(("longest", "size"), [(100, (100, 60)), (600, (600, 360)), (5000, (1200, 720))])
+@pytest.mark.parametrize(("longest", "size"), [(100, (100, 60)), (5000, (1200, 720))])
 def test_pictures_may_be_smaller(tmp_path, tiny_model, longest, size):
     photo, faces, layout = aligned(tiny_model, attention=False)
     faces[0].sigma = torch.ones(68)

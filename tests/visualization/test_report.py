@@ -83,7 +83,8 @@ def test_landmarks_without_layout_pose_and_photos(tmp_path: Path) -> None:
     assert "Methods side by side" not in page.read_text(encoding="utf-8")
 
 
-def test_landmarks_without_contours(tmp_path: Path) -> None:
+def test_landmarks_without_contours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matplotlib.figure.Figure.draw", lambda *_: None)  # painted above
     layout = Layout("points", IBUG68.ids, normaliser=(8, 11))
     found, truth = faces(1, 2), faces(0, 2)
     measured = evaluate_faces(found, truth, layout=layout)

@@ -8,6 +8,7 @@ import scipy.io
 from PIL import Image
 
 from pyspiga_geo.data import COFW68, DatasetError
+from pyspiga_geo.data.datasets import unpack_cofw
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*do not compare with published:UserWarning")
 
@@ -46,8 +47,18 @@ def folder(tmp_path: Path, spread: Callable) -> Path:
     return tmp_path
 
 
-def test_faces_are_read_as_the_owner_describes_them(folder: Path, spread: Callable) -> None:
-    faces = COFW68(folder, "test")
+@pytest.fixture
+def unpacked(folder: Path) -> Path:
+    """The same, with the pictures unpacked: no process has to be started for them."""
+    (folder / "COFW_test_color").mkdir()
+    for number, pixels in enumerate(pictures(), start=1):
+        Image.fromarray(pixels).save(folder / f"COFW_test_color/{number}.png")
+    (folder / "COFW_test_color.mat").unlink()
+    return folder
+
+
+def test_faces_are_read_as_the_owner_describes_them(unpacked: Path, spread: Callable) -> None:
+    faces = COFW68(unpacked, "test")
     assert len(faces) == 3
     for number, record in enumerate(faces.records, start=1):
         assert record.imgpath == f"COFW_test_color/{number}.png"
@@ -59,15 +70,13 @@ def test_faces_are_read_as_the_owner_describes_them(folder: Path, spread: Callab
     assert faces.subsets == {}
 
 
-def test_pictures_are_unpacked_to_the_pixel(folder: Path) -> None:
+def test_pictures_are_unpacked_once_and_to_the_pixel(folder: Path) -> None:
     faces = COFW68(folder, "test")
     for face, pixels in zip((faces[0], faces[1], faces[2]), pictures(), strict=True):
         coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
         assert np.array_equal((face.image * 255).round().numpy(), coloured.transpose(2, 0, 1))
-
-
-def test_pictures_are_unpacked_once(folder: Path) -> None:
-    COFW68(folder, "test")
+    with Image.open(folder / "COFW_test_color/2.png") as image:
+        assert image.mode == "L"  # grey pictures stay grey
     (folder / "COFW_test_color.mat").unlink()
     assert len(COFW68(folder, "test")) == 3
     assert sorted(path.name for path in (folder / "COFW_test_color").iterdir()) == ["1.png", "2.png", "3.png"]
@@ -105,19 +114,22 @@ def imports_instead(monkeypatch: pytest.MonkeyPatch, folder: Path, program: str)
         ([(3, 0, 5)], "must have 1 to 100,000,000 values"),
     ],
 )
-def test_pictures_of_another_kind(folder: Path, contents: list[Any], reason: str) -> None:
-    write_pictures(folder / "COFW_test_color.mat", contents)
-    with pytest.raises(DatasetError, match=reason):
-        COFW68(folder, "test")
+def test_pictures_of_another_kind(tmp_path: Path, contents: list[Any], reason: str) -> None:
+    write_pictures(tmp_path / "a.mat", contents)
+    with pytest.raises(ValueError, match=reason):
+        list(unpack_cofw.pictures(tmp_path / "a.mat"))
 
 
 def test_cells_of_another_kind(folder: Path) -> None:
     h5py = pytest.importorskip("h5py")
-    for content in ({"data": np.arange(5.0)}, {"shape": (10**9,), "dtype": h5py.ref_dtype, "chunks": (1000,)}):
-        with h5py.File(folder / "COFW_test_color.mat", "w") as file:
+    path, said = folder / "COFW_test_color.mat", "IsT must be a cell array of pictures"
+    for content in ({"shape": (10**9,), "dtype": h5py.ref_dtype, "chunks": (1000,)}, {"data": np.arange(5.0)}):
+        with h5py.File(path, "w") as file:
             file.create_dataset("IsT", **content)
-        with pytest.raises(DatasetError, match="IsT must be a cell array of pictures"):
-            COFW68(folder, "test")
+        with pytest.raises(ValueError, match=said):
+            list(unpack_cofw.pictures(path))
+    with pytest.raises(DatasetError, match=rf"COFW_test_color\.mat: not the file of COFW's test pictures: {said}"):
+        COFW68(folder, "test")  # what the process says
 
 
 @pytest.mark.parametrize("gone", ["test_annotations", "COFW_test_color.mat"])
@@ -145,14 +157,14 @@ def test_pictures_and_annotations_must_go_together(folder: Path) -> None:
     assert not (folder / "COFW_test_color").exists()
 
 
-def test_bad_annotations_are_all_named(folder: Path, spread: Callable) -> None:
-    path = folder / "test_annotations"
+def test_bad_annotations_are_all_named(unpacked: Path, spread: Callable) -> None:
+    path = unpacked / "test_annotations"
     scipy.io.savemat(path / "1_points.mat", {"Points": spread(67), "Occ": np.zeros(67)})
     scipy.io.savemat(path / "2_points.mat", {"Points": spread(68)})
     whole = (path / "3_points.mat").read_bytes()
     (path / "3_points.mat").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DatasetError) as error:
-        COFW68(folder, "test")
+        COFW68(unpacked, "test")
     lines = str(error.value).splitlines()
     assert lines[0] == f"{path / '1_points.mat'}: Points must be 68 x 2, and Occ 68 numbers 0 or 1"
     assert lines[1] == f"{path / '2_points.mat'}: lacks Occ"
@@ -160,21 +172,15 @@ def test_bad_annotations_are_all_named(folder: Path, spread: Callable) -> None:
     assert lines[3].startswith("3 bad of 3 faces")
 
 
-def test_coordinates_that_are_no_numbers(folder: Path, spread: Callable) -> None:
+def test_coordinates_that_are_no_numbers(unpacked: Path, spread: Callable) -> None:
     points = spread(68)
     points[5] = np.inf
-    scipy.io.savemat(folder / "test_annotations/1_points.mat", {"Points": points, "Occ": np.zeros(68)})
+    scipy.io.savemat(unpacked / "test_annotations/1_points.mat", {"Points": points, "Occ": np.zeros(68)})
     with pytest.raises(DatasetError, match=r"1_points\.mat: Points must be finite"):
-        COFW68(folder, "test")
+        COFW68(unpacked, "test")
 
 
-def test_grey_pictures_stay_grey_on_disk(folder: Path) -> None:
-    COFW68(folder, "test")
-    with Image.open(folder / "COFW_test_color/2.png") as image:
-        assert image.mode == "L"
-
-
-def test_more_pictures_than_the_file_can_hold(folder: Path) -> None:
-    write_pictures(folder / "COFW_test_color.mat", [(3, 5000, 5000)] * 2)
-    with pytest.raises(DatasetError, match="more pictures than a file of its size can hold"):
-        COFW68(folder, "test")
+def test_more_pictures_than_the_file_can_hold(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a.mat", [(3, 5000, 5000)] * 2)
+    with pytest.raises(ValueError, match="more pictures than a file of its size can hold"):
+        list(unpack_cofw.pictures(tmp_path / "a.mat"))
