@@ -30,8 +30,8 @@ photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
 # ------------
 # :meth:`~pyspiga_geo.SPIGA.optimize` returns a copy that computes the same landmarks in fewer operations: batch norm is
 # folded into the layers before it, heads that only training uses are left out, and maps have the memory layout that
-# most kernels prefer. ``trace=True`` records the operations at the 20th call and replays them without Python. An aligner
-# that loads a model by name does all this by itself.
+# most kernels prefer. ``trace=True`` records the operations at the 20th call and replays them without Python. An
+# aligner that loads a model by name does all this by itself.
 
 model = SPIGA.from_pretrained("compact")
 (face,) = FaceAligner(model)(photo)

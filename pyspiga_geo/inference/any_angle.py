@@ -14,8 +14,10 @@ _PROPOSED_FROM, _CONFIRMED_FROM = 0.3, 0.75
 0.9.
 """
 
-_SIZE, _SCALE = 224, 2.5
-"""Side in pixels, and in longer sides of the box, of the crop in which a proposal must be found again."""
+_SIZE, _SCALES = 224, (2.0, 3.0)
+"""Side in pixels, and in longer sides of the box, of the crops in which a proposal must be found again. In one crop
+alone a face may score as high upside down as upright.
+"""
 
 _APART = 0.5
 """Of two faces whose centres are nearer, in longer sides of the larger box, the one with the lower score is dropped."""
@@ -24,9 +26,9 @@ _APART = 0.5
 def find_at_any_angle(detector: Detector, image: Tensor) -> FaceBoxes:
     """Find faces in a photo whatever their angle, with a detector of upright faces.
 
-    The photo is searched in four quarter turns. Each face found is cropped, rotated upright, and must be found there
-    again. A face found in several rotations counts once: with the best score or, if a detector gives none, with the
-    smallest rotation.
+    The photo is searched in four quarter turns. Each face found is cropped twice, rotated upright, and must be found
+    there again. A face found in several rotations counts once: with the best score or, if a detector gives none, with
+    the smallest rotation.
 
     Args:
         detector: see :data:`Detector`.
@@ -59,21 +61,29 @@ def _search_turned(detector: Detector, image: Tensor, quarters: int) -> FaceBoxe
 
 
 def _confirmed(detector: Detector, image: Tensor, proposal: FaceBoxes) -> FaceBoxes:
-    """The face [1] that a detector finds in the middle of a proposal's upright crop; or none [0]."""
-    (matrix,) = square_crop(proposal.box, _SIZE, _SCALE, proposal.turn)
+    """The mean of the faces that a detector finds in a proposal's upright crops, [1], if it finds one in each."""
+    seen = _together([_found_again(detector, image, proposal, scale) for scale in _SCALES])
+    if len(seen.score) < len(_SCALES):
+        return _rows(seen, [])
+    turn = (seen.turn[:1] + proposal.turn + 180).remainder(360) - 180
+    turn = torch.where(turn.abs() > UPRIGHT, turn, 0)
+    return FaceBoxes(seen.box.mean(dim=0, keepdim=True), seen.score.mean(dim=0, keepdim=True), turn)
+
+
+def _found_again(detector: Detector, image: Tensor, proposal: FaceBoxes, scale: float) -> FaceBoxes:
+    """The face [1] in the middle of a proposal's upright crop, in the photo's pixels; or none [0]."""
+    (matrix,) = square_crop(proposal.box, _SIZE, scale, proposal.turn)
     view = warp_image(image, matrix, _SIZE)
     found = as_boxes(detector(view), view)
     size = found.box[:, 2:]
     centre = found.box[:, :2] + size / 2
-    expected = _SIZE / _SCALE  # longer side of the box
+    expected = _SIZE / scale  # longer side of the box
     near = (centre - _SIZE / 2).norm(dim=1) < expected / 2
     near &= (size.amax(dim=1) / expected).log2().abs() < 1
     best = (found.score.nan_to_num(1.0) * near).argsort(descending=True)[: int(near.any())]
     centre = transform_points(centre[best], invert_transform(matrix))
     size = size[best] / matrix[:2, :2].det().sqrt()
-    turn = (found.turn[best] + proposal.turn + 180).remainder(360) - 180
-    turn = torch.where(turn.abs() > UPRIGHT, turn, 0)
-    return FaceBoxes(torch.cat([centre - size / 2, size], dim=1), found.score[best], turn)
+    return FaceBoxes(torch.cat([centre - size / 2, size], dim=1), found.score[best], found.turn[best])
 
 
 def _together(finds: list[FaceBoxes]) -> FaceBoxes:

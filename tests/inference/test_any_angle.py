@@ -107,3 +107,26 @@ def test_scores_reach_the_faces(aligner):
     (face,) = aligner(PHOTO)
     assert torch.equal(face.score, find_faces(PHOTO).score[0])
     assert "score" not in aligner(PHOTO, [[100, 80, 90, 90]])[0]
+
+
+def test_a_face_that_scores_high_in_one_crop_only_is_upright():
+    """The detector is as sure of the bright square upside down as upright, but upside down only in the narrow crop."""
+    image = torch.zeros(3, 200, 200)
+    image[:, 40:100, 60:120] = 1
+    image[0, 40:60, 60:120] = 0.7  # the top of the face is not red
+
+    def detector(view):
+        rows, columns = (view[1] > 0.5).nonzero().unbind(1)
+        if not len(rows):
+            return torch.zeros(0, 5)
+        x, y, w, h = columns.min(), rows.min(), columns.max() - columns.min() + 1, rows.max() - rows.min() + 1
+        face = view[0, y : y + h, x : x + w]
+        top, bottom = face[: h // 4].mean(), face[-h // 4 :].mean()
+        upright, wrong = top < bottom - 0.1, top > bottom + 0.1
+        crop = view.size(1) != image.size(1)
+        score = 0.9 if upright else 0.95 if wrong and (not crop or w > view.size(1) * 0.4) else 0.3
+        return torch.tensor([[x, y, w, h, score]])
+
+    found = find_at_any_angle(detector, image)
+    assert found.turn.tolist() == [0]
+    torch.testing.assert_close(found.score, torch.tensor([0.9]))
