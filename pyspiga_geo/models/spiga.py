@@ -244,11 +244,11 @@ class SPIGA(nn.Module):
             dtype: precision of the layers; positions stay in single precision or better. ``float16`` and ``bfloat16``
                 are faster only on processors that support them, and move landmarks by up to 0.02 of the crop.
             compile: run :func:`torch.compile`, which takes minutes at the first call and then serves any number of
-                faces (a single face is compiled separately, also once). Rounding only.
+                faces; on the CPU a single face is traced instead, see ``trace``. Rounding only.
             trace: on the CPU, record the operations at the 20th call, which takes about a second, and replay them from
                 then on without Python, for any number of faces; needs no compiler. Exact, for models whose modules do
-                not decide by the values that they are given: those of this package and of PyTorch do not. Without
-                effect if ``compile`` is set.
+                not decide by the values that they are given: those of this package and of PyTorch do not. With
+                ``compile``, a single face is always traced.
 
         Returns:
             The copy.
