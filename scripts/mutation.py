@@ -17,6 +17,7 @@ import gc
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -28,8 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 120
-"""A mutant whose tests take longer counts as noticed."""
+SECONDS = 40
+"""A mutant whose tests take more of the processor's time counts as noticed."""
+
+MEMORY = 8 * 2**30
+"""Bytes that a mutant may address."""
 
 UNLIKELY = (
     r"core/ReplaceBinaryOperator_\w+_(FloorDiv|Mod|Pow|RShift|LShift|BitOr|BitAnd|BitXor)",
@@ -91,7 +95,8 @@ def serve(address: str, tree: Path) -> None:
 def test_in_child(connection: socket.socket) -> int:
     import pytest
 
-    signal.alarm(SECONDS)  # ends this process
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))  # ends this process
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     arguments = json.loads(connection.makefile().readline())
     sys.path.insert(0, os.getcwd())
     null = os.open(os.devnull, os.O_WRONLY)
@@ -126,7 +131,7 @@ def mutate(target: Target, folder: Path, address: str) -> Path:
     if not session.exists():
         command = f"{sys.executable} {Path(__file__).resolve()} --ask {address} {' '.join(tests)}"
         config.write_text(
-            f"[cosmic-ray]\nmodule-path = {json.dumps(target.source)}\ntimeout = {SECONDS + 30}.0\n"
+            f"[cosmic-ray]\nmodule-path = {json.dumps(target.source)}\ntimeout = {20 * SECONDS}.0\n"
             f"excluded-modules = []\ntest-command = {json.dumps(command)}\n[cosmic-ray.distributor]\nname = 'local'\n"
             f"[cosmic-ray.filters.operators-filter]\nexclude-operators = {json.dumps(UNLIKELY)}\n"
         )
