@@ -28,8 +28,8 @@ def test_square_crop_by_hand() -> None:
 
 
 def test_square_crop_scale() -> None:
-    matrix = square_crop(torch.tensor([10.0, 20, 40, 30]), 80, scale=1)
-    corners = torch.tensor([[10.0, 15], [50, 55]])  # the shorter side is centred
+    matrix = square_crop(torch.tensor([-10.0, -20, 40, 30]), 80, scale=1)
+    corners = torch.tensor([[-10.0, -25], [30, 15]])  # the shorter side is centred
     assert transform_points(corners, matrix).tolist() == [[0, 0], [80, 80]]
 
 
