@@ -27,10 +27,13 @@ def test_square_crop_by_hand() -> None:
     assert transform_points(corners, matrix).tolist() == [[0, 0], [256, 256], [128, 128]]
 
 
-def test_square_crop_scale() -> None:
-    matrix = square_crop(torch.tensor([-10.0, -20, 40, 30]), 80, scale=1)
-    corners = torch.tensor([[-10.0, -25], [30, 15]])  # the shorter side is centred
-    assert transform_points(corners, matrix).tolist() == [[0, 0], [80, 80]]
+@pytest.mark.parametrize(
+    ("box", "corners"),  # the shorter side is centred
+    [([-10.0, -20, 40, 30], [[-10.0, -25], [30, 15]]), ([3.0, 90, 0.5, 0.25], [[3, 89.875], [3.5, 90.375]])],
+)
+def test_square_crop_scale(box: list[float], corners: list[list[float]]) -> None:
+    matrix = square_crop(torch.tensor(box), 80, scale=1)
+    assert transform_points(torch.tensor(corners), matrix).tolist() == [[0, 0], [80, 80]]
 
 
 def test_turned_crop_shows_its_content_upright() -> None:
