@@ -149,7 +149,15 @@ def test_no_faces() -> None:
 
 @pytest.mark.parametrize(
     ("points", "shape3d"),
-    [((2, 7, 2), (8, 3)), ((2, 9, 2), (8, 3)), ((8, 3), (8, 3)), ((8, 1), (8, 3)), ((8, 2), (8, 2)), ((8, 2), (8, 4))],
+    [
+        ((2, 7, 2), (8, 3)),
+        ((2, 9, 2), (8, 3)),
+        ((8, 3), (8, 3)),
+        ((8, 1), (8, 3)),
+        ((8, 2), (8, 2)),
+        ((8, 2), (8, 4)),
+        ((3, 2), (3,)),
+    ],
 )
 def test_shapes_that_do_not_fit(points: tuple[int, ...], shape3d: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="do not fit"):
