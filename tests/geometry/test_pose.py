@@ -134,10 +134,11 @@ def test_it_stops_when_the_points_move_by_less_than_a_tenth_of_a_pixel() -> None
         torch.testing.assert_close(pose_from_points(points, shape3d, CAMERA), rounds[last], rtol=0, atol=0)
 
 
-def test_four_points_are_enough() -> None:
+def test_four_points_are_enough_for_any_camera() -> None:
     shape3d = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
     pose = torch.tensor([20.0, -10, 5, 0.3, -0.2, 8], dtype=torch.float64)
-    found = pose_from_points(project(shape3d, pose, CAMERA), shape3d, CAMERA)
+    camera = torch.tensor([[500.0, 0, 100], [0, 500, 140], [0, 0, 1]], dtype=torch.float64)
+    found = pose_from_points(project(shape3d, pose, camera), shape3d, camera)
     torch.testing.assert_close(found, pose, rtol=0, atol=0.1)
 
 
