@@ -126,6 +126,7 @@ def test_it_stops_when_the_points_move_by_less_than_a_tenth_of_a_pixel() -> None
     poses[3, 3:] = torch.tensor([0.0, 0, 2000])  # so far away that the first round moves them by less
     for points in project(shape3d, poses, CAMERA):
         rounds = [pose_from_points(points, shape3d, CAMERA, max_iterations=count) for count in range(1, 12)]
+        assert not torch.equal(rounds[0], rounds[1])  # there are two at least
         # What moves are the points as they would be seen if all were as far away as the origin of the shape.
         depths = [shape3d @ euler_to_rotation(pose[:3])[2] / pose[5] for pose in rounds]
         scaled = [points - 128, *((points - 128) * (1 + depth)[:, None] for depth in depths)]
