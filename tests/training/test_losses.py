@@ -131,7 +131,7 @@ def test_the_likelihood_of_many_degrees_of_freedom_is_that_of_a_gaussian():
 def test_masked_landmarks_count_as_where_predicted_and_give_no_gradient():
     pos, covariance, target, mask = scattered()
     target[~mask] = torch.nan
-    at_centre = negative_log_likelihood(pos, covariance, pos, mask)
+    at_centre = negative_log_likelihood(pos, covariance, pos, torch.ones_like(mask))
     torch.testing.assert_close(negative_log_likelihood(pos, covariance, target, mask)[~mask], at_centre[~mask])
     covariance.requires_grad_()
 
