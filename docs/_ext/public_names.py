@@ -147,10 +147,10 @@ def _with_names(annotation: str, env: BuildEnvironment) -> list[nodes.Node]:
 
 
 def _text_below(name: str) -> list[str]:
-    """The docstring of a constant, in its module or in the file from which its package imports it."""
+    """The docstring of a constant, in its module, or in the file from which its package imports it."""
     module, _, constant = name.rpartition(".")
-    files = pkgutil.walk_packages(getattr(importlib.import_module(module), "__path__", []), f"{module}.")
-    for file in (module, *(info.name for info in files)):
+    files = [info.name for info in pkgutil.walk_packages(pyspiga_geo.__path__, f"{pyspiga_geo.__name__}.")]
+    for file in sorted((module, *files), key=lambda file: not file.startswith(module)):  # its own files first
         try:
             comments = ModuleAnalyzer.for_module(file).find_attr_docs()
         except PycodeError:

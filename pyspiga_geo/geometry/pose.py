@@ -43,7 +43,7 @@ def pose_from_points(
         >>> pose_from_points(points, shape, camera).round().tolist()
         [30.0, -10.0, 5.0, 1.0, 2.0, 9.0]
     """
-    if points.shape[-2:] != (len(shape3d), 2) or shape3d.shape[-1] != 3:
+    if points.shape[-2:] != (len(shape3d), 2) or shape3d.shape[1:] != (3,):
         raise ValueError(
             f"points [..., L, 2] and shape3d [L, 3] do not fit: {list(points.shape)} and {list(shape3d.shape)}"
         )

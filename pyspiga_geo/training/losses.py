@@ -86,8 +86,8 @@ class _AdaptiveWing(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        (slope,) = ctx.saved_tensors
-        return slope * grad[0], None, None, None, None, None
+        (slope,), (outer,) = ctx.saved_tensors, grad
+        return slope * outer, None, None, None, None, None
 
 
 def adaptive_wing_loss(
@@ -184,7 +184,7 @@ def negative_log_likelihood(
         dof: degrees of freedom nu.
 
     Returns:
-        [B, L].
+        [B, L]; where the mask is False that of the centre.
 
     Example:
         >>> pos, covariance = torch.zeros(1, 2, 2), torch.eye(2).expand(1, 2, 2, 2)

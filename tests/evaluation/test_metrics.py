@@ -97,6 +97,18 @@ def test_the_area_at_its_ends(errors: list[float], expected: tuple[float, float]
     assert auc_fr(errors, 8) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "area"),
+    [
+        (5, 0.5 * 4.999),  # a bin that begins at the threshold is not below it
+        (20, 0.5 * 9.999 + 0.001 * (1 / 6 + 1 / 4) / 2 + 10.001),  # up to the last bin, where the curve is 1, and on
+    ],
+)
+def test_the_curve_is_one_of_ten_thousand_bins(threshold: float, area: float) -> None:
+    """Errors 0 and 10: bins of 0.001, half of the faces in the first, the others in the last."""
+    assert auc_fr([0, 10], threshold)[0] == pytest.approx(100 * area / threshold, abs=1e-9)
+
+
 def test_thresholds_below_one() -> None:
     assert auc_fr([0.125], 0.5) == pytest.approx((75, 0))
 

@@ -27,20 +27,35 @@ def test_square_crop_by_hand() -> None:
     assert transform_points(corners, matrix).tolist() == [[0, 0], [256, 256], [128, 128]]
 
 
-def test_square_crop_scale() -> None:
-    matrix = square_crop(torch.tensor([10.0, 20, 40, 30]), 80, scale=1)
-    corners = torch.tensor([[10.0, 15], [50, 55]])  # the shorter side is centred
-    assert transform_points(corners, matrix).tolist() == [[0, 0], [80, 80]]
+@pytest.mark.parametrize(
+    ("box", "corners"),  # the shorter side is centred
+    [([-10.0, -20, 40, 30], [[-10.0, -25], [30, 15]]), ([3.0, 90, 0.5, 0.25], [[3, 89.875], [3.5, 90.375]])],
+)
+def test_square_crop_scale(box: list[float], corners: list[list[float]]) -> None:
+    matrix = square_crop(torch.tensor(box), 80, scale=1)
+    assert transform_points(torch.tensor(corners), matrix).tolist() == [[0, 0], [80, 80]]
 
 
-def test_square_crop_of_many_boxes() -> None:
+def test_turned_crop_shows_its_content_upright() -> None:
+    # 0.8 crop pixels a picture pixel. Turned by 30 degrees clockwise, up is (sin 30, -cos 30) in the picture.
+    box, sin, cos = torch.tensor([10.0, 20, 50, 30], dtype=torch.float64), 0.5, 0.75**0.5
+    points = torch.tensor([[0, 0], [10 * sin, -10 * cos], [10 * cos, 10 * sin]], dtype=torch.float64) + 35
+    crop = transform_points(points, square_crop(box, 64, turn=torch.tensor(30)))
+    expected = torch.tensor([[32, 32], [32, 24], [40, 32]], dtype=torch.float64)
+    torch.testing.assert_close(crop, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_square_crop_of_many_boxes(turned: bool) -> None:
     boxes = torch.rand(2, 3, 4, dtype=torch.float64) * 50 + 1
-    matrices = square_crop(boxes, 64)
+    turn = torch.rand(2, 3) * 360 if turned else None
+    matrices = square_crop(boxes, 64, turn=turn)
     assert matrices.shape == (2, 3, 3, 3)
     assert matrices.dtype == torch.float64
     for i in range(2):
         for j in range(3):
-            torch.testing.assert_close(matrices[i, j], square_crop(boxes[i, j], 64))
+            alone = square_crop(boxes[i, j], 64, turn=None if turn is None else turn[i, j])
+            torch.testing.assert_close(matrices[i, j], alone)
 
 
 def test_box_of_whole_numbers_is_cropped_like_the_same_box_of_floats() -> None:

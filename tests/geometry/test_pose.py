@@ -1,11 +1,19 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from pyspiga_geo.geometry import camera_matrix, pose_from_points, project, square_crop, transform_points
+from pyspiga_geo.geometry import (
+    camera_matrix,
+    euler_to_rotation,
+    pose_from_points,
+    project,
+    square_crop,
+    transform_points,
+)
 from pyspiga_geo.layouts import IBUG68, WFLW98, Layout
 
 CAMERA = camera_matrix(256, dtype=torch.float64)
@@ -113,13 +121,46 @@ def test_rounds_are_bounded() -> None:
     assert error[0] > error[1] > error[2]  # the perspective correction does its work round by round
 
 
+def test_it_stops_when_the_points_move_by_less_than_a_tenth_of_a_pixel() -> None:
+    shape3d, poses = robust_shape(), some_poses(4)
+    poses[3, 3:] = torch.tensor([0.0, 0, 2000])  # so far away that the first round moves them by less
+    for points in project(shape3d, poses, CAMERA):
+        rounds = [pose_from_points(points, shape3d, CAMERA, max_iterations=count) for count in range(1, 12)]
+        assert not torch.equal(rounds[0], rounds[1])  # there are two at least
+        # What moves are the points as they would be seen if all were as far away as the origin of the shape.
+        depths = [shape3d @ euler_to_rotation(pose[:3])[2] / pose[5] for pose in rounds]
+        scaled = [points - 128, *((points - 128) * (1 + depth)[:, None] for depth in depths)]
+        moved = [(after - before).norm() for before, after in pairwise(scaled)]
+        last = next(index for index, distance in enumerate(moved) if index > 0 and distance < 0.1)
+        torch.testing.assert_close(pose_from_points(points, shape3d, CAMERA), rounds[last], rtol=0, atol=0)
+
+
+def test_four_points_are_enough_for_any_camera() -> None:
+    shape3d = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    pose = torch.tensor([20.0, -10, 5, 0.3, -0.2, 8], dtype=torch.float64)
+    camera = torch.tensor([[500.0, 0, 100], [0, 500, 140], [0, 0, 1]], dtype=torch.float64)
+    found = pose_from_points(project(shape3d, pose, camera), shape3d, camera)
+    torch.testing.assert_close(found, pose, rtol=0, atol=0.1)
+
+
 def test_no_faces() -> None:
     shape3d = robust_shape()
     empty = torch.zeros(0, len(shape3d), 2, dtype=torch.float64)
     assert pose_from_points(empty, shape3d, CAMERA).shape == (0, 6)
 
 
-@pytest.mark.parametrize(("points", "shape3d"), [((2, 7, 2), (8, 3)), ((8, 3), (8, 3)), ((8, 2), (8, 2))])
+@pytest.mark.parametrize(
+    ("points", "shape3d"),
+    [
+        ((2, 7, 2), (8, 3)),
+        ((2, 9, 2), (8, 3)),
+        ((8, 3), (8, 3)),
+        ((8, 1), (8, 3)),
+        ((8, 2), (8, 2)),
+        ((8, 2), (8, 4)),
+        ((3, 2), (3,)),
+    ],
+)
 def test_shapes_that_do_not_fit(points: tuple[int, ...], shape3d: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="do not fit"):
         pose_from_points(torch.zeros(points), torch.zeros(shape3d), CAMERA.float())

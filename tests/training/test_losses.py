@@ -37,9 +37,8 @@ def test_nothing_unmasked_is_zero_with_finite_gradient():
 
 
 def test_pose_counts_degrees_and_translation_as_an_arc():
-    target = torch.zeros(2, 6, dtype=torch.float64)
-    target[1] = torch.nan
-    predicted = torch.tensor([[3.0, 0, 0, 0.1, 0, 0], [50.0] * 6], dtype=torch.float64)
+    target = torch.tensor([[10.0, 20, -30, 0.1, 0.2, 3], [torch.nan] * 6], dtype=torch.float64)
+    predicted = torch.tensor([[13.0, 20, -30, 0.2, 0.2, 3], [50.0] * 6], dtype=torch.float64)
     expected = (3**2 + (0.1 * 180 / math.pi) ** 2) / 6
     assert pose_loss(predicted, target).item() == pytest.approx(expected)
 
@@ -51,15 +50,16 @@ def test_an_unknown_pose_gives_no_gradient():
 
 
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
-def test_adaptive_wing_by_hand(target):
+@pytest.mark.parametrize("epsilon", [1.0, 0.4])
+def test_adaptive_wing_by_hand(target, epsilon):
     small, large = 0.2, 0.9
     truth = torch.tensor(target, dtype=torch.float64)
-    power = 2.1 - target
-    expected = 14 * math.log(1 + small**power)
-    assert adaptive_wing_loss(truth - small, truth).item() == pytest.approx(expected)
-    slope = 14 * power * 0.5 ** (power - 1) / (1 + 0.5**power)
-    offset = 0.5 * slope - 14 * math.log(1 + 0.5**power)
-    assert adaptive_wing_loss(truth - large, truth).item() == pytest.approx(slope * large - offset)
+    power, bend = 2.1 - target, 0.5 / epsilon
+    expected = 14 * math.log(1 + (small / epsilon) ** power)
+    assert adaptive_wing_loss(truth - small, truth, epsilon=epsilon).item() == pytest.approx(expected)
+    slope = 14 * power * bend ** (power - 1) / (1 + bend**power) / epsilon
+    offset = 0.5 * slope - 14 * math.log(1 + bend**power)
+    assert adaptive_wing_loss(truth - large, truth, epsilon=epsilon).item() == pytest.approx(slope * large - offset)
 
 
 def test_adaptive_wing_is_smooth_where_its_pieces_meet():
@@ -128,9 +128,11 @@ def test_the_likelihood_of_many_degrees_of_freedom_is_that_of_a_gaussian():
     torch.testing.assert_close(loss[mask], -gaussian[mask], rtol=1e-6, atol=1e-6)
 
 
-def test_masked_landmarks_have_no_likelihood_and_no_gradient():
+def test_masked_landmarks_count_as_where_predicted_and_give_no_gradient():
     pos, covariance, target, mask = scattered()
     target[~mask] = torch.nan
+    at_centre = negative_log_likelihood(pos, covariance, pos, torch.ones_like(mask))
+    torch.testing.assert_close(negative_log_likelihood(pos, covariance, target, mask)[~mask], at_centre[~mask])
     covariance.requires_grad_()
 
     def loss(each: torch.Tensor) -> torch.Tensor:
