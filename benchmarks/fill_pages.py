@@ -64,8 +64,8 @@ def all_parts(numbers: Path = NUMBERS) -> dict[str, str]:
 
 def film_parts(films: Figures) -> dict[str, str]:
     """Jitter and lag of the smoothing."""
-    rows = [
-        [name, f"{row['nme']:.2f} %", f"{row['jitter']:.2f} %", f"{row['lag']:.2f}"]
+    rows = [  # plus 0.0: no minus before zero
+        [name, f"{row['nme']:.2f} %", f"{row['jitter']:.2f} %", f"{round(row['lag'], 2) + 0.0:.2f}"]
         for name, row in films["turning"].items()
     ]
     return {

@@ -5,7 +5,9 @@ The attention layer by hand
 :class:`~pyspiga_geo.nn.LandmarkAttention` is two equations,
 
 .. math::
-    \alpha_{ij} = \mathrm{softmax}_{j \neq i} \left( \mathbf{h}^q_i \cdot \mathbf{h}^k_j \right), \qquad
+    \alpha_{ij} = \mathrm{softmax}_{j \neq i} \left( \mathbf{h}^q_i \cdot \mathbf{h}^k_j \right),
+
+.. math::
     \mathbf{m}_i = \sum_{j \neq i} \alpha_{ij} \mathbf{h}^v_j ,
 
 and some engineering that makes them fast. Here we leave the engineering out, compute every symbol ourselves in double

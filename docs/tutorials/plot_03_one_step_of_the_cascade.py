@@ -6,8 +6,12 @@ A step of the cascade moves every landmark a little. It samples the image featur
 adds a position encoding, lets the landmarks exchange messages, and decodes the result into a bounded displacement:
 
 .. math::
-    \mathbf{f}_i = \mathbf{v}_i + \mathbf{h}_i + \mathbf{r}_i, \qquad
-    \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}]) \text{ per layer}, \qquad
+    \mathbf{f}_i = \mathbf{v}_i + \mathbf{h}_i + \mathbf{r}_i,
+
+.. math::
+    \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}]) \text{ per layer},
+
+.. math::
     \Delta \mathbf{x}_i = \tfrac{w}{2} \cdot \tfrac{2}{\pi} \arctan(\mathrm{decoder}(\mathbf{f}_i)) .
 
 We take the first step of the compact model, run it piece by piece on a photo, and check at the end that the result

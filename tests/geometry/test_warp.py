@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from pyspiga_geo.geometry import invert_transform, square_crop, transform_points, warp_image
+from pyspiga_geo.geometry.warp import _plan
 
 
 def ramps(height: int, width: int) -> Tensor:
@@ -172,3 +173,56 @@ def test_crop_that_sees_nothing_is_black(side: float) -> None:
 def test_picture_smaller_than_a_crop_pixel() -> None:
     crop = warp_image(torch.ones(3, 40, 40), square_crop(torch.tensor([-1e6, -1e6, 2e6, 2e6]), 16), 16)
     assert 0 <= crop.min() <= crop.max() <= 1
+
+
+@pytest.mark.parametrize(("factor", "block"), [(1.05, 1), (2.1, 1), (2.2, 2), (3.0, 2), (4.0, 3), (5.0, 4), (14.1, 10)])
+def test_blocks_are_the_factor_over_the_root_of_two(factor: float, block: int) -> None:
+    assert _plan(factor, 0.0, 500.0, 600).block == block
+
+
+@pytest.mark.parametrize("factor", [3.0, 4.9, 6.2])
+def test_the_three_filters_have_the_variance_of_one_triangle(factor: float) -> None:
+    plan = _plan(factor, 0.0, 500.0, 600)
+    assert 0 < plan.share < 0.25
+    triangle = plan.block**2 / 6  # variance of a triangle whose half-width is a block
+    assert 2 * triangle + 2 * plan.share * plan.block**2 == pytest.approx(factor**2 / 6, rel=1e-12)
+
+
+def test_shares_of_single_pixels_and_their_limits() -> None:
+    shares = [_plan(factor, 0.0, 500.0, 600).share for factor in (1.2, 1.5, 1.7, 5.6)]
+    assert shares == pytest.approx([0.1, 0.25, 0.25, 0.0], rel=1e-12)  # of 4 blocks in 5.6 pixels: less than nothing
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "length", "expected"),
+    [
+        (100.5, 200.25, 600, (94, 207, 57)),  # three blocks of two more on either side
+        (1.5, 598.5, 600, (-4, 604, 304)),  # two blocks beyond the picture, where all is black
+        (700.0, 900.0, 600, (599, 604, 3)),  # a crop that shows nothing of it keeps a pixel
+        (-900.0, -700.0, 600, (-4, 1, 3)),
+    ],
+)
+def test_what_is_read_of_the_picture(low: float, high: float, length: int, expected: tuple[int, int, int]) -> None:
+    start, wanted_stop, number = expected
+    plan = _plan(3.0, low, high, length)
+    assert (plan.start, plan.number) == (start, number)
+    assert wanted_stop <= plan.stop < wanted_stop + plan.block
+
+
+def test_blocks_in_a_narrow_picture() -> None:
+    assert [_plan(50.0, -20.0, 30.0, length).block for length in (1, 2, 9, 600)] == [1, 1, 4, 35]
+
+
+def test_each_axis_of_the_picture_is_reduced_by_its_own_factor() -> None:
+    """A crop turned by a quarter and three times as wide: fine stripes across it vanish, those along it stay."""
+    transposed = torch.tensor([[0.0, 1, 0], [1 / 3, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    rows, columns = torch.meshgrid(torch.arange(90.0), torch.arange(90.0), indexing="ij")
+    across, along = (
+        warp_image(columns[None].double() % 2, transposed, 30),
+        warp_image(rows[None].double() % 2, transposed, 30),
+    )
+    inner = slice(6, 24)
+    torch.testing.assert_close(
+        across[0, inner, inner], torch.full((18, 18), 0.5, dtype=torch.float64), atol=0.03, rtol=0
+    )
+    torch.testing.assert_close(along[0, inner, inner], (torch.arange(6.0, 24) % 2).double().expand(18, 18))

@@ -19,6 +19,7 @@ def resident_megabytes() -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize(("workers", "settled"), [(0, 200), (2, 2500)])
 def test_five_thousand_photos_take_no_more_memory_than_the_first(tiny_model, tmp_path, workers, settled):
