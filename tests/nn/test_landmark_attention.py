@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pyspiga_geo.graph import complete_edges
-from pyspiga_geo.nn import LandmarkAttention
+from pyspiga_geo.nn import LandmarkAttention, make_conv
 
 B, L, C = 3, 6, 5
 
@@ -268,3 +268,17 @@ def test_heads_must_divide_the_channels() -> None:
 def test_features_of_a_wrong_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"x must be \[N, 5\] or \[B, L, 5\]"):
         attention()(torch.zeros(shape, dtype=torch.float64))
+
+
+def test_arguments_by_position_and_edge_features_per_item_are_refused() -> None:
+    attention = LandmarkAttention(8, 8, edge_dim=2)
+    x, edges, features = torch.rand(5, 8), torch.tensor([[0, 1], [1, 2]]), torch.rand(2, 2)
+    with pytest.raises(TypeError, match="forward takes 2 arguments by position; give the others by keyword: edge_attr"):
+        attention(x, edges, features)
+    with pytest.raises(ValueError, match="edge_attr must be"):
+        attention(x, edges, edge_attr=features.expand(5, 2, 2))  # as many as nodes, but these are no items
+
+
+def test_it_is_an_operator_for_batches_of_one_graph() -> None:
+    """A cascade gives it [B, L, C] as it is; what does not say so is called with one large graph."""
+    assert isinstance(make_conv(LandmarkAttention)(8, 8), LandmarkAttention)
