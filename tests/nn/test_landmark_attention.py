@@ -282,3 +282,17 @@ def test_arguments_by_position_and_edge_features_per_item_are_refused() -> None:
 def test_it_is_an_operator_for_batches_of_one_graph() -> None:
     """A cascade gives it [B, L, C] as it is; what does not say so is called with one large graph."""
     assert isinstance(make_conv(LandmarkAttention)(8, 8), LandmarkAttention)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "path"),
+    [(156, 512, "_attend"), (157, 512, "_propagate"), (165, 600, "_attend"), (170, 600, "_propagate")],
+)
+def test_batches_of_a_large_sparse_graph_go_by_its_edges(nodes: int, edges: int, path: str, monkeypatch) -> None:
+    """From 48 pairs per edge on, of at least 512 edges; below that a matrix is faster."""
+    taken = []
+    for name in ("_attend", "_propagate"):
+        run = getattr(LandmarkAttention, name)
+        monkeypatch.setattr(LandmarkAttention, name, lambda *given, n=name, run=run: taken.append(n) or run(*given))
+    attention(include_self=True)(torch.rand(2, nodes, C).double(), torch.randint(nodes, (2, edges)))
+    assert taken == [path]
