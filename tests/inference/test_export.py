@@ -78,7 +78,8 @@ def check(run, model: SPIGA) -> None:
         assert list(found) == names
         torch.testing.assert_close(found["landmarks"], expected.landmarks, rtol=0, atol=1e-4)
         for name in names[2:]:
-            torch.testing.assert_close(found[name], getattr(expected, name), rtol=1e-3, atol=1e-6)
+            wanted = getattr(expected, name)
+            torch.testing.assert_close(found[name], wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max().item())
         torch.testing.assert_close(found["pose"], expected.pose, rtol=1e-4, atol=1e-3)
 
 
@@ -167,7 +168,7 @@ def test_files_that_are_no_model(model, onnx_file, tmp_path):
             FaceAligner(tmp_path / name)
     with pytest.raises(CheckpointError, match="no such file"):
         FaceAligner(tmp_path / "none.onnx")
-    with pytest.raises(ValueError, match="onnxruntime's"):
+    with pytest.raises(ValueError, match="meta is not supported by the installed onnxruntime"):
         FaceAligner(onnx_file, device="meta")
 
 
