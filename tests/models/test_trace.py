@@ -35,14 +35,20 @@ def same(found, expected) -> None:
     assert torch.equal(found.steps[-1], found.landmarks)
 
 
-@pytest.mark.parametrize("options", [{}, {"pre_norm": True, "position": "learned"}, {"heatmap_windows": False}])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("encoder_decoder", {}),  # maps whose sides are no powers of two
+        ("hourglass", {"pre_norm": True, "position": "learned"}),
+        ("hourglass", {"heatmap_windows": False}),
+    ],
+)
 def test_the_recording_returns_the_same_for_any_number_of_faces(kind, options):
     model = model_of(kind, **options).double()
     plain, traced = model.optimize(dtype=torch.float64), model.optimize(dtype=torch.float64, trace=True)
     size = model.config.image_size
     with torch.no_grad():
-        for count in (3, 3, 1, 7, 0):
+        for count in (2, 2, 1, 3, 0):
             images = torch.rand(count, 3, size, size, dtype=torch.float64)
             same(traced(images), plain(images))
         assert traced.forward.recorded is not None
