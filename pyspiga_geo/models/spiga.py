@@ -243,12 +243,10 @@ class SPIGA(nn.Module):
             channels_last: keep maps with the channels last in memory, which most kernels prefer. Rounding only.
             dtype: precision of the layers; positions stay in single precision or better. ``float16`` and ``bfloat16``
                 are faster only on processors that support them, and move landmarks by up to 0.02 of the crop.
-            compile: run :func:`torch.compile`, which takes minutes at the first call and then serves any number of
-                faces; on the CPU a single face is traced instead, see ``trace``. Rounding only.
-            trace: on the CPU, record the operations at the 20th call, which takes about a second, and replay them from
-                then on without Python, for any number of faces; needs no compiler. Exact, for models whose modules do
-                not decide by the values that they are given: those of this package and of PyTorch do not. With
-                ``compile``, a single face is always traced.
+            compile: run :func:`torch.compile`, in minutes at the first call, for any number of faces. Rounding only.
+            trace: on the CPU, record the operations at the 20th call, in about a second, and replay them from then on
+                without Python, for any number of faces. Exact for models whose modules do not decide by the values that
+                they are given, as those of this package. With ``compile``, a single face is always traced.
 
         Returns:
             The copy.
@@ -263,8 +261,8 @@ class SPIGA(nn.Module):
             >>> (model.optimize()(images).landmarks - model(images).landmarks).abs().max() < 1e-4
             tensor(True)
         """
-        switches = {"fold": fold, "drop_heads": drop_heads, "channels_last": channels_last}
-        return optimized(self, **switches, dtype=dtype, compile=compile, trace=trace)
+        switches = {"fold": fold, "drop_heads": drop_heads, "channels_last": channels_last, "trace": trace}
+        return optimized(self, **switches, dtype=dtype, compile=compile)
 
     def save(self, path: str | Path, half: bool = False, about: Mapping[str, Any] | None = None) -> None:
         """Write weights, configuration and layout as safetensors, under a temporary name first.

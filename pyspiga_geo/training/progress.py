@@ -1,9 +1,9 @@
 """Progress of a run as lines of text, for log files and batch systems, where a progress bar is of no use."""
 
 import time
-from statistics import fmean
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -19,7 +19,7 @@ class EpochLines(Callback):
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
-        self.losses: list[float] = []
+        self.losses: list[torch.Tensor] = []
         self.first, self.start = 0, 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -32,7 +32,7 @@ class EpochLines(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """Keep the loss."""
-        self.losses.append(float(outputs["loss"]))
+        self.losses.append(outputs["loss"].detach())  # no number yet: a GPU would be waited for
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,7 +44,11 @@ class EpochLines(Callback):
             if name.startswith(("val/nme", "val/pose"))
         ]
         left = (time.monotonic() - self.start) / (done - self.first) * (last - done)
-        told = [f"loss {fmean(self.losses):.4g}", *figures, *([f"{_duration(left)} left"] if done < last else [])]
+        told = [
+            f"loss {torch.stack(self.losses).mean():.4g}",
+            *figures,
+            *([f"{_duration(left)} left"] if done < last else []),
+        ]
         print(f"{self.stage}, epoch {done} of {last}: {', '.join(told)}", flush=True)
 
 
