@@ -244,9 +244,8 @@ class SPIGA(nn.Module):
             dtype: precision of the layers; positions stay in single precision or better. ``float16`` and ``bfloat16``
                 are faster only on processors that support them, and move landmarks by up to 0.02 of the crop.
             compile: run :func:`torch.compile`, in minutes at the first call, for any number of faces. Rounding only.
-            trace: on the CPU, record the operations at the 20th call, in about a second, and replay them from then on
-                without Python, for any number of faces. Exact for models whose modules do not decide by the values that
-                they are given, as those of this package. With ``compile``, a single face is always traced.
+            trace: on the CPU, record the operations at the 20th call, and replay them from then on without Python.
+                Exact, if no module decides by the values that it is given. With ``compile``, for single faces too.
 
         Returns:
             The copy.
