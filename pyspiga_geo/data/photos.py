@@ -25,7 +25,7 @@ def as_photo(photo: Photo) -> Tensor:
     """Convert a photo to a float32 tensor, RGB in 0..1, on the CPU.
 
     Args:
-        photo: see :data:`~pyspiga_geo.inference.Photo`.
+        photo: see :data:`~pyspiga_geo.data.Photo`.
 
     Returns:
         [3, H, W].
@@ -59,7 +59,7 @@ def as_pillow(photo: Photo) -> Image.Image:
     """Convert a photo to a Pillow image, RGB with 8 bits, upright; always a copy.
 
     Args:
-        photo: see :data:`~pyspiga_geo.inference.Photo`.
+        photo: see :data:`~pyspiga_geo.data.Photo`.
 
     Returns:
         The image.

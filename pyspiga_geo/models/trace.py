@@ -17,7 +17,6 @@ _ONE_AT_A_TIME = threading.Lock()
 
 M = Any  # SPIGA, which imports this file
 
-
 _KNOWN = ("pyspiga_geo.", "torch.nn.", *(f"torch_geometric.nn.{part}." for part in ("aggr", "dense", "models", "norm")))
 """Where modules come from of which none decides by the values that it is given."""
 
@@ -30,8 +29,8 @@ def can_be_traced(model: nn.Module) -> bool:
 class Traced:
     """The forward pass of a model; from the 20th call on a recording of it, which returns the same.
 
-    Recorded is what runs on the CPU for crops alone: calls with edges or for attention run as before. The recording
-    serves any number of faces.
+    Recorded is what runs on the CPU for crops alone: calls with edges, for attention or under autocast run as before.
+    The recording serves any number of faces.
 
     Args:
         model: in evaluation mode. Its weights must not be changed afterwards.
@@ -46,6 +45,7 @@ class Traced:
         """As :meth:`SPIGA.forward`."""
         model, size = self.model, self.model.config.image_size
         usual = edge_index is None and not return_attention and not model.training and not images.requires_grad
+        usual &= not torch.is_autocast_enabled("cpu")  # of which a recording knows nothing
         if not usual or images.device.type != "cpu" or images.shape[1:] != (3, size, size) or not len(images):
             return self._run(images, edge_index, return_attention)
         self.calls += 1

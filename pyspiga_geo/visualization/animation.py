@@ -34,7 +34,7 @@ def animate_cascade(
 
     Args:
         path: the file, which appears complete or not at all.
-        image: the photo.
+        image: the photo, see :data:`~pyspiga_geo.data.Photo`.
         face: with ``initial`` [L, 2] and ``steps`` [L, K, 2] in pixels of the photo.
         layout: its contours join the landmarks.
         size: side of the picture in pixels.

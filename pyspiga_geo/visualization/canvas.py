@@ -33,7 +33,7 @@ def show_photo(ax: Axes, image: Photo, dim: float = 1.0) -> Axes:
 
     Args:
         ax: where to draw.
-        image: the photo.
+        image: the photo, see :data:`~pyspiga_geo.data.Photo`.
         dim: factor for its brightness.
 
     Returns:

@@ -36,7 +36,7 @@ def save_faces(
 
     Args:
         path: the file.
-        image: the photo.
+        image: the photo, see :data:`~pyspiga_geo.data.Photo`.
         faces: in pixels of the photo; see :func:`draw_overlay` for their fields.
         layout: its contours join the landmarks.
         longest: most pixels along the longer side; larger photos are reduced.

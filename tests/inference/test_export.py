@@ -77,9 +77,11 @@ def check(run, model: SPIGA) -> None:
         names = ["landmarks", "pose"] if model.uncertainty is None else ["landmarks", "pose", "covariance", "visible"]
         assert list(found) == names
         torch.testing.assert_close(found["landmarks"], expected.landmarks, rtol=0, atol=1e-4)
-        for name in names[2:]:
-            wanted = getattr(expected, name)
-            torch.testing.assert_close(found[name], wanted, rtol=1e-3, atol=1e-3 * wanted.abs().max().item())
+        if model.uncertainty is not None:
+            torch.testing.assert_close(found["visible"], expected.visible, rtol=0, atol=1e-3)  # a probability
+            # An element may be next to nothing beside the others of its matrix.
+            off = torch.linalg.matrix_norm(found["covariance"] - expected.covariance)
+            assert (off / torch.linalg.matrix_norm(expected.covariance)).max() < 1e-3
         torch.testing.assert_close(found["pose"], expected.pose, rtol=1e-4, atol=1e-3)
 
 

@@ -63,6 +63,8 @@ def test_what_is_not_recorded_runs_as_before():
     for _ in range(3):
         traced(images)
     assert len(traced(images, return_attention=True).attention) == 2
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(traced(images).landmarks, model.optimize()(images).landmarks)
     edges = torch.tensor([[0, 1], [1, 0]])
     assert torch.equal(traced(images, edges).landmarks, model.optimize()(images, edges).landmarks)
     (gradient,) = torch.autograd.grad(traced(images.requires_grad_()).landmarks.sum(), images)
