@@ -1,9 +1,9 @@
 """An encoder-decoder backbone: context from a half-size image, details from the full-size image.
 
 The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation), which can start
-from ImageNet weights (:mod:`pyspiga_geo.backbones.imagenet`). It reads the image at half size: its depthwise
-convolutions are bound by memory and would take most of the time at full size. The decoder has plain 3 x 3
-convolutions, the fastest kind on most processors.
+from ImageNet weights (:mod:`pyspiga_geo.backbones.imagenet`). A small model reads the image at half size: the
+depthwise convolutions of the encoder are bound by memory and would take most of the time at full size. The decoder has
+plain 3 x 3 convolutions, the fastest kind on most processors.
 """
 
 import torch
@@ -15,10 +15,18 @@ from pyspiga_geo.backbones.hourglass import ConvBlock, conv
 from pyspiga_geo.backbones.protocol import BackboneOutput, StackOutput
 
 STEM_CHANNELS = 32
-STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
-"""Kernel, stride of the first block, expansion, channels and number of blocks of each stage but the last two."""
-TAPS = (0, 2, 4, 10)
-"""The last blocks of each map size."""
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+"""Kernel, stride of the first block, expansion, channels and number of blocks of each stage."""
+TAPS = {16: 0, 24: 2, 40: 4, 112: 10, 320: 15}
+"""The last blocks of each map size, by their channels."""
 
 
 class LiteConv(nn.Module):
@@ -66,28 +74,35 @@ class InvertedResidual(nn.Module):
 
 
 class LiteEncoder(nn.Module):
-    """EfficientNet-Lite0 up to 1/16 of the side: its stem and its first eleven blocks.
+    """EfficientNet-Lite0 without its classifier: four maps, each of half the side of the one before.
+
+    Args:
+        deep: all 16 blocks, down to 1/32 of the side. Default: the first eleven, down to 1/16.
 
     Shapes:
-        - **images**: ``[B, 3, H, W]``, float RGB in 0..1, H and W multiples of 16
-        - **output**: four maps of 16, 24, 40 and 112 channels and 1/2, 1/4, 1/8 and 1/16 of the sides
+        - **images**: ``[B, 3, H, W]``, float RGB in 0..1, H and W multiples of 16 (of 32 if deep)
+        - **output**: four maps of 16, 24, 40 and 112 channels and 1/2, 1/4, 1/8 and 1/16 of the sides; if deep, of 24,
+          40, 112 and 320 channels and 1/4, 1/8, 1/16 and 1/32
 
     Example:
         >>> import torch
         >>> [tuple(m.shape[1:]) for m in LiteEncoder()(torch.rand(1, 3, 32, 32))]
         [(16, 16, 16), (24, 8, 8), (40, 4, 4), (112, 2, 2)]
+        >>> [tuple(m.shape[1:]) for m in LiteEncoder(deep=True)(torch.rand(1, 3, 32, 32))]
+        [(24, 8, 8), (40, 4, 4), (112, 2, 2), (320, 1, 1)]
     """
 
-    channels = (16, 24, 40, 112)
-
-    def __init__(self) -> None:
+    def __init__(self, deep: bool = False) -> None:
         super().__init__()
+        self.channels = tuple(TAPS)[1:] if deep else tuple(TAPS)[:-1]
+        self.taps = [TAPS[width] for width in self.channels]
         self.stem = LiteConv(3, STEM_CHANNELS, 3, 2)
         self.blocks = nn.ModuleList()
         width = STEM_CHANNELS
         for kernel, stride, expansion, channels, count in STAGES:
             for index in range(count):
-                self.blocks.append(InvertedResidual(width, channels, kernel, stride if index == 0 else 1, expansion))
+                if len(self.blocks) <= self.taps[-1]:
+                    self.blocks.append(InvertedResidual(width, channels, kernel, 1 if index else stride, expansion))
                 width = channels
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -100,7 +115,7 @@ class LiteEncoder(nn.Module):
         maps = []
         for index, block in enumerate(self.blocks):
             x = block(x)
-            if index in TAPS:
+            if index in self.taps:
                 maps.append(x)
         return maps
 
@@ -142,7 +157,7 @@ class Up(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """A backbone with context from an encoder of the half-size image and details from the image itself.
+    """A backbone with context from an encoder and details from the image itself.
 
     Unlike :class:`MultitaskHourglass` it has a single stage, whose outputs serve both inference and training.
 
@@ -152,6 +167,8 @@ class EncoderDecoder(nn.Module):
         channels: channels of the feature maps, coarse (stride 8) and fine (stride 4).
         heatmap_stride: which of the two maps the heatmaps are computed from, 8 or 4.
         pose: whether there is a head for the head pose.
+        full_size: the encoder has five more blocks and reads the image at full size. Default: at half size, at a
+            quarter of the work.
 
     Shapes:
         - **images**: ``[B, 3, S, S]``, float RGB in 0..1, S a multiple of 64
@@ -176,6 +193,7 @@ class EncoderDecoder(nn.Module):
         channels: tuple[int, int] = (96, 48),
         heatmap_stride: int = 4,
         pose: bool = True,
+        full_size: bool = False,
     ) -> None:
         super().__init__()
         if heatmap_stride not in self.strides:
@@ -183,13 +201,14 @@ class EncoderDecoder(nn.Module):
         self.channels = channels
         self.heatmap_stride = heatmap_stride
         coarse, fine = channels
-        self.encoder = LiteEncoder()
+        self.full_size = full_size
+        self.encoder = LiteEncoder(deep=full_size)
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in self.encoder.channels)
-        shallow, quarter, eighth, core = self.encoder.channels
-        self.up16 = Up(core, eighth, coarse)
-        self.up8 = Up(coarse, quarter, coarse)
+        fourth, eighth, sixteenth, core = self.encoder.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32 of the image
+        self.up16 = Up(core, sixteenth, coarse)
+        self.up8 = Up(coarse, eighth, coarse)
         self.details = ConvBlock(3, fine, 7, 4)
-        self.up4 = Up(coarse, shallow + fine, fine)
+        self.up4 = Up(coarse, fourth + fine, fine)
         self.core = ConvBlock(core, 128, 3, 2) if pose else None
         self.pose = PoseHead(128) if pose else None
         self.landmarks = LandmarkHead(channels[self.strides.index(heatmap_stride)], boundary_matrix)
@@ -228,10 +247,10 @@ class EncoderDecoder(nn.Module):
         size = images.size(-1)
         if images.shape[1:] != (3, size, size) or size % 64 or not size:
             raise ValueError(f"images must be [B, 3, S, S] with S a multiple of 64, got {list(images.shape)}")
-        seen = self.encoder(_half_size(images))  # unbounded, each map of a scale of its own
-        shallow, quarter, eighth, core = (norm(x) for norm, x in zip(self.norms, seen, strict=True))
-        coarse = self.up8(self.up16(core, eighth), quarter)
-        fine = self.up4(coarse, torch.cat([shallow, self.details(2 * images - 1)], dim=1))
+        seen = self.encoder(images if self.full_size else _half_size(images))  # unbounded, each map of a scale of its own
+        fourth, eighth, sixteenth, core = (norm(x) for norm, x in zip(self.norms, seen, strict=True))
+        coarse = self.up8(self.up16(core, sixteenth), eighth)
+        fine = self.up4(coarse, torch.cat([fourth, self.details(2 * images - 1)], dim=1))
         return self._estimate_pose(core), [coarse, fine]
 
     def _estimate_pose(self, core: Tensor) -> Tensor | None:

@@ -23,8 +23,8 @@ _RENAMES = {
 }
 """Patterns in the published names, and our names."""
 
-_BEYOND = re.compile(r"_blocks\.1[1-5]\.|_conv_head\.|_bn1\.|_fc\.")
-"""What the encoder leaves out: the blocks at 1/32 of the side and the classifier."""
+_CLASSIFIER = re.compile(r"_conv_head\.|_bn1\.|_fc\.")
+"""What the encoder leaves out."""
 
 
 def load_imagenet_weights(encoder: LiteEncoder) -> None:
@@ -52,9 +52,11 @@ def load_imagenet_weights(encoder: LiteEncoder) -> None:
         published = torch.load(path, map_location="cpu", weights_only=True)
     state = {}
     for name, value in published.items():
-        if _BEYOND.match(name):
+        if _CLASSIFIER.match(name):
             continue
         for pattern, ours in _RENAMES.items():
             name = re.sub(pattern, ours, name)
-        state[name] = value
+        block = re.match(r"blocks\.(\d+)\.", name)
+        if block is None or int(block[1]) < len(encoder.blocks):
+            state[name] = value
     encoder.load_state_dict(state)
