@@ -34,7 +34,8 @@ def euler_to_rotation(angles: Tensor) -> Tensor:
         [0.0, 0.0, 1.0]
     """
     # The product written out: a chain of general rotations takes seven times as many operations.
-    turned = torch.deg2rad(angles * angles.new_tensor([-1, -1, -1]) + angles.new_tensor([90, 0, -90]))
+    yaw, pitch, roll = angles.unbind(dim=-1)
+    turned = torch.deg2rad(torch.stack([90 - yaw, -pitch, -90 - roll], dim=-1))
     (sy, sz, sx), (cy, cz, cx) = turned.sin().unbind(-1), turned.cos().unbind(-1)
     rows = (
         (cy * cz, sy * sx - cy * sz * cx, sy * cx + cy * sz * sx),
