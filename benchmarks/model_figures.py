@@ -4,11 +4,11 @@
     python benchmarks/fill_pages.py                                       # then: put the figures into the pages
 
 Writes `docs/numbers/NAME.json` for each model. Errors are in percent of what the layout divides by (68 landmarks: the
-distance of the outer eye corners), in the annotated boxes. Positions, pose and percentiles are those of `FaceAligner`;
-the coordinates of the heatmaps are read off the same crops. Hidden landmarks, ellipses and visibility are measured as
-by `uncertainty.py`, boxes that are a little off, turned and mirrored photos as by `robustness.py`. The file holds the
-SHA-256 of the weights: a test fails when the weights are others, and another when a page says something else than this
-file.
+distance of the outer eye corners), in the annotated boxes. Positions, pose and percentiles are those of `FaceAligner`
+with its default number of views; the errors of each step and of the coordinates of the heatmaps are of one view. Hidden
+landmarks, ellipses and visibility are measured as by `uncertainty.py`, boxes that are a little off, turned and mirrored
+photos as by `robustness.py`. The file holds the SHA-256 of the weights: a test fails when the weights are others, and
+another when a page says something else than this file.
 """
 
 import argparse
@@ -42,10 +42,11 @@ from pyspiga_geo.evaluation import (
 )
 from pyspiga_geo.geometry import camera_matrix, pose_from_points, square_crop, transform_points
 from pyspiga_geo.inference import predict_records
+from pyspiga_geo.inference.views import DEFAULT_VIEWS
 from pyspiga_geo.models.checkpoint import PRETRAINED
 
-TRAINED_ON = {"compact": "2,009 faces"}
-"""What the model card says, for the table that compares networks: another model needs an entry here."""
+TRAINED_ON = {"base": "2,009 faces", "compact": "2,009 faces"}
+"""What the model cards say, for the table that compares networks: another model needs an entry here."""
 NUMBERS = Path(__file__).resolve().parents[1] / "docs" / "numbers"
 YAWS = ((0, 10), (10, 20), (20, 180))
 SIZES = ((0, 100), (100, 150), (150, 10_000))
@@ -58,7 +59,7 @@ def sha256(path: Path) -> str:
 
 def size_and_work(name: str, rounds: int = 20) -> dict[str, Any]:
     """Parameters, bytes, floating-point operations and milliseconds per face, all without a test face."""
-    model = SPIGA.from_pretrained(name).requires_grad_(False)  # the counter does not take a learned vector as output
+    model = SPIGA.from_pretrained(name).requires_grad_(False)  # the counter takes no output that could be trained
     config, layout = model.config, model.layout
     images = torch.rand(1, 3, config.image_size, config.image_size)
     counter = FlopCounterMode(display=False)
@@ -70,6 +71,7 @@ def size_and_work(name: str, rounds: int = 20) -> dict[str, Any]:
         for key in ("image_size", "crop_scale", "backbone", "channels", "num_stacks", "num_steps", "num_layers")
     }
     described |= {key: getattr(config, key) for key in ("heads", "heatmap_windows", "uncertainty", "window")}
+    described["backbone_options"] = dict(config.backbone_options)
     return {
         "model": name,
         "trained_on": TRAINED_ON[name],
@@ -78,11 +80,13 @@ def size_and_work(name: str, rounds: int = 20) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "flop": counter.get_total_flops(),
+        "default_views": DEFAULT_VIEWS.get(name, 1),
         "layout": layout.name,
         "landmarks": len(layout),
         "config": described,
         "milliseconds": milliseconds(model.optimize(), images, rounds),
         "machine": platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
     }
 
 

@@ -18,6 +18,12 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def work(each: Figures) -> float:
+    """GFLOP for one face, in all the views that are the default."""
+    gigaflop: float = each["default_views"] * each["flop"] / 1e9
+    return gigaflop
+
+
 def zoo(models: dict[str, Figures]) -> str:
     """What ships, a row per model."""
     header = ["model", "landmarks", "crop", "parameters", "file", "GFLOP per face", "ms per face", "NME"]
@@ -31,8 +37,8 @@ def zoo(models: dict[str, Figures]) -> str:
                 f"{side} x {side}",
                 f"{each['parameters'] / 1e6:.1f} million",
                 f"{each['bytes'] / 1e6:.1f} MB",
-                f"{each['flop'] / 1e9:.1f}",
-                f"{each['milliseconds']:.0f}",
+                f"{work(each):.1f}",
+                f"{each['default_views'] * each['milliseconds']:.0f}",
                 f"{each['nme']:.2f} %",
             ]
         )
@@ -58,7 +64,7 @@ def model_parts(each: Figures) -> dict[str, str]:
         "nme": f"{each['nme']:.2f} %",
         "landmarks": str(each["landmarks"]),
         "initial": f"{each['nme_by_step']['initial']:.2f} %",
-        "work": f"{each['flop'] / 1e9:.1f} GFLOP",
+        "work": f"{work(each):.1f} GFLOP",
         "size": f"{each['parameters'] / 1e6:.1f} million parameters",
         "megabytes": f"{each['bytes'] / 1e6:.1f} MB",
         "faces": str(each["faces"]),
@@ -69,8 +75,9 @@ def model_parts(each: Figures) -> dict[str, str]:
         "hidden": hidden(each),
         "moved": moved(each),
         "views": views(each),
-        "time": f"One face takes {each['milliseconds']:.0f} ms from crop to landmarks (`model.optimize()`, one thread "
-        "of a machine with two x86 cores, AVX2, no GPU; processor time of the quickest pass).",
+        "time": f"One view of a face takes {each['milliseconds']:.0f} ms from crop to landmarks (`model.optimize()`, "
+        f"one thread of a machine with two x86 cores, {each['instructions']}, no GPU; processor time of the quickest "
+        "pass).",
     }
     parts["summary"] = (
         f"{each['landmarks']} landmarks, crops of {side} x {side} pixels, {parts['size']} ({parts['megabytes']}), "
@@ -84,10 +91,13 @@ def card(each: Figures, parts: dict[str, str]) -> str:
     """The table at the head of a model card."""
     config = each["config"]
     side = config["image_size"]
+    full = config["backbone_options"].get("full_size", False)
     network = {
         "hourglass": f"{config['num_stacks']} hourglasses of {config['channels']} channels",
-        "encoder_decoder": "EfficientNet-Lite0 up to 1/16 of the side and a decoder of 3 x 3 convolutions",
+        "encoder_decoder": f"EfficientNet-Lite0 on the image at {'full' if full else 'half'} size and a decoder of "
+        "3 x 3 convolutions",
     }
+    views = each["default_views"]
     windows = "features and heatmaps" if config["heatmap_windows"] else "features"
     layout = f"[`{each['layout']}`](layouts.md#{each['layout']})"
     more = ", covariance and visibility of each landmark" if config["uncertainty"] else ""
@@ -103,7 +113,7 @@ def card(each: Figures, parts: dict[str, str]) -> str:
             f"of {config['num_layers']} graph layers with {config['heads']} heads; windows on {windows}",
         ],
         ["size", f"{parts['size']}, {parts['megabytes']}"],
-        ["work", f"{parts['work']} per face"],
+        ["work", f"{parts['work']} per face" + (f", in {views} views" if views > 1 else "")],
         ["file", f"`pyspiga_geo/models/weights/{each['file']}`, with configuration and layout inside"],
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)])
@@ -112,11 +122,14 @@ def card(each: Figures, parts: dict[str, str]) -> str:
 def steps_table(each: Figures) -> str:
     """NME from x_0 to the last step, and of the heatmaps."""
     steps = {name: value for name, value in each["nme_by_step"].items() if name.startswith("step ")}
-    last = list(steps)[-1]
+    last, views = list(steps)[-1], each["default_views"]
     rows = [["x_0, the rigid face under the estimated pose", f"{each['nme_by_step']['initial']:.2f} %"]]
     for name, value in steps.items():
-        if name == last:
+        if name == last and views == 1:
             rows.append([f"after {name}: the landmarks", f"**{value:.2f} %** ({value:.3f})"])
+        elif name == last:
+            rows.append([f"after {name}", f"{value:.2f} % ({value:.3f})"])
+            rows.append([f"mean of {views} views: the landmarks", f"**{each['nme']:.2f} %** ({each['nme']:.3f})"])
         else:
             rows.append([f"after {name} of the cascade" if name == "step 1" else f"after {name}", f"{value:.2f} %"])
     heatmaps = each["nme_by_step"]["heatmaps"]

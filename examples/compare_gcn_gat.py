@@ -4,6 +4,7 @@
     python examples/compare_gcn_gat.py --out compare                         # synthetic faces, all cells
     python examples/compare_gcn_gat.py --faces 300w --out compare            # annotated faces: 300w/train.json
     python examples/compare_gcn_gat.py --faces 300w --test --out compare     # measured on 300w/test.json
+    python examples/compare_gcn_gat.py --grid --faces 300w --test --out compare   # other cells, of the shipped model
     python examples/compare_gcn_gat.py --quick --out compare --cells attention none my_conv.py:MaxConv
 
 The backbone is that of the compact model. What it sees of the faces is computed once and kept in OUT/features; every
@@ -24,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from ablation.cells import CELLS, QUICK_CELLS, cell_by_name
+from ablation.cells import CELLS, GRID, QUICK_CELLS, cell_by_name
 from ablation.features import Features, annotated_faces, synthetic_faces
 from ablation.figures import save_figures
 from ablation.jobs import train_missing
@@ -44,6 +45,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--faces", type=Path, metavar="DIR", help="folder with train.json and its pictures")
     parser.add_argument("--test", action="store_true", help="measure on DIR/test.json")
     parser.add_argument("--drawn", type=int, metavar="N", help="synthetic faces to train on, without --faces")
+    parser.add_argument("--grid", action="store_true", help="attention, gcn and none with what the shipped models have")
     parser.add_argument("--cells", nargs="+", metavar="NAME", help="only these cells, by their names")
     parser.add_argument("--seeds", type=int, default=3, help="least trainings per cell (default: %(default)s)")
     parser.add_argument("--epochs", type=int, help="passes over the training faces")
@@ -60,7 +62,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             load_conv(cell.conv)  # whatever is wrong with it shows now
     except ValueError as error:
         parser.error(f"--cells: {error}")
-    options.cells = chosen or (QUICK_CELLS if options.quick else CELLS)
+    options.cells = chosen or (GRID if options.grid else QUICK_CELLS if options.quick else CELLS)
     return options
 
 

@@ -1,7 +1,8 @@
 """From a cell of the ablation to its cascade and its graph."""
 
 import copy
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from pyspiga_geo.graph import contour_edges
 from pyspiga_geo.nn import LearnedPosition, NodeMLP, PositionFactory, RelativePositionEncoder, StepRegressor
 
 HEADS = 4
+T = TypeVar("T")
 
 
 class CellCascade(SPIGACascade):
@@ -23,7 +25,7 @@ class CellCascade(SPIGACascade):
         cell: what is special about it.
         layout: its landmarks.
         config: of the model whose backbone makes the feature maps; windows are as wide as that model's.
-        feature_channels: of these maps.
+        feature_channels: of these maps, coarse to fine.
         channels: size of the node features.
         num_layers: graph layers of a step.
 
@@ -32,11 +34,17 @@ class CellCascade(SPIGACascade):
     """
 
     def __init__(
-        self, cell: Cell, layout: Layout, config: SPIGAConfig, feature_channels: int, channels: int, num_layers: int
+        self,
+        cell: Cell,
+        layout: Layout,
+        config: SPIGAConfig,
+        feature_channels: Sequence[int],
+        channels: int,
+        num_layers: int,
     ) -> None:
         super().__init__(
             len(layout),
-            feature_channels,
+            cell_maps(cell, feature_channels[0], feature_channels[-1]),
             cell.steps,
             num_layers,
             HEADS,
@@ -51,6 +59,7 @@ class CellCascade(SPIGACascade):
             include_self=cell.include_self,
             scale=True,
             heatmap_windows=cell.heatmaps,
+            pre_norm=config.pre_norm,
         )
         if cell.looking > 1:
             looks = torch.arange(len(layout)) % cell.looking == 0
@@ -64,12 +73,17 @@ class CellCascade(SPIGACascade):
         """Positions [B, L, 2] after each step, of what the cell may know; each step learns from its own loss alone."""
         return self(
             seen.initial,
-            seen.feature_map,
+            cell_maps(self.cell, seen.coarse_map, seen.feature_map),
             self.edge_index,
             x=seen.visible[..., None] if self.cell.visibility else None,
             heatmaps=seen.heatmaps if self.cell.heatmaps else None,
             detach_steps=True,
         ).steps
+
+
+def cell_maps(cell: Cell, coarse: T, fine: T) -> list[T]:
+    """Which of the two maps each step looks at."""
+    return [coarse if cell.maps == "both" and step == 0 else fine for step in range(cell.steps)]
 
 
 def make_edges(cell: Cell, layout: Layout, neighbours: int = 6) -> Tensor | None:

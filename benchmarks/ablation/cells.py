@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from itertools import product
 
 _POSITION_WORDS = {
     "bottleneck": "positions through a bottleneck",
@@ -27,6 +28,7 @@ class Cell:
         include_self: whether a landmark attends to itself.
         graph: ``complete``, ``contour`` (neighbours on the contours) or ``nearest`` (in the rigid face).
         heatmaps: whether each landmark also looks at its own heatmap.
+        maps: all steps look at the finest map (``fine``), or the first one at the coarsest (``both``), as in the model.
         shared: whether all steps use the same linear maps.
         looking: one landmark in so many looks at the picture; the others see nothing.
         visibility: whether each landmark is told if something hides it. This is the truth, which no user has: an upper
@@ -41,6 +43,7 @@ class Cell:
     include_self: bool = False
     graph: str = "complete"
     heatmaps: bool = False
+    maps: str = "fine"
     shared: bool = False
     looking: int = 1
     visibility: bool = False
@@ -56,6 +59,7 @@ class Cell:
             "include_self": "self included",
             "graph": f"{self.graph} graph",
             "heatmaps": "heatmap windows",
+            "maps": "coarse map first",
             "shared": "steps share weights",
             "looking": f"1 in {self.looking} looks",
             "visibility": "visibility told",
@@ -105,6 +109,13 @@ QUICK_CELLS = [
     *_with_and_without_messages(position="unknown"),
 ]
 """Few enough for a first look."""
+GRID = [
+    Cell(conv, position=position, heatmaps=heatmaps, maps=maps)
+    for position, heatmaps, maps, conv in product(
+        ("relative", "unknown"), (False, True), ("fine", "both"), ("attention", "gcn", "none")
+    )
+]
+"""Three operators with and without all that the cascade of the shipped models is given."""
 
 
 def cell_by_name(name: str) -> Cell:
@@ -115,7 +126,7 @@ def cell_by_name(name: str) -> Cell:
     Raises:
         ValueError: for an unknown name; the message lists the known ones.
     """
-    for cell in CELLS:
+    for cell in (*CELLS, *GRID):
         if cell.name == name:
             return cell
     if own := re.fullmatch(r"(.+\.py:\w+)(?:: (.+))?", name):

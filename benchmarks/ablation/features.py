@@ -38,6 +38,8 @@ class Seen(NamedTuple):
     """[N, C, h, w] float16."""
     heatmaps: Tensor
     """[N, L, h, w] float16: logarithm of each landmark's density."""
+    coarse_map: Tensor
+    """[N, C, h, w] float16: the coarsest of the backbone's maps; ``feature_map`` is the finest."""
     initial: Tensor
     """[N, L, 2]: x_0, the rigid face under the pose that the backbone sees."""
     pos: Tensor
@@ -49,8 +51,8 @@ class Seen(NamedTuple):
 
     def rows(self, rows: Tensor) -> "Seen":
         """Some of the faces, in single precision."""
-        maps = (field[rows].float() for field in (self.feature_map, self.heatmaps))
-        return Seen(*maps, *(field[rows] for field in self[2:]))
+        maps = (field[rows].float() for field in self[:3])
+        return Seen(*maps, *(field[rows] for field in self[3:]))
 
     def starting_at(self, pos: Tensor) -> "Seen":
         """The same faces with the same x_0 [L, 2] for all."""
@@ -159,7 +161,8 @@ def look(model: SPIGA, faces: AnnotatedFaces | SyntheticFaces, copy: int, name: 
         seen = model.backbone(model.to_network_channels(batch.image), True)
         shape = (len(rows), len(model.layout))
         truth = (batch.pos.view(*shape, 2), batch.mask.view(shape), batch.visible.view(shape))
-        parts.append(Seen(seen.maps[-1].half(), seen.heatmaps.half(), model.start(seen), *truth))
+        maps = (seen.maps[-1].half(), seen.heatmaps.half(), seen.maps[0].half())
+        parts.append(Seen(*maps, model.start(seen), *truth))
     return Seen(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
 

@@ -31,9 +31,8 @@ def run_cell(
         training = [faces.starting_at(mean) for faces in training]
         evaluation = {name: faces.starting_at(mean) for name, faces in evaluation.items()}
     torch.manual_seed(seed)
-    cascade = CellCascade(
-        cell, model.layout, model.config, model.backbone.channels[-1], settings.channels, settings.num_layers
-    )
+    channels = [training[0].coarse_map.size(1), training[0].feature_map.size(1)]
+    cascade = CellCascade(cell, model.layout, model.config, channels, settings.channels, settings.num_layers)
     milliseconds = train(cascade, training, settings)
     parameters = sum(value.numel() for value in cascade.parameters() if value.requires_grad)
     errors = {name: measure(cascade, faces, model.layout) for name, faces in evaluation.items()}

@@ -30,7 +30,7 @@ from pyspiga_geo.visualization import draw_attention, draw_landmarks, show_photo
 # :class:`~pyspiga_geo.graph.FaceData`, a :class:`torch_geometric.data.Data` with fixed names.
 
 photo = astronaut()
-aligner = FaceAligner()
+aligner = FaceAligner("compact")
 (face,) = aligner(photo, attention=True)
 print(face)
 

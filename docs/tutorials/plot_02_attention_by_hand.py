@@ -28,21 +28,22 @@ from pyspiga_geo.nn import LandmarkAttention
 # %%
 # Something to compute with
 # -------------------------
-# Random numbers would do, but would make dull pictures. So we run the trained model on a photo and keep the input of
-# the first graph layer of its last step: the features :math:`\mathbf{f}_i` of the landmarks, each the sum of visual
-# features around the landmark and an encoding of its position. We load the model and give it to the aligner, because
-# an aligner that loads a model by name optimises it, which merges some layers.
+# Random numbers would do, but would make dull pictures. So we run the trained model on a photo and keep what goes into
+# the first graph layer of its last step: the features :math:`\mathbf{x}_i` of the landmarks, each the sum of visual
+# features around the landmark and an encoding of its position. Layer norm brings them to one length, so that attention
+# stays soft however large they grow: :math:`\mathbf{f}_i = \mathrm{LN}(\mathbf{x}_i)`. We load the model and give it
+# to the aligner, because an aligner that loads a model by name optimises it, which merges some layers.
 
 aligner = FaceAligner(SPIGA.from_pretrained("compact"))
 block = aligner.model.cascade.steps[-1].blocks[0]
 seen: list[torch.Tensor] = []
-hook = block.conv.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0][0]))
+hook = block.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0][0]))
 aligner(astronaut())
 hook.remove()
 
-f = seen[-1].double()
+x = seen[-1].double()
 block = copy.deepcopy(block).double()
-layer = block.conv
+f, layer = block.pre_norm(x), block.conv
 L, C = f.shape
 print(layer, f"on {L} landmarks with {C} features each")
 
@@ -175,7 +176,7 @@ assert (along_edges - m).abs().max() < 1e-12
 # :class:`~pyspiga_geo.nn.GraphBlock` concatenates the message with the features of the landmark, and a small network
 # computes how the features change:
 #
-# .. math:: \mathbf{f}_i \leftarrow \mathbf{f}_i + \mathrm{MLP}([\mathbf{f}_i \,\Vert\, \mathbf{m}_i])
+# .. math:: \mathbf{x}_i \leftarrow \mathbf{x}_i + \mathrm{MLP}([\mathbf{f}_i \,\Vert\, \mathbf{m}_i])
 #
 # The MLP is a linear map, a batch norm, a ReLU, and a linear map.
 
@@ -183,17 +184,16 @@ first, last = block.update.mlp.lins
 norm = block.update.mlp.norms[0].module
 h = torch.cat([f, m], dim=1) @ first.weight.T + first.bias
 h = (h - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
-updated = block.skip(f) + h.clamp(min=0) @ last.weight.T + last.bias
-print(f"updated features: largest difference {(block(f) - updated).abs().max():.1e}")
-assert (block(f) - updated).abs().max() < 1e-12
+updated = block.skip(x) + h.clamp(min=0) @ last.weight.T + last.bias
+print(f"updated features: largest difference {(block(x) - updated).abs().max():.1e}")
+assert (block(x) - updated).abs().max() < 1e-12
 
 # %%
 # Who is who?
 # -----------
 # Nothing above used the *index* of a landmark. Shuffle the landmarks, and the messages are the same, shuffled:
 # the layer is equivariant to permutations. It can tell an eye corner from a mouth corner only by their features. In the
-# cascade these contain a position encoding: a vector learned for each landmark in the compact model, the displacements
-# from all the others, in order, in the paper.
+# cascade these contain a position encoding: the displacements from all the others, in order.
 
 order = torch.randperm(L)
 print(f"shuffled: largest difference {(layer(f[order]) - m[order]).abs().max():.1e}")

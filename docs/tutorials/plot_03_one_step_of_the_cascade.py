@@ -9,7 +9,8 @@ adds a position encoding, lets the landmarks exchange messages, and decodes the 
     \mathbf{f}_i = \mathbf{v}_i + \mathbf{h}_i + \mathbf{r}_i,
 
 .. math::
-    \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathbf{f} \,\Vert\, \mathbf{m}]) \text{ per layer},
+    \mathbf{f} \leftarrow \mathbf{f} + \mathrm{MLP}([\mathrm{LN}(\mathbf{f}) \,\Vert\, \mathbf{m}])
+    \text{ per layer},
 
 .. math::
     \Delta \mathbf{x}_i = \tfrac{w}{2} \cdot \tfrac{2}{\pi} \arctan(\mathrm{decoder}(\mathbf{f}_i)) .
@@ -45,7 +46,7 @@ torch.set_grad_enabled(False)
 # map, the others the finer one. x_0 is the rigid face, projected under this pose.
 
 photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
-aligner = FaceAligner()
+aligner = FaceAligner("compact")
 (found,) = aligner(photo)
 model, layout = aligner.model, aligner.layout
 cascade, size = model.cascade, model.config.image_size
@@ -94,8 +95,8 @@ for ax, name, patch in zip(axes, SHOWN, patches[0].unbind(dim=1), strict=True):
 
 # %%
 # No landmark is far off: the pose has brought the rigid face to roughly the right place, and the true position lies
-# within the window. One linear map turns the samples of the features into the vector :math:`\mathbf{v}_i`, another
-# those of the heatmap into :math:`\mathbf{h}_i`.
+# within the window. One linear map and a layer norm turn the samples of the features into the vector
+# :math:`\mathbf{v}_i`, others those of the heatmap into :math:`\mathbf{h}_i`.
 
 v = step.visual(feature_map, x0, window)  # [1, L, 96]
 h = step.own(seen.heatmaps, x0, window)
@@ -103,10 +104,10 @@ h = step.own(seen.heatmaps, x0, window)
 # %%
 # Positions
 # ---------
-# A window does not tell which landmark it belongs to. So the compact model learns a vector :math:`\mathbf{r}_i` for
-# each landmark in each step (``position="learned"``). In the paper this vector is computed from the displacements from
-# all the other landmarks (``position="ordered"``), and so also tells where the rest of the face lies. The sum of the
-# three vectors is the input of the graph layers. Their lengths show how much each contributes:
+# A window does not tell which landmark it belongs to, nor where the rest of the face is. So an MLP computes a vector
+# :math:`\mathbf{r}_i` from the displacements of the landmark from all the others, in order
+# (``position="ordered"``). The sum of the three vectors is the input of the graph layers. Their lengths show how much
+# each contributes:
 
 r = step.relative(x0)
 f = v + h + r

@@ -247,7 +247,7 @@ class EncoderDecoder(nn.Module):
         size = images.size(-1)
         if images.shape[1:] != (3, size, size) or size % 64 or not size:
             raise ValueError(f"images must be [B, 3, S, S] with S a multiple of 64, got {list(images.shape)}")
-        seen = self.encoder(images if self.full_size else _half_size(images))  # unbounded, each map of a scale of its own
+        seen = self.encoder(images if self.full_size else _half_size(images))  # unbounded, each of a scale of its own
         fourth, eighth, sixteenth, core = (norm(x) for norm, x in zip(self.norms, seen, strict=True))
         coarse = self.up8(self.up16(core, sixteenth), eighth)
         fine = self.up4(coarse, torch.cat([fourth, self.details(2 * images - 1)], dim=1))

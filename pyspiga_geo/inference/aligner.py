@@ -16,7 +16,7 @@ from pyspiga_geo.inference.crops import FaceCrops, align_crops, cut_faces
 from pyspiga_geo.inference.detector import Detector, find_faces
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.inference.reading import map_ahead
-from pyspiga_geo.inference.views import Views
+from pyspiga_geo.inference.views import DEFAULT_VIEWS, Views
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.models.trace import can_be_traced
@@ -31,13 +31,15 @@ class FaceAligner:
     An aligner may be used by several threads at once.
 
     Args:
-        model: ``"compact"``, which the package ships; a weights file; a :class:`SPIGA`; or the ``.onnx`` file of
-            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it
-            is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
+        model: ``"base"`` or ``"compact"``, which is smaller and faster and less exact: the models that the package
+            ships; a weights file; a :class:`SPIGA`; or the ``.onnx`` file of ``pyspiga-geo export``, which gives no
+            attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it is; a model that is loaded here is made
+            faster by :meth:`SPIGA.optimize`, and can then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
-        views: number of views in which the model sees each face: 1, its crop; 2, also the mirror image; 4, both in two
-            sizes. The result is their mean, which is more exact and steadier; the model takes as many times longer.
+        views: number of views in which the model sees each face: 1, its crop; 2, a smaller crop, and a larger one
+            mirrored; 4, both crops and both mirror images. The result is their mean, which is more exact and steadier;
+            the model takes as many times longer. Default: 2 for ``"base"``, else 1.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.
@@ -55,16 +57,17 @@ class FaceAligner:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | SPIGA = "compact",
+        model: str | os.PathLike[str] | SPIGA = "base",
         detector: Detector = find_faces,
         device: str | torch.device = "cpu",
-        views: int = 1,
+        views: int | None = None,
     ) -> None:
         self.device = as_device(device)
         loaded = model if isinstance(model, nn.Module) else load_model(model, self.device)
         self.model = loaded.to(self.device).eval()
         self.detector = detector
-        self.views = Views.of(views, self.layout)
+        default = DEFAULT_VIEWS.get(model, 1) if isinstance(model, str) else 1
+        self.views = Views.of(default if views is None else views, self.layout)
 
     @property
     def layout(self) -> Layout:

@@ -9,16 +9,22 @@ from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA, SPIGAOutput
 
-VIEWS = (1, 2, 4)
-"""How many views there may be: the crop itself; the crop and its mirror image; and both in two sizes."""
+VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
+    1: ((1.0, False),),
+    2: ((0.94, False), (1.06, True)),
+    4: ((0.94, False), (0.94, True), (1.06, False), (1.06, True)),
+}
+"""The views by their number: side of the crop over that of the middle one, and whether it is mirrored."""
+
+DEFAULT_VIEWS = {"base": 2}
+"""How many views the figures of a shipped model are for, where it is not one."""
 
 
 class Views(NamedTuple):
-    """The views that a face is seen in: crops of Z sizes, and the mirror images of all of them."""
+    """The views that a face is seen in."""
 
-    zooms: tuple[float, ...] = (1.0,)
-    """Side of each crop over that of the middle one."""
-    mirrored: bool = False
+    each: tuple[tuple[float, bool], ...] = VIEWS[1]
+    """Zoom, that is the side of the crop over that of the middle one, and whether the crop is mirrored."""
 
     @classmethod
     def of(cls, count: int, layout: Layout) -> Self:
@@ -33,24 +39,29 @@ class Views(NamedTuple):
             raise ValueError(
                 f"views={count} needs mirror images, and layout {layout.name!r} has no mirror order (flip)"
             )
-        return cls((0.94, 1.06) if count == 4 else (1.0,), count > 1)
+        return cls(VIEWS[count])
+
+    @property
+    def zooms(self) -> list[float]:
+        """The zooms, each once."""
+        return sorted({zoom for zoom, _ in self.each})
 
     def run(self, model: SPIGA | OnnxModel, images: Tensor, attention: bool = False) -> SPIGAOutput:
         """Mean of the model's output over all views.
 
         Args:
             model: the model.
-            images: [N, Z, 3, S, S], the crops of each face; their mirror images are made here.
+            images: [N, Z, 3, S, S], the crops of each face with the Z zooms; mirror images are made here.
             attention: also return the attention.
 
         Returns:
             The output for N crops of the middle size. Those parts that are maps or features, and the pose, are of the
             first view.
         """
+        zooms = self.zooms
         first, *others = [
-            _in_the_middle(self._look(model, images[:, index], mirrored, attention), zoom)
-            for index, zoom in enumerate(self.zooms)
-            for mirrored in ((False, True) if self.mirrored else (False,))
+            _in_the_middle(self._look(model, images[:, zooms.index(zoom)], mirrored, attention), zoom)
+            for zoom, mirrored in self.each
         ]
         return _mean([first, *others]) if others else first
 

@@ -28,9 +28,10 @@ def tensors(out: tuple[object, ...]) -> list[Tensor]:
 # ---- the protocol
 
 
+@pytest.mark.parametrize("full_size", [False, True])
 @pytest.mark.parametrize(("heatmap_stride", "size"), [(4, 32), (8, 16)])
-def test_shapes(heatmap_stride: int, size: int) -> None:
-    backbone = make(heatmap_stride=heatmap_stride)
+def test_shapes(heatmap_stride: int, size: int, full_size: bool) -> None:
+    backbone = make(heatmap_stride=heatmap_stride, full_size=full_size)
     (out,) = backbone.forward_stacks(torch.rand(2, 3, 128, 128))
     assert out.pose.shape == (2, 6)
     assert out.landmarks.shape == (2, 5, 2)
@@ -53,9 +54,9 @@ def test_forward_is_the_last_of_the_stacks(heatmap_stride: int, pose: bool) -> N
     assert backbone(images).heatmaps is None
 
 
-@pytest.mark.parametrize("heatmap_stride", [4, 8])
-def test_training_reaches_every_parameter(heatmap_stride: int) -> None:
-    backbone = make(heatmap_stride=heatmap_stride)
+@pytest.mark.parametrize(("heatmap_stride", "full_size"), [(4, False), (8, False), (8, True)])
+def test_training_reaches_every_parameter(heatmap_stride: int, full_size: bool) -> None:
+    backbone = make(heatmap_stride=heatmap_stride, full_size=full_size)
     (out,) = backbone.forward_stacks(torch.rand(2, 3, 64, 64))
     torch.stack([part.square().sum() for part in tensors(out)]).sum().backward()
     untouched = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
@@ -111,7 +112,7 @@ def test_export() -> None:
 
 
 def published_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of the published weights, of the first twelve blocks and the head."""
+    """Names and shapes of the published weights."""
 
     def norm(name: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         for part in ("weight", "bias", "running_mean", "running_var"):
@@ -122,6 +123,7 @@ def published_shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from norm("_bn0", 32)
     sizes = [(32, 16, 3), (16, 24, 3), (24, 24, 3), (24, 40, 5), (40, 40, 5), (40, 80, 3), (80, 80, 3)]
     sizes += [(80, 80, 3), (80, 112, 5), (112, 112, 5), (112, 112, 5), (112, 192, 5)]
+    sizes += [(192, 192, 5), (192, 192, 5), (192, 192, 5), (192, 320, 3)]
     for index, (inside, outside, kernel) in enumerate(sizes):
         block, wide = f"_blocks.{index}", inside if index == 0 else 6 * inside
         if index:
@@ -167,32 +169,36 @@ def fake_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-MADE_UP = [-2.036647622472776, -31.10198320776556, -1.063542335692567, -26.911570849627097]
-IMAGENET = [-0.8465108284268893, -7.6328983708920495, 8.9355458694253, -10.909042277143111]
-PLACES = [(0, 3, 5, 2), (1, 7, 3, 6), (0, 20, 1, 1), (1, 100, 0, 1)]  # of each map
+MADE_UP = [-2.036647622472776, -31.10198320776556, -1.063542335692567, -26.911570849627097, -15.675519923999762]
+IMAGENET = [-0.8465108284268893, -7.6328983708920495, 8.9355458694253, -10.909042277143111, 0.40703909200803523]
+PLACES = [(0, 3, 5, 2), (1, 7, 3, 6), (0, 20, 1, 1), (1, 100, 0, 1), (1, 300, 0, 0)]  # of each map
+SHAPES = [(16, 16, 16), (24, 8, 8), (40, 4, 4), (112, 2, 2), (320, 1, 1)]
 
 
-def features(encoder: LiteEncoder) -> list[float]:
+def features(encoder: LiteEncoder, levels: slice) -> list[float]:
     """A number of each map of two images."""
     images = 0.5 + 0.5 * wave((2, 3, 32, 32), 0)
     maps = encoder.double().eval()(images)
-    assert [tuple(m.shape[1:]) for m in maps] == [(16, 16, 16), (24, 8, 8), (40, 4, 4), (112, 2, 2)]
-    return [m[place].item() for m, place in zip(maps, PLACES, strict=True)]
+    assert [tuple(m.shape[1:]) for m in maps] == SHAPES[levels]
+    assert list(encoder.channels) == [shape[0] for shape in SHAPES[levels]]
+    return [m[place].item() for m, place in zip(maps, PLACES[levels], strict=True)]
 
 
-def test_features_equal_those_of_the_published_network(fake_package: Path) -> None:
+@pytest.mark.parametrize(("deep", "levels"), [(False, slice(4)), (True, slice(1, 5))])
+def test_features_equal_those_of_the_published_network(fake_package: Path, deep: bool, levels: slice) -> None:
     """The expected numbers are those of the package `efficientnet-lite-pytorch` 0.1.0 with the same weights."""
-    encoder = LiteEncoder().double()
+    encoder = LiteEncoder(deep).double()
     load_imagenet_weights(encoder)
-    assert features(encoder) == pytest.approx(MADE_UP, rel=1e-9)
+    assert features(encoder, levels) == pytest.approx(MADE_UP[levels], rel=1e-9)
 
 
-def test_imagenet_weights_give_the_published_features() -> None:
+@pytest.mark.parametrize(("deep", "levels"), [(False, slice(4)), (True, slice(1, 5))])
+def test_imagenet_weights_give_the_published_features(deep: bool, levels: slice) -> None:
     """The same with the true weights, where their package is installed."""
     pytest.importorskip(PACKAGE)
-    encoder = LiteEncoder()
+    encoder = LiteEncoder(deep)
     load_imagenet_weights(encoder)
-    assert features(encoder) == pytest.approx(IMAGENET, rel=1e-6)
+    assert features(encoder, levels) == pytest.approx(IMAGENET[levels], rel=1e-6)
 
 
 def test_foreign_weights_are_refused(fake_package: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from ablation.cascades import HEADS, CellCascade, make_edges
-from ablation.cells import CELLS, OPERATORS, Cell
+from ablation.cells import CELLS, GRID, OPERATORS, Cell
 from ablation.features import Seen
 from torch import Tensor
 
@@ -21,7 +21,7 @@ CONFIG = make_config("compact", channels=8)
 
 def cascade_of(cell: Cell) -> CellCascade:
     # with fewer channels all ReLUs may be dead at the start
-    return CellCascade(cell, LAYOUT, CONFIG, 8, 64, num_layers=1)
+    return CellCascade(cell, LAYOUT, CONFIG, [8, 8], 64, num_layers=1)
 
 
 def refined(cascade: CellCascade, pos: Tensor, feature_map: Tensor, **options: Any) -> Tensor:
@@ -64,10 +64,11 @@ def test_attention_and_transformer_are_one_function_in_these_cells():
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 def test_every_cell_learns_with_as_many_parameters_as_in_the_published_table(cell: Cell):
     config = make_config("compact")
-    cascade = CellCascade(cell, LAYOUT, config, config.channels, 64, num_layers=2)
+    cascade = CellCascade(cell, LAYOUT, config, [config.channels, config.channels], 64, num_layers=2)
     pos = torch.rand(2, 68, 2)
     known, visible = torch.ones(2, 68, dtype=torch.bool), torch.arange(136.0).view(2, 68) % 2
-    seen = Seen(torch.rand(2, config.channels, 8, 8), torch.randn(2, 68, 8, 8), pos, pos, known, visible)
+    maps = (torch.rand(2, config.channels, 8, 8), torch.randn(2, 68, 8, 8), torch.rand(2, config.channels, 4, 4))
+    seen = Seen(*maps, pos, pos, known, visible)
     steps = cascade.refine(seen)
     assert len(steps) == cell.steps
     torch.stack(steps).sum().backward()
@@ -155,3 +156,17 @@ def test_graphs():
     contour = make_edges(Cell(graph="contour"), LAYOUT)
     assert [0, 1] in contour.T.tolist()
     assert [0, 2] not in contour.T.tolist()
+
+
+@pytest.mark.parametrize("cell", GRID[::4], ids=lambda cell: cell.name)
+def test_only_the_first_step_looks_at_the_coarse_map(cell: Cell):
+    config = make_config("compact", pre_norm=True)
+    cascade = CellCascade(cell, LAYOUT, config, [8, 4], 64, num_layers=2).eval()
+    pos, known = torch.rand(2, 68, 2), torch.ones(2, 68, dtype=torch.bool)
+    seen = Seen(
+        torch.rand(2, 4, 8, 8), torch.randn(2, 68, 8, 8), torch.rand(2, 8, 4, 4), pos, pos, known, known.float()
+    )
+    plain, changed = (cascade.refine(each)[0] for each in (seen, seen._replace(coarse_map=torch.rand(2, 8, 4, 4))))
+    assert torch.equal(plain, changed) == (cell.maps == "fine")
+    step = cascade.steps[0].blocks[0]
+    assert isinstance(step.pre_norm, torch.nn.LayerNorm)

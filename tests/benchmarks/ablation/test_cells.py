@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from ablation.cells import CELLS, QUICK_CELLS, Cell, cell_by_name
+from ablation.cells import CELLS, GRID, QUICK_CELLS, Cell, cell_by_name
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "docs" / "ablation" / "table.csv"
 
@@ -16,6 +16,11 @@ def test_names_are_those_of_the_published_table():
     assert len(set(names)) == len(names)
     assert set(names) == published
     assert all(cell in CELLS for cell in QUICK_CELLS)
+
+
+def test_the_grid_has_every_combination_once():
+    assert len({cell.name for cell in GRID}) == len(GRID) == 3 * 2 * 2 * 2
+    assert cell_by_name("gcn: no positions, heatmap windows, coarse map first") in GRID
 
 
 def test_cells_are_found_by_name():

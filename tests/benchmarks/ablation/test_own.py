@@ -47,7 +47,7 @@ def test_it_stands_for_the_operator_of_any_cell(conv: str) -> None:
 
 def test_its_cascade_is_made_of_it(conv: str) -> None:
     config, layout = make_config("compact", channels=8), get_layout("ibug68")
-    cascade = CellCascade(Cell(conv, steps=2), layout, config, config.channels, 8, num_layers=1)
+    cascade = CellCascade(Cell(conv, steps=2), layout, config, [config.channels], 8, num_layers=1)
     own = [module for module in cascade.modules() if isinstance(module, MessagePassing)]
     assert [type(module).__name__ for module in own] == ["MaxConv"] * 2
 

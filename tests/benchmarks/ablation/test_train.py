@@ -17,7 +17,7 @@ SETTINGS = Settings(epochs=2, batch_size=4, channels=8, num_layers=1)
 def test_mean_shape_leaves_out_what_is_not_known():
     pos = torch.tensor([[[0.2, 0.4], [0.9, 0.9]], [[0.4, 0.8], [0.5, 0.5]]])
     mask = torch.tensor([[True, False], [True, True]])
-    seen = Seen(*[torch.empty(0)] * 3, pos, mask, mask.float())
+    seen = Seen(*[torch.empty(0)] * 4, pos, mask, mask.float())
     assert torch.allclose(mean_shape([seen]), torch.tensor([[0.3, 0.6], [0.5, 0.5]]))
     assert not mean_shape([seen._replace(mask=torch.zeros_like(mask))]).any()
 
