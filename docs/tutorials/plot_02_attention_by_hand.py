@@ -113,8 +113,8 @@ for ax in axes:
     ax.set_ylabel("listener i")
 
 # %%
-# Bright columns are landmarks that many others attend to. Where rows differ, landmarks attend to different others.
-# The diagonal on the right is zero.
+# In this head landmarks attend to their neighbours on the same contour, and to the other side of the same part of the
+# face. The diagonal on the right is zero.
 #
 # The message
 # -----------
@@ -147,7 +147,7 @@ assert (out - m).abs().max() < 1e-12
 assert (attention[0] - alpha).abs().max() < 1e-12
 
 # %%
-# The attention of all heads of this layer:
+# The attention of all heads of this layer. Where a head has bright columns, many landmarks attend to the same few.
 
 figure, axes = plt.subplots(1, layer.heads, figsize=(13, 3.2), layout="constrained")
 for head, ax in enumerate(axes):

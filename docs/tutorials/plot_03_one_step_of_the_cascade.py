@@ -156,7 +156,7 @@ ax.set(xlabel="output of the decoder", ylabel="move, pixels of the crop")
 ax.legend()
 
 # %%
-# On this face nearly all moves lie on the steep part of the curve, and one near its flat end. The bound matters if
+# On this face nearly all moves lie on the steep part of the curve, and a few of the jaw beyond it. The bound matters if
 # the pose is far off, and it stabilises training.
 #
 # The pieces are the step

@@ -47,8 +47,9 @@ for step, row in enumerate(axes):
         ax.label_outer()
 
 # %%
-# The matrices of the first step consist of columns: all landmarks attend to the same few. In the later steps the
-# columns are softer, and rows differ: blocks are parts of the face with similar attention.
+# The matrices of the first step consist of soft columns: all landmarks attend to the nose, the eyes and the brows. In
+# the first layers of the later steps rows differ. The band beside the diagonal are neighbours on the same contour,
+# blocks are parts of the face with similar attention. In the last layer all attend to the same few again.
 #
 # How many, and how far
 # ---------------------
@@ -71,8 +72,8 @@ everybody = apart.sum() / (L * (L - 1))
 print(f"a landmark that heard all alike would hear them from {everybody:.2f}")
 
 # %%
-# A head with a number near 1 passes each listener the value of a single landmark, as all heads of the first step do.
-# Later heads attend to many landmarks, while the distance hardly changes: no head has specialised in neighbours.
+# A head with a number near 1 would pass each listener the value of a single landmark. Most of these heads attend to ten
+# to forty landmarks. Heads with a small distance have specialised in neighbours, such as head 3 of step 1, layer 0.
 #
 # The heads of one layer
 # ----------------------
@@ -127,9 +128,9 @@ draw_attention(right_ax, blind, step=0, layer=0, listener=54, strongest=12, colo
 right_ax.set_title("what the covered corner hears, step 0, layer 0")
 
 # %%
-# The mouth is found less open than it is: nothing visible shows that it is open, and a closed mouth is more likely.
-# Everywhere else the two markers coincide. The model predicts its uncertainty: the landmarks
-# under the rectangle get a low ``visible`` and a large ``sigma``.
+# The covered mouth is found about where it is, though nothing visible shows how far it is open. Everywhere else the two
+# markers coincide. The model predicts its uncertainty: the landmarks under the rectangle get a low ``visible`` and a
+# larger ``sigma``.
 
 for name, each in (("open face", clear), ("occluder", blind)):
     sure = f"visible {each.visible[hidden].mean():.2f}, sigma {each.sigma[hidden].mean():.1f} px"
@@ -145,8 +146,9 @@ for name, listeners in (("covered listeners", hidden), ("the others", ~hidden)):
         print(f"{name:17} step {step}: {shares[0]:.3f} without the occluder, {shares[1]:.3f} with it")
 
 # %%
-# With these weights the covered landmarks get less attention in the first and in the last step once they are covered,
-# and more in the second. The network is not told which landmarks are covered, so this comes from their features.
+# Once they are covered, these landmarks get much less attention in the second and in the last step, from each other and
+# from the rest of the face. The network is not told which landmarks are covered: their features show it. In the first
+# step, which looks at the coarse map and corrects the pose, they get a little more.
 #
 # Do the messages help? We run the cascade with every message set to zero, as in
 # :doc:`/auto_tutorials/plot_03_one_step_of_the_cascade`. Then we measure the distance of the landmarks from those found
@@ -175,7 +177,7 @@ for name, other in (
     print(f"{name:20} {off[hidden].mean():7.1f} {off[~hidden].mean():12.1f}")
 
 # %%
-# On this one photo messages do not open the covered mouth: their effect is small compared with that of the occluder.
+# Without messages all landmarks are far off, covered or not: this network depends on them.
 # Two warnings apply to every such experiment. One face shows what can happen, not what happens on average. And a
 # network that was trained with messages and then loses them differs from one that was trained without. Over 224 faces,
 # with networks trained with and without messages, messages help most on covered landmarks: :doc:`/ablation`.

@@ -86,9 +86,9 @@ class LiteEncoder(nn.Module):
 
     Example:
         >>> import torch
-        >>> [tuple(m.shape[1:]) for m in LiteEncoder()(torch.rand(1, 3, 32, 32))]
+        >>> [tuple(m.shape[1:]) for m in LiteEncoder()(torch.rand(2, 3, 32, 32))]
         [(16, 16, 16), (24, 8, 8), (40, 4, 4), (112, 2, 2)]
-        >>> [tuple(m.shape[1:]) for m in LiteEncoder(deep=True)(torch.rand(1, 3, 32, 32))]
+        >>> [tuple(m.shape[1:]) for m in LiteEncoder(deep=True)(torch.rand(2, 3, 32, 32))]
         [(24, 8, 8), (40, 4, 4), (112, 2, 2), (320, 1, 1)]
     """
 
