@@ -3,6 +3,7 @@
     python benchmarks/limits.py                        # plain and optimized, one face in one thread, 32 in two
     python benchmarks/limits.py --onnx compact.onnx    # also in onnxruntime (`pyspiga-geo export compact.onnx`)
     python benchmarks/limits.py --compile              # also compiled, which takes minutes
+    python benchmarks/limits.py --bfloat16             # also in bfloat16, for processors that know it
 
 Everything is measured in turns, round after round, and the shortest time of each counts: on a machine that does other
 work too, only the ratios of one run say something. With one thread it is the time of the processor that counts.
@@ -20,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pyspiga_geo import SPIGA
 from pyspiga_geo.backbones import MultitaskHourglass
+from pyspiga_geo.models.trace import CALLS
 
 CHANNELS = 128
 """Channels of the convolution in whose rate all is counted."""
@@ -92,19 +94,26 @@ def shortest(runs: Mapping[str, Callable[[], Any]], rounds: int, clock: Callable
     return best
 
 
-def ways(model: SPIGA, images: torch.Tensor, compiled: bool, onnx: str | None) -> dict[str, Callable[[], Any]]:
+def ways(model: SPIGA, images: torch.Tensor, options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     """Each way to run a model, the plain one first."""
-    models: dict[str, Any] = {"plain": model, "optimized": model.optimize(), "traced": model.optimize(trace=True)}
-    if compiled:
-        models["compiled"] = model.optimize(compile=True)
-    if onnx is not None:
+    models: dict[str, Any] = {"plain": model}
+    for name, dtype in (("", torch.float32), (" bfloat16", torch.bfloat16)):
+        if name and not options.bfloat16:
+            continue
+        models[f"optimized{name}"] = model.optimize(dtype=dtype)
+        models[f"traced{name}"] = traced = model.optimize(dtype=dtype, trace=True)
+        for _ in range(CALLS + 3):  # until it is recorded, and the recording has settled
+            traced(images[:1])
+        if options.compile:
+            models[f"compiled{name}"] = model.optimize(dtype=dtype, compile=True)
+    if options.onnx is not None:
         from pyspiga_geo.inference.onnx_model import OnnxModel
 
-        models["onnxruntime"] = OnnxModel(onnx)
+        models["onnxruntime"] = OnnxModel(options.onnx)
     return {name: lambda run=run: run(images) for name, run in models.items()}
 
 
-def measure(model: SPIGA, batch: int, threads: int, rounds: int, compiled: bool, onnx: str | None) -> dict[str, Any]:
+def measure(model: SPIGA, batch: int, threads: int, options: argparse.Namespace) -> dict[str, Any]:
     """Rates [FLOP/s] of the convolution, of each way and of each part of the optimized model."""
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 else time.perf_counter
@@ -115,9 +124,9 @@ def measure(model: SPIGA, batch: int, threads: int, rounds: int, compiled: bool,
     with torch.inference_mode():
         flops = flops_by_part(model, parts_of(model), images)
         runs = {"convolution": lambda: torch.conv2d(maps, weight, padding=1)}
-        seconds = shortest(runs | ways(model, images, compiled, onnx), rounds, clock)
+        seconds = shortest(runs | ways(model, images, options), options.rounds, clock)
         fast = model.optimize()
-        parts = seconds_by_part(lambda: fast(images), parts_of(fast), rounds, clock)
+        parts = seconds_by_part(lambda: fast(images), parts_of(fast), options.rounds, clock)
     own = 2 * 9 * CHANNELS * weight.size(0) * maps[:, 0].numel()
     return {"batch": batch, "threads": threads, "flops": flops, "own": own, "seconds": seconds, "parts": parts}
 
@@ -126,12 +135,12 @@ def table(cell: Mapping[str, Any]) -> str:
     """Rates and shares; parts by what they lose, the largest loss first."""
     batch, flops, limit = cell["batch"], cell["flops"], cell["own"] / cell["seconds"]["convolution"]
     lines = [f"B = {batch}, {cell['threads']} threads; the convolution: {limit / 1e9:.1f} GFLOP/s"]
-    lines += [f"{'':16}{'ms a face':>11}{'MFLOP':>9}{'share of its rate':>19}{'lost ms':>9}"]
+    lines += [f"{'':20}{'ms a face':>11}{'MFLOP':>9}{'share of its rate':>19}{'lost ms':>9}"]
 
     def row(name: str, count: int, seconds: float) -> str:
         lost = (seconds - count / limit) * 1e3 / batch
         share = count / seconds / limit if seconds else 0.0
-        return f"{name:16}{seconds * 1e3 / batch:11.2f}{count / 1e6 / batch:9.1f}{share:19.2f}{lost:9.2f}"
+        return f"{name:20}{seconds * 1e3 / batch:11.2f}{count / 1e6 / batch:9.1f}{share:19.2f}{lost:9.2f}"
 
     lines += [row(name, flops["all"], cell["seconds"][name]) for name in cell["seconds"] if name != "convolution"]
     loss = {name: seconds - flops[name] / limit for name, seconds in cell["parts"].items()}
@@ -146,6 +155,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cells", nargs="*", default=["1x1", "32x2"], metavar="BxT", help="faces x threads")
     parser.add_argument("--rounds", type=at_least(1), default=20)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--onnx", metavar="FILE")
     options = parser.parse_args(arguments)
     try:
@@ -161,7 +171,7 @@ def main() -> None:
     options = parse()
     model = SPIGA.from_pretrained(options.model).requires_grad_(False)  # the counter takes no learned vector
     for batch, threads in options.cells:
-        print(table(measure(model, batch, threads, options.rounds, options.compile, options.onnx)), end="\n\n")
+        print(table(measure(model, batch, threads, options)), end="\n\n")
 
 
 if __name__ == "__main__":

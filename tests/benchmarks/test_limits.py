@@ -26,11 +26,13 @@ def test_times_of_parts_add_up(tiny_model) -> None:
 
 
 def test_the_table(tiny_model) -> None:
-    cell = measure(tiny_model, batch=1, threads=torch.get_num_threads(), rounds=1, compiled=False, onnx=None)
+    options = parse(["--rounds", "1", "--bfloat16"])
+    cell = measure(tiny_model, 1, torch.get_num_threads(), options)
     told = table(cell).splitlines()
     assert told[0].startswith("B = 1, ")
     assert [line.split()[0] for line in told[2:5]] == ["plain", "optimized", "traced"]
-    losses = [float(line.split()[-1]) for line in told[6:]]
+    assert [line.split()[:2] for line in told[5:7]] == [["optimized", "bfloat16"], ["traced", "bfloat16"]]
+    losses = [float(line.split()[-1]) for line in told[8:]]
     assert losses == sorted(losses, reverse=True)
 
 
