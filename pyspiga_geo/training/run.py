@@ -68,7 +68,7 @@ def run_training(config: TrainConfig) -> Path:
     if not any(kind.is_available() for kind in known.get(config.accelerator, [CPUAccelerator])):
         raise ValueError(f"accelerator {config.accelerator!r} is not there on this machine; 'cpu' is")
     seed_everything(config.seed)
-    model, lent = _first_model(config)
+    model, lent = first_model(config)
     data = FaceDataModule(config, model.config)
     run = describe_run(config, data)
     about = about_weights(run, config.weights)  # now: the file of the weights may be gone at the end
@@ -110,7 +110,7 @@ def run_training(config: TrainConfig) -> Path:
     return config.out / RESULT
 
 
-def _first_model(config: TrainConfig) -> tuple[SPIGA, bool]:
+def first_model(config: TrainConfig) -> tuple[SPIGA, bool]:
     """The model to begin with, and whether its backbone is that of another layout."""
     if config.weights is None:
         model = SPIGA.from_preset(config.preset, config.layout, **config.model)
