@@ -249,7 +249,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-    aligner = FaceAligner(options.model, device=options.device)
+    aligner = FaceAligner(options.model, device=options.device, views=1)  # as `track`
     photo, points = photo_and_points(aligner, options)
     figures = report_turning(aligner, photo, points, options)
     if options.json is not None:

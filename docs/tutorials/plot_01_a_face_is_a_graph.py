@@ -30,7 +30,7 @@ from pyspiga_geo.visualization import draw_attention, draw_landmarks, show_photo
 # :class:`~pyspiga_geo.graph.FaceData`, a :class:`torch_geometric.data.Data` with fixed names.
 
 photo = astronaut()
-aligner = FaceAligner("compact")
+aligner = FaceAligner(views=1)
 (face,) = aligner(photo, attention=True)
 print(face)
 

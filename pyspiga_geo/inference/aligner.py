@@ -31,15 +31,14 @@ class FaceAligner:
     An aligner may be used by several threads at once.
 
     Args:
-        model: ``"base"`` or ``"compact"``, which is smaller and faster and less exact: the models that the package
-            ships; a weights file; a :class:`SPIGA`; or the ``.onnx`` file of ``pyspiga-geo export``, which gives no
-            attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it is; a model that is loaded here is made
-            faster by :meth:`SPIGA.optimize`, and can then not be saved.
+        model: ``"compact"``, which the package ships; a weights file; a :class:`SPIGA`; or the ``.onnx`` file of
+            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it
+            is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
         views: number of views in which the model sees each face: 1, its crop; 2, a smaller crop, and a larger one
             mirrored; 4, both crops and both mirror images. The result is their mean, which is more exact and steadier;
-            the model takes as many times longer. Default: 2 for ``"base"``, else 1.
+            the model takes as many times longer. Default: 4 for ``"compact"``, else 1.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.
@@ -57,7 +56,7 @@ class FaceAligner:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | SPIGA = "base",
+        model: str | os.PathLike[str] | SPIGA = "compact",
         detector: Detector = find_faces,
         device: str | torch.device = "cpu",
         views: int | None = None,

@@ -16,8 +16,8 @@ VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
 }
 """The views by their number: side of the crop over that of the middle one, and whether it is mirrored."""
 
-DEFAULT_VIEWS = {"base": 2}
-"""How many views the figures of a shipped model are for, where it is not one."""
+DEFAULT_VIEWS = {"compact": 4}
+"""How many views a shipped model has by default, where it is not one."""
 
 
 class Views(NamedTuple):

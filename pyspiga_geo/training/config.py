@@ -172,8 +172,8 @@ class TrainConfig:
         synthetic_faces: number of synthetic faces, if annotations is ``synthetic``.
         preset: model preset.
         model: configuration keys of the model that differ from the preset.
-        weights: ``base``, ``compact`` or a weights file to start from, instead of random weights. It determines the
-            model; ``preset`` and ``model`` are then ignored. From weights of another layout only the backbone is taken,
+        weights: ``compact`` or a weights file to start from, instead of random weights. It determines the model;
+            ``preset`` and ``model`` are then ignored. From weights of another layout only the backbone is taken,
             without the layers that depend on the landmarks, such as those of the heatmaps; its pose heads are
             rescaled to the unit of the new rigid shape.
         imagenet: start the encoder of the backbone from ImageNet weights; only ``encoder_decoder`` has one.

@@ -21,7 +21,7 @@ def turned_back(points: torch.Tensor, quarters: int, image: torch.Tensor) -> tor
 
 @pytest.fixture(scope="module")
 def aligner() -> FaceAligner:
-    return FaceAligner("compact")
+    return FaceAligner(views=1)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])

@@ -129,7 +129,7 @@ def test_faces_upside_down_are_found_when_asked():
     from skimage.data import astronaut
 
     frame = np.rot90(astronaut()[:256, 100:356], 2).copy()
-    tracker = FaceTracker(FaceAligner("compact"), upright=False)
+    tracker = FaceTracker(FaceAligner(views=1), upright=False)
     for number in range(2):  # found, then followed
         (face,) = tracker(frame, number / FPS)
         from_eye_to_eye = face.pos[45] - face.pos[36]
