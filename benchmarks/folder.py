@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    aligner = FaceAligner(options.model)
+    aligner = FaceAligner(options.model, views=1)
     config = aligner.model.config
     with tempfile.TemporaryDirectory() as folder:
         if options.images is None:

@@ -148,7 +148,7 @@ def spread(each: Figures) -> str:
         failed = f"no face above {threshold} % (the worst: {each['worst']:.2f} %)"
     text = (
         f"95 % confidence interval of the NME: {low:.2f} to {high:.2f} %. {percent}; "
-        f"AUC_{threshold} {each['auc']:.1f} %; {failed}. Errors of the heatmaps minus those of the "
+        f"AUC_{threshold} {each['auc']:.1f} %; {failed}. In one view, errors of the heatmaps minus those of the "
         f"landmarks: {gap:.3f} [{gap_low:.3f}, {gap_high:.3f}] points."
     )
     if each["pose"]:
