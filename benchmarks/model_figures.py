@@ -42,7 +42,7 @@ from pyspiga_geo.evaluation import (
 )
 from pyspiga_geo.geometry import camera_matrix, pose_from_points, square_crop, transform_points
 from pyspiga_geo.inference import predict_records
-from pyspiga_geo.inference.views import DEFAULT_VIEWS
+from pyspiga_geo.inference.views import default_views
 from pyspiga_geo.models.checkpoint import PRETRAINED
 
 TRAINED_ON = {"compact": "2,009 faces"}
@@ -80,7 +80,7 @@ def size_and_work(name: str, rounds: int = 20) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "flop": counter.get_total_flops(),
-        "default_views": DEFAULT_VIEWS.get(name, 1),
+        "default_views": default_views(name),
         "layout": layout.name,
         "landmarks": len(layout),
         "config": described,

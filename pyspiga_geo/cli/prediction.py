@@ -16,7 +16,7 @@ from pyspiga_geo.cli.processes import share_out
 from pyspiga_geo.data import read_pillow
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.inference import FaceAligner, to_record
-from pyspiga_geo.inference.views import DEFAULT_VIEWS
+from pyspiga_geo.inference.views import default_views
 from pyspiga_geo.layouts import Layout
 
 Job = tuple[Named, Path | None]
@@ -79,7 +79,7 @@ def predict(args: Namespace) -> None:
 
 def _journal(args: Namespace, inputs: Sequence[str]) -> Journal:
     check_outputs([args.json], inputs, overwrite=True)  # for other reasons than that it exists
-    views = args.views or DEFAULT_VIEWS.get(args.model, 1)
+    views = args.views or default_views(args.model)
     settings = {"model": args.model, "views": views, "any_angle": args.any_angle, "boxes": args.bbox}
     journal = Journal(args.json, settings, args.overwrite)
     check_outputs([args.json], inputs, args.overwrite or journal.resumes)

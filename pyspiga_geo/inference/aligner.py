@@ -16,7 +16,7 @@ from pyspiga_geo.inference.crops import FaceCrops, align_crops, cut_faces
 from pyspiga_geo.inference.detector import Detector, find_faces
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.inference.reading import map_ahead
-from pyspiga_geo.inference.views import DEFAULT_VIEWS, Views
+from pyspiga_geo.inference.views import Views, default_views
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.models.trace import can_be_traced
@@ -65,8 +65,7 @@ class FaceAligner:
         loaded = model if isinstance(model, nn.Module) else load_model(model, self.device)
         self.model = loaded.to(self.device).eval()
         self.detector = detector
-        default = DEFAULT_VIEWS.get(model, 1) if isinstance(model, str) else 1
-        self.views = Views.of(default if views is None else views, self.layout)
+        self.views = Views.of(default_views(model) if views is None else views, self.layout)
 
     @property
     def layout(self) -> Layout:

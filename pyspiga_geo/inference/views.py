@@ -16,8 +16,12 @@ VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
 }
 """The views by their number: side of the crop over that of the middle one, and whether it is mirrored."""
 
-DEFAULT_VIEWS = {"compact": 4}
-"""How many views a shipped model has by default, where it is not one."""
+_OF_SHIPPED = {"compact": 4}
+
+
+def default_views(model: object) -> int:
+    """How many views a model has by default, as an aligner is given it: those of a shipped one by its name, else 1."""
+    return _OF_SHIPPED.get(model, 1) if isinstance(model, str) else 1
 
 
 class Views(NamedTuple):
