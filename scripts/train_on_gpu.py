@@ -3,11 +3,12 @@
     python scripts/train_on_gpu.py --annotations 300w/train.json --out runs/gpu --minutes 7 base_300w compact_300w
 
 A step of models as small as these is thousands of small operations, which the processor cannot start as fast as a GPU
-computes them. So each model's loss and its gradients are recorded once as a CUDA graph, which is then replayed. All
-models learn from the same crops, in the stage `joint` of their configurations alone, whose number of epochs is
-ignored: the learning rate follows the clock, so that its cycle ends when the time is over. Crops, losses, optimiser
-and moving average are those of the package. Weights are written ten times in all, as `OUT/NAME-STEP.safetensors`, so
-that those best on the validation faces may be chosen. For the uncertainty of the landmarks, train on:
+computes them. So each model's loss and its gradients are recorded once as a CUDA graph, which is then replayed; the
+graphs of several models in turn, for when they ran side by side they hung. All models learn from the same crops, in the
+stage `joint` of their configurations alone, whose number of epochs is ignored: the learning rate follows the clock, so
+that its cycle ends when the time is over. Crops, losses, optimiser and moving average are those of the package. Weights
+are written ten times in all, as `OUT/NAME-STEP.safetensors`, so that those best on the validation faces may be chosen.
+For the uncertainty of the landmarks, train on:
 
     pyspiga-geo train --config base_300w --joint.epochs 0 --weights runs/gpu/base_300w-5317.safetensors ...
 
@@ -245,6 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark_limit = 4  # trying all ways to compute a convolution takes longer than it saves
     configs = {Path(name).stem: read_config(name, options) for name in options.configs}
     first = next(iter(configs.values()))
     model = first_model(first)[0]

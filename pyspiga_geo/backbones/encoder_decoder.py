@@ -1,9 +1,9 @@
 """An encoder-decoder backbone: context from a half-size image, details from the full-size image.
 
-The encoder is EfficientNet-Lite0 (Tan and Le, "EfficientNet", 2019, without squeeze-and-excitation), which can start
-from ImageNet weights (:mod:`pyspiga_geo.backbones.imagenet`). A small model reads the image at half size: the
-depthwise convolutions of the encoder are bound by memory and would take most of the time at full size. The decoder has
-plain 3 x 3 convolutions, the fastest kind on most processors.
+The encoder is an EfficientNet-Lite (:mod:`pyspiga_geo.backbones.lite`), which can start from ImageNet weights
+(:mod:`pyspiga_geo.backbones.imagenet`). A small model reads the image at half size: the depthwise convolutions of the
+encoder are bound by memory and would take most of the time at full size. The decoder has plain 3 x 3 convolutions, the
+fastest kind on most processors.
 """
 
 import torch
@@ -12,112 +12,8 @@ from torch import Tensor, nn
 
 from pyspiga_geo.backbones.heads import LandmarkHead, LandmarkMaps, PoseHead
 from pyspiga_geo.backbones.hourglass import ConvBlock, conv
+from pyspiga_geo.backbones.lite import LiteEncoder
 from pyspiga_geo.backbones.protocol import BackboneOutput, StackOutput
-
-STEM_CHANNELS = 32
-STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
-)
-"""Kernel, stride of the first block, expansion, channels and number of blocks of each stage."""
-TAPS = {16: 0, 24: 2, 40: 4, 112: 10, 320: 15}
-"""The last blocks of each map size, by their channels."""
-
-
-class LiteConv(nn.Module):
-    """Convolution, batch norm and, but for the last of a block, ReLU6; padded as TensorFlow pads even sides."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        groups: int = 1,
-        act: bool = True,
-    ) -> None:
-        super().__init__()
-        before = (kernel - stride) // 2
-        after = kernel - stride - before  # at stride 2 one more than before
-        self.pad = (before, after, before, after) if stride > 1 else None
-        padding = 0 if self.pad else before
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
-        self.act = act
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, in_channels, H, W] to [B, out_channels, H / stride, W / stride]."""
-        x = self.bn(self.conv(F.pad(x, self.pad) if self.pad else x))
-        return F.relu6(x) if self.act else x
-
-
-class InvertedResidual(nn.Module):
-    """Widen (1 x 1), filter each channel separately, narrow (1 x 1); plus the input if the shape stays the same."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        wide = expansion * in_channels
-        self.expand = LiteConv(in_channels, wide, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = LiteConv(wide, wide, kernel, stride, groups=wide)
-        self.project = LiteConv(wide, out_channels, 1, act=False)
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [B, in_channels, H, W] to [B, out_channels, H / stride, W / stride]."""
-        y: Tensor = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.residual else y
-
-
-class LiteEncoder(nn.Module):
-    """EfficientNet-Lite0 without its classifier: four maps, each of half the side of the one before.
-
-    Args:
-        deep: all 16 blocks, down to 1/32 of the side. Default: the first eleven, down to 1/16.
-
-    Shapes:
-        - **images**: ``[B, 3, H, W]``, float RGB in 0..1, H and W multiples of 16 (of 32 if deep)
-        - **output**: four maps of 16, 24, 40 and 112 channels and 1/2, 1/4, 1/8 and 1/16 of the sides; if deep, of 24,
-          40, 112 and 320 channels and 1/4, 1/8, 1/16 and 1/32
-
-    Example:
-        >>> import torch
-        >>> [tuple(m.shape[1:]) for m in LiteEncoder()(torch.rand(2, 3, 32, 32))]
-        [(16, 16, 16), (24, 8, 8), (40, 4, 4), (112, 2, 2)]
-        >>> [tuple(m.shape[1:]) for m in LiteEncoder(deep=True)(torch.rand(2, 3, 32, 32))]
-        [(24, 8, 8), (40, 4, 4), (112, 2, 2), (320, 1, 1)]
-    """
-
-    def __init__(self, deep: bool = False) -> None:
-        super().__init__()
-        self.channels = tuple(TAPS)[1:] if deep else tuple(TAPS)[:-1]
-        self.taps = [TAPS[width] for width in self.channels]
-        self.stem = LiteConv(3, STEM_CHANNELS, 3, 2)
-        self.blocks = nn.ModuleList()
-        width = STEM_CHANNELS
-        for kernel, stride, expansion, channels, count in STAGES:
-            for index in range(count):
-                if len(self.blocks) <= self.taps[-1]:
-                    self.blocks.append(InvertedResidual(width, channels, kernel, 1 if index else stride, expansion))
-                width = channels
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Compute the maps, fine to coarse; they are not bounded by an activation.
-
-        Args:
-            images: the batch.
-        """
-        x = self.stem((255 * images - 127) / 128)
-        maps = []
-        for index, block in enumerate(self.blocks):
-            x = block(x)
-            if index in self.taps:
-                maps.append(x)
-        return maps
 
 
 def _half_size(images: Tensor) -> Tensor:
@@ -167,15 +63,18 @@ class EncoderDecoder(nn.Module):
         channels: channels of the feature maps, coarse (stride 8) and fine (stride 4).
         heatmap_stride: which of the two maps the heatmaps are computed from, 8 or 4.
         pose: whether there is a head for the head pose.
-        full_size: the encoder has five more blocks and reads the image at full size. Default: at half size, at a
+        full_size: the encoder has one map more, at 1/32, and reads the image at full size. Default: at half size, at a
             quarter of the work.
+        encoder: the variant of :class:`LiteEncoder`.
+        drop_path: its stochastic depth.
 
     Shapes:
         - **images**: ``[B, 3, S, S]``, float RGB in 0..1, S a multiple of 64
         - **output**: :class:`BackboneOutput`, maps of S / 8 x S / 8 and S / 4 x S / 4
 
     Raises:
-        ValueError: for another heatmap_stride; when called, for images of another shape.
+        ValueError: for another heatmap_stride, or encoder settings that :class:`LiteEncoder` refuses; when called, for
+            images of another shape.
 
     Example:
         >>> import torch
@@ -194,6 +93,8 @@ class EncoderDecoder(nn.Module):
         heatmap_stride: int = 4,
         pose: bool = True,
         full_size: bool = False,
+        encoder: str = "lite0",
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         if heatmap_stride not in self.strides:
@@ -202,7 +103,7 @@ class EncoderDecoder(nn.Module):
         self.heatmap_stride = heatmap_stride
         coarse, fine = channels
         self.full_size = full_size
-        self.encoder = LiteEncoder(deep=full_size)
+        self.encoder = LiteEncoder(encoder, full_size, drop_path)
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in self.encoder.channels)
         fourth, eighth, sixteenth, core = self.encoder.channels  # of the maps at 1/4, 1/8, 1/16 and 1/32 of the image
         self.up16 = Up(core, sixteenth, coarse)

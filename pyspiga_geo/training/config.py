@@ -84,6 +84,7 @@ class AugmentationConfig:
         degrees: largest rotation in either direction.
         scale: largest relative change of size in either direction.
         shift: largest shift in either direction, as a fraction of the crop.
+        stretch: largest relative change of the ratio of width to height.
         brightness: largest relative change of brightness, and of contrast and saturation.
         hue: largest change of hue, as a fraction of the colour circle.
         grey: probability of a grey picture.
@@ -108,6 +109,7 @@ class AugmentationConfig:
     degrees: float = 35
     scale: float = 0.15
     shift: float = 0.06
+    stretch: float = 0.0
     brightness: float = 0.3
     hue: float = 0.03
     grey: float = 0.15
@@ -122,6 +124,7 @@ class AugmentationConfig:
         **dict.fromkeys(("flip", "shift", "brightness", "grey", "hsv", "blur", "occlusion"), _SHARE),
         "degrees": Range(0, 180),
         "scale": Range(0, 1, below=True),
+        "stretch": Range(0, 1, below=True),
         "hue": Range(0, 0.5),
         "blur_sigma": Pair(_POSITIVE),
     }

@@ -33,6 +33,7 @@ CHANGES: dict[str, Callable[[int], list]] = {
     "rotation": lambda size: [RandomAffine(size, 180, 0, 0), Resample(size)],
     "scale": lambda size: [RandomAffine(size, 0, 0.4, 0), Resample(size)],
     "shift": lambda size: [RandomAffine(size, 0, 0, 0.2), Resample(size)],
+    "stretch": lambda size: [RandomAffine(size, 0, 0, 0, 0.5), Resample(size)],
     "all moves": lambda size: [
         RandomAffine(size),
         RandomFlip(size, LAYOUT),
@@ -183,16 +184,18 @@ def test_crop_maps_the_photo_to_the_crop(numbered_face: Callable[[], FaceData]) 
 
 
 def test_how_far_faces_are_moved() -> None:
-    """Rotation, scale and shift fill their ranges and keep to them."""
+    """Rotation, scale, shift and stretch fill their ranges and keep to them."""
     start = torch.eye(3)
     middle = torch.tensor([SIZE / 2, SIZE / 2, 1])  # what is turned about
-    change, moves = RandomAffine(SIZE, degrees=45, scale=0.15, shift=0.05), []
+    change, moves = RandomAffine(SIZE, degrees=45, scale=0.15, shift=0.05, stretch=0.2), []
     for _ in range(400):
         crop = change(FaceData(crop=start)).crop
         scale = float(crop[:2, :2].det().sqrt())
         angle = float(torch.atan2(crop[1, 0], crop[0, 0]).rad2deg())
         shift = ((crop @ middle - middle)[:2] / SIZE).tolist()
-        moves.append([angle / 45, (scale - 1) / 0.15, shift[0] / 0.05, shift[1] / 0.05])
+        assert abs(crop[:2, 0] @ crop[:2, 1]) < 1e-5  # along the axes of the box
+        ratio = float(crop[:2, 0].norm() / crop[:2, 1].norm())
+        moves.append([angle / 45, (scale - 1) / 0.15, shift[0] / 0.05, shift[1] / 0.05, (ratio - 1) / 0.2])
     low, high = torch.tensor(moves).aminmax(dim=0)
     assert ((low >= -1.001) & (low < -0.97)).all()
     assert ((high <= 1.001) & (high > 0.97)).all()

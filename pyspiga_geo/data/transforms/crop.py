@@ -53,13 +53,14 @@ class SquareCrop(BaseTransform):
 
 
 class RandomAffine(BaseTransform):
-    """Rotate, scale and shift the crop at random, uniformly within the ranges; follows :class:`SquareCrop`.
+    """Stretch, rotate, scale and shift the crop at random, uniformly in the ranges; follows :class:`SquareCrop`.
 
     Args:
         resolution: side of the crop in pixels.
         degrees: largest rotation in either direction, about the crop's centre.
         scale: largest relative change of size in either direction.
         shift: largest shift in either direction along x and y, as a fraction of the crop.
+        stretch: largest relative change of the ratio of width to height, before the rotation; the area stays the same.
 
     Raises:
         ValueError: when applied, if the face has no ``crop``.
@@ -71,11 +72,14 @@ class RandomAffine(BaseTransform):
         [[1.0, 0.0, -3.0], [0.0, 1.0, -2.0], [0.0, 0.0, 1.0]]
     """
 
-    def __init__(self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05) -> None:
+    def __init__(
+        self, resolution: int, degrees: float = 45, scale: float = 0.15, shift: float = 0.05, stretch: float = 0.0
+    ) -> None:
         self.resolution = resolution
         self.degrees = degrees
         self.scale = scale
         self.shift = shift
+        self.stretch = stretch
 
     def forward(self, data: FaceData) -> FaceData:
         """Compose ``crop`` with a random affine map.
@@ -93,13 +97,9 @@ class RandomAffine(BaseTransform):
         centre = self.resolution / 2
         x = centre + right * self.shift * self.resolution
         y = centre + down * self.shift * self.resolution
-        matrix = crop.new_tensor(
-            [
-                [cos, -sin, x - centre * (cos - sin)],
-                [sin, cos, y - centre * (sin + cos)],
-                [0, 0, 1],
-            ]
-        )
+        wide = math.sqrt(1 + (2 * torch.rand(()).item() - 1) * self.stretch) if self.stretch else 1.0
+        xx, xy, yx, yy = wide * cos, -sin / wide, wide * sin, cos / wide
+        matrix = crop.new_tensor([[xx, xy, x - centre * (xx + xy)], [yx, yy, y - centre * (yx + yy)], [0, 0, 1]])
         data.crop = matrix @ crop
         return data
 
