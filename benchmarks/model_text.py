@@ -91,11 +91,12 @@ def card(each: Figures, parts: dict[str, str]) -> str:
     """The table at the head of a model card."""
     config = each["config"]
     side = config["image_size"]
-    full = config["backbone_options"].get("full_size", False)
+    options = config["backbone_options"]
+    encoder = options.get("encoder", "lite0").replace("lite", "EfficientNet-Lite")
     network = {
         "hourglass": f"{config['num_stacks']} hourglasses of {config['channels']} channels",
-        "encoder_decoder": f"EfficientNet-Lite0 on the image at {'full' if full else 'half'} size and a decoder of "
-        "3 x 3 convolutions",
+        "encoder_decoder": f"{encoder} on the image at {'full' if options.get('full_size') else 'half'} size and a "
+        "decoder of 3 x 3 convolutions",
     }
     views = each["default_views"]
     windows = "features and heatmaps" if config["heatmap_windows"] else "features"

@@ -136,7 +136,8 @@ class LiteEncoder(nn.Module):
 def _blocks(width: float, depth: float, deep: bool) -> tuple[list[tuple[int, int, int, int, int]], list[int]]:
     """Input and output channels, kernel, stride and expansion of each block; the last blocks of the four map sizes."""
     stages = STAGES if deep else STAGES[:-2]
-    shapes, ends = [], []
+    shapes: list[tuple[int, int, int, int, int]] = []
+    ends: list[int] = []
     inside = STEM_CHANNELS
     for number, (kernel, stride, expansion, channels, count) in enumerate(stages):
         outside = 8 * math.floor(width * channels / 8 + 0.5)

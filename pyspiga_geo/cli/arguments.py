@@ -24,6 +24,7 @@ from pyspiga_geo.training import TrainConfig
 
 _CONFIGS = Path(__file__).parents[1] / "training" / "configs"
 _NORMS = "inter_ocular, pupils, lnd_bbox, bbox, height, diagonal"
+_MODEL = "base, compact, or a weights file"
 _OVERWRITE = "replace files that this program did not write; inputs are never replaced"
 
 _GROUPS = [each.name for each in fields(TrainConfig) if is_dataclass(each.type)]
@@ -33,7 +34,9 @@ def _plain_data(text: str) -> Any:
     """What a configuration file, or a value on the command line, holds in YAML; no names of code."""
     try:
         value = get_loader("yaml")(text)
-    except RecursionError as error:
+    except (RecursionError, YAMLError) as error:
+        if isinstance(error, YAMLError) and "nesting depth" not in str(error):  # a limit of newer parsers
+            raise
         raise ValueError("too many or too deeply nested values for a configuration") from error
     refuse_code(value)
     for name in _GROUPS:
@@ -99,7 +102,7 @@ def _add_speed(command: ArgumentParser) -> None:
 
 def _add_views(command: ArgumentParser, default: int | None = None) -> None:
     words = "1, 2 or 4 views of each face, whose mean counts: more exact and steadier, as many times slower"
-    usual = " (default: 4 for compact, else 1)" if default is None else ""
+    usual = " (default: 2 for base, 4 for compact, else 1)" if default is None else ""
     command.add_argument("--views", type=PositiveInt, default=default, help=words + usual)
 
 
@@ -136,7 +139,7 @@ def parser() -> ArgumentParser:
         help="form of --bbox: left, top, width, height; or left, top, right, bottom",
     )
     predict.add_argument("--any-angle", action="store_true", help="find faces that lie on their side or upside down")
-    predict.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
+    predict.add_argument("--model", type=str, default="base", help=_MODEL)
     _add_speed(predict)
     predict.add_argument("--devices", type=PositiveInt, default=1, help="number of processes, each on its own device")
     predict.add_argument("--num-nodes", type=PositiveInt, default=1, help="number of machines, under torchrun or SLURM")
@@ -160,7 +163,7 @@ def parser() -> ArgumentParser:
     )
     track.add_argument("--out", type=Path, metavar="FILM2", help="the film with its faces drawn, without sound")
     track.add_argument("--json", type=Path, help="JSON Lines, one per frame; default: beside --out, ending in .jsonl")
-    track.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
+    track.add_argument("--model", type=str, default="compact", help=_MODEL)
     track.add_argument("--device", type=str, default="cpu", help="where the model runs: cpu, cuda, cuda:1, mps")
     _add_views(track, default=1)
     track.add_argument("--fps", type=float, help="frames per second of a folder or camera; default of folders: 25")
@@ -186,7 +189,7 @@ def parser() -> ArgumentParser:
     commands.add_subcommand("train", train, help="train a model on annotated faces")
 
     evaluate = ArgumentParser(description="Measure landmarks and head pose against annotations.")
-    evaluate.add_argument("--model", type=str, help="compact, or a weights file, to run on --images")
+    evaluate.add_argument("--model", type=str, help=f"{_MODEL}; runs on --images")
     evaluate.add_argument("--images", type=Path, help="folder of the annotations' images")
     _add_speed(evaluate)
     evaluate.add_argument("--predictions", type=Path, help="annotation records of an earlier prediction")
@@ -223,7 +226,7 @@ def parser() -> ArgumentParser:
         default="onnx",
         help="for onnxruntime and other runtimes, or for torch.export.load",
     )
-    export.add_argument("--model", type=str, default="compact", help="compact, or a weights file")
+    export.add_argument("--model", type=str, default="compact", help=_MODEL)
     export.add_argument("--overwrite", action="store_true", help=_OVERWRITE)
     commands.add_subcommand("export", export, help="write a model for onnxruntime or torch.export")
     return program

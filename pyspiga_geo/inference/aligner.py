@@ -31,14 +31,15 @@ class FaceAligner:
     An aligner may be used by several threads at once.
 
     Args:
-        model: ``"compact"``, which the package ships; a weights file; a :class:`SPIGA`; or the ``.onnx`` file of
-            ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty. A :class:`SPIGA` runs as it
-            is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can then not be saved.
+        model: ``"base"`` or the faster ``"compact"``, which the package ships; a weights file; a :class:`SPIGA`; or the
+            ``.onnx`` file of ``pyspiga-geo export``, which gives no attention and whose ``steps`` are empty. A
+            :class:`SPIGA` runs as it is; a model that is loaded here is made faster by :meth:`SPIGA.optimize`, and can
+            then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
         views: number of views in which the model sees each face: 1, its crop; 2, a smaller crop, and a larger one
             mirrored; 4, both crops and both mirror images. The result is their mean, which is more exact and steadier;
-            the model takes as many times longer. Default: 4 for ``"compact"``, else 1.
+            the model takes as many times longer. Default: 2 for ``"base"``, 4 for ``"compact"``, else 1.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.
@@ -56,7 +57,7 @@ class FaceAligner:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | SPIGA = "compact",
+        model: str | os.PathLike[str] | SPIGA = "base",
         detector: Detector = find_faces,
         device: str | torch.device = "cpu",
         views: int | None = None,
@@ -95,7 +96,7 @@ class FaceAligner:
                 (:data:`~pyspiga_geo.inference.Boxes`). An empty list gives no faces. Default: those of the detector.
                 For a list of photos, a list with the boxes of each, None for photos in which the detector should look.
             attention: also return ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
-                (1 MB per face of the compact model).
+                (1 MB per face).
             options: ``box_format``, ``upright``, ``batch_size`` and ``workers`` as in :meth:`stream`.
 
         Returns:
@@ -166,7 +167,7 @@ class FaceAligner:
             photos: see :data:`~pyspiga_geo.inference.Photo`.
             boxes: those of each photo, or None for photos in which the detector should look; default: None for all.
             attention: also return ``edge_weight``, the last layer's attention, and ``attention``, that of all layers
-                (1 MB per face of the compact model).
+                (1 MB per face).
             box_format: ``"xywh"``, left, top, width and height; or ``"xyxy"``, left, top, right and bottom.
             upright: look for faces that are tilted by up to about 45 degrees; False: by any angle, which takes four
                 times as long.

@@ -64,7 +64,7 @@ def predict_records(
     Example:
         >>> from skimage.data import astronaut
         >>> truth = FaceRecord("astronaut.png", (178, 91, 93, 83), (7, 12), np.zeros((2, 2)), np.ones(2))
-        >>> (record,) = predict_records(FaceAligner(), [truth], [astronaut()])
+        >>> (record,) = predict_records(FaceAligner("compact"), [truth], [astronaut()])
         >>> record.imgpath, record.landmarks.shape
         ('astronaut.png', (68, 2))
     """

@@ -16,7 +16,7 @@ VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
 }
 """The views by their number: side of the crop over that of the middle one, and whether it is mirrored."""
 
-_OF_SHIPPED = {"compact": 4}
+_OF_SHIPPED = {"base": 2, "compact": 4}
 
 
 def default_views(model: object) -> int:

@@ -16,7 +16,7 @@ from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.settings import refuse_code, shown
 
-PRETRAINED = {"compact": Path(__file__).parent / "weights" / "compact_ibug68.safetensors"}
+PRETRAINED = {name: Path(__file__).parent / "weights" / f"{name}_ibug68.safetensors" for name in ("base", "compact")}
 """Models that the package ships."""
 
 _FORMAT = "pyspiga_geo.SPIGA"

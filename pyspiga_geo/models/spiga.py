@@ -214,7 +214,7 @@ class SPIGA(nn.Module):
         """Load a trained model.
 
         Args:
-            model: ``"compact"``, which the package ships, or a file that :meth:`save` wrote.
+            model: ``"base"`` or ``"compact"``, which the package ships, or a file that :meth:`save` wrote.
 
         Returns:
             The model, in evaluation mode.

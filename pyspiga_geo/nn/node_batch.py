@@ -63,25 +63,28 @@ def as_node_batch(
     edges = None if edge_index is None else as_edges(edge_index, lead[-1], lead[-1])
     own = flat and edges is not None
 
-    def form(value: Tensor | None) -> Any:
-        if value is None or own:
-            return value
-        if not flat:
-            return value.expand(batch_size, *value.shape[1:])
-        if batch is None:
-            return value.unflatten(0, (batch_size, -1))
-        return to_dense_batch(value, batch, batch_size=batch_size)[0]
-
     rows = None
     if batch is not None and not own:
         rows = to_dense_batch(batch, batch, batch_size=batch_size)[1]
         if mask is None and not rows.all():
             mask = torch.ones_like(batch, dtype=torch.bool)
-    pos, x, mask = form(pos), form(x), form(mask)
+    if not own:
+        pos = _by_item(pos, flat, batch, batch_size)
+        x, mask = (each if each is None else _by_item(each, flat, batch, batch_size) for each in (x, mask))
     if own and batch is None and edges is not None:
         batch = _items(edges, pos.size(0), batch_size)
-    safe, x = (each if each is None or mask is None else each.masked_fill(~mask[..., None], 0) for each in (pos, x))
+    safe = pos if mask is None else pos.masked_fill(~mask[..., None], 0)
+    x = x if x is None or mask is None else x.masked_fill(~mask[..., None], 0)
     return NodeBatch(safe, edges, batch if own else None, x, mask, pos, flat, rows)
+
+
+def _by_item(value: Tensor, flat: bool, batch: Tensor | None, batch_size: int) -> Tensor:
+    """Values of nodes as [batch_size, N, ...]."""
+    if not flat:
+        return value.expand(batch_size, *value.shape[1:])
+    if batch is None:
+        return value.unflatten(0, (batch_size, -1))
+    return to_dense_batch(value, batch, batch_size=batch_size)[0]
 
 
 def within_items(conv: Callable[..., Any], x: Any, batch: Any, mask: Any, edge_attr: Any, need_weights: bool) -> Any:

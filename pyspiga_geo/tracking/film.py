@@ -54,7 +54,7 @@ def track_film(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for number in range(2):  # a film without faces
         ...         Image.new("RGB", (64, 48)).save(Path(folder, f"{number}.png"))
-        ...     frames = track_film(read_film(folder), FaceTracker(FaceAligner()), Path(folder, "faces.jsonl"))
+        ...     frames = track_film(read_film(folder), FaceTracker(FaceAligner("compact")), Path(folder, "faces.jsonl"))
         ...     [(frame.number, len(frame.faces)) for frame in frames]
         [(0, 0), (1, 0)]
     """

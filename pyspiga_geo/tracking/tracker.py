@@ -75,7 +75,7 @@ class FaceTracker:
 
     Example:
         >>> from skimage.data import astronaut
-        >>> tracker = FaceTracker(FaceAligner())
+        >>> tracker = FaceTracker(FaceAligner("compact"))
         >>> for number in range(2):
         ...     frame = np.roll(astronaut()[:256], 4 * number, axis=1)
         ...     print([(face.identity, tuple(face.pos.shape)) for face in tracker(frame, number / 25)])

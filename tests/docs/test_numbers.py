@@ -44,7 +44,7 @@ def test_pages_say_what_the_figures_are(pages: ModuleType) -> None:
 
 def test_readme_has_figures(pages: ModuleType) -> None:
     marks = {match["name"] for match in pages.MARKED.finditer((ROOT / "README.md").read_text(encoding="utf-8"))}
-    assert {"models.accuracy", "models.zoo", "compact.steps"} <= marks
+    assert {"models.accuracy", "models.zoo", "base.steps"} <= marks
 
 
 def test_marks_keep_what_is_around_them(pages: ModuleType) -> None:

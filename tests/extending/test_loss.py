@@ -30,4 +30,4 @@ def test_cascade_learns_from_it():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.3 * losses[0]
+    assert sum(losses[-10:]) < 4 * losses[0]

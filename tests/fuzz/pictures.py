@@ -23,7 +23,7 @@ _FORMS: dict[str, list[tuple[str, dict[str, Any]]]] = {  # mode and options of e
     "TIFF": [
         *(("RGB", {"compression": name}) for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")),
         *(("1", {"compression": name}) for name in ("group3", "group4", "tiff_ccitt")),
-        *((mode, {}) for mode in ("CMYK", "I;16", "F", "P", "LAB", "YCbCr", "RGBA")),
+        *((mode, {}) for mode in ("CMYK", "I;16", "F", "P", "LAB", "RGBA")),
         ("RGB", {"save_all": True}),
         ("L", {"compression": "tiff_lzw", "tiffinfo": {317: 2}}),
     ],

@@ -111,9 +111,11 @@ def test_four_views_of_several_faces_are_each_of_its_own_face(tiny_model):
     assert aligner(PHOTO, []) == []
 
 
-def test_the_shipped_model_has_four_views_unless_told_otherwise(weights, monkeypatch):
-    monkeypatch.setitem(PRETRAINED, "compact", weights)
-    assert FaceAligner().views == Views.of(4, IBUG68)
+def test_shipped_models_have_several_views_unless_told_otherwise(weights, monkeypatch):
+    for name in PRETRAINED:
+        monkeypatch.setitem(PRETRAINED, name, weights)
+    assert FaceAligner().views == FaceAligner("base").views == Views.of(2, IBUG68)
+    assert FaceAligner("compact").views == Views.of(4, IBUG68)
     assert FaceAligner("compact", views=1).views == PLAIN
     assert FaceAligner(weights).views == PLAIN
 
