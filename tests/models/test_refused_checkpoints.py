@@ -55,7 +55,7 @@ def changed(path: Path, part: str, **changes: Any) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    refused(tmp_path / "none.safetensors", r"no such weights file, nor the name of a shipped model \(compact\)")
+    refused(tmp_path / "none.safetensors", r"no such weights file, nor the name of a shipped model \(base, compact\)")
     refused("compacted", "no such weights file")
     refused(tmp_path, "no such weights file")
 
