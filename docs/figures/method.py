@@ -30,7 +30,7 @@ def arrow(start: Axes, end: Axes, text: str) -> None:
     start.annotate(text, (1.13, 0.53), xycoords="axes fraction", ha="center", va="bottom", color=BLUE, fontsize=10.5)
 
 
-aligner = FaceAligner(views=1)
+aligner = FaceAligner("compact", views=1)
 config, layout = aligner.model.config, aligner.layout
 photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
 (face,) = aligner(photo)

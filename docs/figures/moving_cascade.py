@@ -16,7 +16,7 @@ TILT = 28
 
 if __name__ == "__main__":
     photo = Image.fromarray(astronaut()).rotate(TILT, Image.Resampling.BICUBIC)
-    aligner = FaceAligner(views=1)
+    aligner = FaceAligner("compact", views=1)
     (face,) = aligner(photo)
     path = Path(__file__).resolve().parents[1] / "images" / "cascade.gif"
     animate_cascade(path, photo, face, aligner.layout, size=360, frames=9)

@@ -18,7 +18,7 @@ from pyspiga_geo.visualization import (
 )
 
 photo = astronaut()
-aligner = FaceAligner(views=1)
+aligner = FaceAligner("compact", views=1)
 layout = aligner.layout
 (face,) = aligner(photo, attention=True)
 if "covariance" not in face:  # a model without a head for uncertainty: what a spread of the last step would look like

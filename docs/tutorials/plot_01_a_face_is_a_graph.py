@@ -26,11 +26,11 @@ from pyspiga_geo.visualization import draw_attention, draw_landmarks, show_photo
 # %%
 # Nodes
 # -----
-# The compact model that ships with the package finds a face in a photo and returns it as a
+# The compact model, one of the two that ship with the package, finds a face in a photo and returns it as a
 # :class:`~pyspiga_geo.graph.FaceData`, a :class:`torch_geometric.data.Data` with fixed names.
 
 photo = astronaut()
-aligner = FaceAligner(views=1)
+aligner = FaceAligner("compact", views=1)
 (face,) = aligner(photo, attention=True)
 print(face)
 

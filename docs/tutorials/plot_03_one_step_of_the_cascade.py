@@ -46,7 +46,7 @@ torch.set_grad_enabled(False)
 # map, the others the finer one. x_0 is the rigid face, projected under this pose.
 
 photo = torch.from_numpy(astronaut()).permute(2, 0, 1) / 255
-aligner = FaceAligner(views=1)
+aligner = FaceAligner("compact", views=1)
 (found,) = aligner(photo)
 model, layout = aligner.model, aligner.layout
 cascade, size = model.cascade, model.config.image_size

@@ -37,7 +37,7 @@ torch.set_grad_enabled(False)
 # The layout contains a mean face in three dimensions, in units of its own: X points out of the face, Y to the person's
 # right, Z down. It has a closed mouth and is the same for everybody.
 
-aligner = FaceAligner(views=1)
+aligner = FaceAligner("compact", views=1)
 layout = aligner.layout
 X = torch.tensor(layout.shape3d)  # [L, 3], float64
 print(f"X {list(X.shape)}, sides {(X.amax(dim=0) - X.amin(dim=0)).numpy().round(2)}")

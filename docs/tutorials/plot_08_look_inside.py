@@ -24,7 +24,7 @@ from pyspiga_geo.visualization import (
 )
 
 photo = astronaut()
-aligner = FaceAligner(views=1)
+aligner = FaceAligner("compact", views=1)
 layout = aligner.layout
 (face,) = aligner(photo, attention=True)
 L, steps, layers, heads, _ = face.attention.shape
