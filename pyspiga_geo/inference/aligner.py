@@ -223,7 +223,8 @@ class FaceAligner:
 
     def _detect(self, image: torch.Tensor, upright: bool) -> Boxes:
         image = image.to(self.device)
-        return self.detector(image) if upright else find_at_any_angle(self.detector, image)
+        with torch.autocast(self.device.type, enabled=False):  # boxes are pixels
+            return self.detector(image) if upright else find_at_any_angle(self.detector, image)
 
     def _align(self, pending: list[Any], batch_size: int, attention: bool) -> Iterator[Any]:
         """The faces of each photo that was cropped; errors as they are."""

@@ -38,9 +38,10 @@ def cut_faces(
     image: Tensor, boxes: FaceBoxes, size: int, scale: float, zooms: Sequence[float] = PLAIN.zooms
 ) -> FaceCrops:
     """Crop the faces of a photo [3, H, W], each rotated upright, ``scale`` x its box wide, to size x size pixels."""
-    matrix = square_crop(boxes.box, size, scale, boxes.turn)
-    zoomed = [square_crop(boxes.box, size, zoom * scale, boxes.turn) for zoom in zooms]
-    images = [warp_image(image, each, size) for face in zip(*zoomed, strict=True) for each in face]
+    with torch.autocast("cpu", enabled=False):  # which a caller may have on for the model
+        matrix = square_crop(boxes.box, size, scale, boxes.turn)
+        zoomed = [square_crop(boxes.box, size, zoom * scale, boxes.turn) for zoom in zooms]
+        images = [warp_image(image, each, size) for face in zip(*zoomed, strict=True) for each in face]
     cut = torch.stack(images) if images else image.new_zeros(0, 3, size, size)
     return FaceCrops(cut.unflatten(0, (-1, len(zooms))), matrix, boxes)
 
@@ -60,16 +61,18 @@ def align_crops(
         for batch in images.split(batch_size) if len(images) else ():
             found = views.run(model, batch.to(device), attention)
             estimated = None if found.pose is None else found.pose.cpu()  # some devices know no double precision
-            pose = fitted_poses(estimated, found.landmarks.cpu(), model.layout, model.config.focal_ratio)
+            with torch.autocast("cpu", enabled=False):
+                pose = fitted_poses(estimated, found.landmarks.cpu(), model.layout, model.config.focal_ratio)
             faces += [face.cpu() for face in found._replace(pose=pose).to_data_list()]
     remaining = iter(faces)
-    return [
-        [
-            _in_photo(next(remaining), model, matrix, FaceBoxes(*(part[index] for part in each.boxes)))
-            for index, matrix in enumerate(each.matrix)
+    with torch.autocast("cpu", enabled=False):
+        return [
+            [
+                _in_photo(next(remaining), model, matrix, FaceBoxes(*(part[index] for part in each.boxes)))
+                for index, matrix in enumerate(each.matrix)
+            ]
+            for each in crops
         ]
-        for each in crops
-    ]
 
 
 def _in_photo(face: FaceData, model: SPIGA | OnnxModel, crop: Tensor, found: FaceBoxes) -> FaceData:

@@ -6,7 +6,7 @@ import torch
 
 from pyspiga_geo import SPIGA, FaceAligner
 from pyspiga_geo.geometry import pose_from_points, project, transform_points, warp_image
-from pyspiga_geo.inference import to_record
+from pyspiga_geo.inference import FaceBoxes, to_record
 from pyspiga_geo.models import MeanShape
 
 BOX = [30.0, 20.0, 50.0, 60.0]
@@ -134,6 +134,18 @@ def test_models_of_other_precisions(tiny_model, photo, dtype):
     face = FaceAligner(copy.deepcopy(tiny_model).to(dtype))(photo, [BOX])[0]
     assert face.pos.dtype == torch.float32
     assert torch.allclose(face.pos, single.pos, atol=2.0)
+
+
+@pytest.mark.parametrize("boxes", [[BOX], FaceBoxes(torch.tensor([BOX]), torch.ones(1), torch.tensor([30.0]))])
+def test_autocast_is_for_the_model_alone(tiny_model, photo, boxes):
+    (plain,) = FaceAligner(tiny_model)(photo, boxes)
+    with torch.autocast("cpu", torch.bfloat16):
+        (face,) = FaceAligner(tiny_model)(photo, boxes)
+    assert torch.equal(face.crop, plain.crop)
+    assert torch.equal(face.camera, plain.camera)
+    inside = transform_points(face.pos, face.crop)
+    expected = transform_points(plain.pos, plain.crop)
+    assert (inside - expected).abs().max() < 0.02 * tiny_model.config.image_size
 
 
 def test_a_model_that_starts_from_a_mean_shape(tiny_model, photo):
