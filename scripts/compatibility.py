@@ -91,7 +91,7 @@ def run(combination: Combination, folder: Path, arguments: list[str]) -> dict[st
         pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
         failed = call(*pip, *constraints(combination.versions, folder), "-e", ".[test]")
         if not failed and combination.versions == "scatter":
-            failed = call(*pip, "setuptools", "wheel", "hatchling") or call(*pip, "--no-build-isolation", ".[scatter]")
+            failed = call(*pip, "setuptools", "wheel") or call(*pip, "--no-build-isolation", "torch-scatter")
         if failed:
             return {"result": f"not installed: see {log}"}
         started = time.monotonic()
