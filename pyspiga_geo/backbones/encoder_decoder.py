@@ -73,8 +73,8 @@ class EncoderDecoder(nn.Module):
         - **output**: :class:`BackboneOutput`, maps of S / 8 x S / 8 and S / 4 x S / 4
 
     Raises:
-        ValueError: for another heatmap_stride, or encoder settings that :class:`LiteEncoder` refuses; when called, for
-            images of another shape.
+        ValueError: for another heatmap_stride, a full_size that is no bool, or encoder settings that
+            :class:`LiteEncoder` refuses; when called, for images of another shape.
 
     Example:
         >>> import torch
@@ -99,6 +99,8 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         if heatmap_stride not in self.strides:
             raise ValueError(f"heatmap_stride must be 8 or 4, got {heatmap_stride}")
+        if not isinstance(full_size, bool):
+            raise ValueError(f"full_size must be true or false, got {full_size!r}")
         self.channels = channels
         self.heatmap_stride = heatmap_stride
         coarse, fine = channels

@@ -106,10 +106,10 @@ class LiteEncoder(nn.Module):
 
     def __init__(self, variant: str = "lite0", deep: bool = False, drop_path: float = 0.0) -> None:
         super().__init__()
-        if variant not in VARIANTS:
+        if not isinstance(variant, str) or variant not in VARIANTS:
             raise ValueError(f"encoder must be one of {', '.join(VARIANTS)}, got {variant!r}")
-        if not 0 <= drop_path < 1:
-            raise ValueError(f"drop_path must be 0 or more and less than 1, got {drop_path}")
+        if not isinstance(drop_path, int | float) or not 0 <= drop_path < 1:
+            raise ValueError(f"drop_path must be 0 or more and less than 1, got {drop_path!r}")
         self.variant = variant
         self.stem = LiteConv(3, STEM_CHANNELS, 3, 2)
         shapes, self.taps = _blocks(*VARIANTS[variant], deep)

@@ -92,6 +92,11 @@ def test_unknown_heatmap_stride_is_refused() -> None:
         make(heatmap_stride=16)
 
 
+def test_full_size_is_a_bool() -> None:
+    with pytest.raises(ValueError, match="full_size must be true or false, got 'no'"):
+        make(full_size="no")
+
+
 @pytest.mark.slow
 def test_export() -> None:
     backbone, images = make().eval(), torch.rand(2, 3, 64, 64)

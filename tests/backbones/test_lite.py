@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -135,11 +136,16 @@ def test_missing_package_is_named(variant: str, monkeypatch: pytest.MonkeyPatch)
         load_imagenet_weights(LiteEncoder(variant))
 
 
-def test_unknown_variant_and_impossible_depth_are_refused() -> None:
-    with pytest.raises(ValueError, match="encoder must be one of lite0, lite2, got 'lite9'"):
-        LiteEncoder("lite9")
-    with pytest.raises(ValueError, match="drop_path must be 0 or more and less than 1, got 1"):
-        LiteEncoder(drop_path=1.0)
+@pytest.mark.parametrize("variant", ["lite9", 3, ["lite0"], None])
+def test_unknown_variants_are_refused(variant: Any) -> None:
+    with pytest.raises(ValueError, match=r"encoder must be one of lite0, lite2, got"):
+        LiteEncoder(variant)
+
+
+@pytest.mark.parametrize("drop_path", [1.0, -0.1, float("nan"), "0.1", None])
+def test_impossible_probabilities_are_refused(drop_path: Any) -> None:
+    with pytest.raises(ValueError, match="drop_path must be 0 or more and less than 1, got"):
+        LiteEncoder(drop_path=drop_path)
 
 
 # ---- stochastic depth
