@@ -146,11 +146,14 @@ STAGES = ("landmarks", "pose", "cascade", "joint", "uncertainty")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("faces", "steps", "epochs"),
-    [(17, 2, {"joint": 1}), (47, 5, dict.fromkeys(STAGES, 2))],
+    [(17, 2, {"joint": 1}), (47, 5, {**dict.fromkeys(STAGES, 1), "landmarks": 2, "pose": 2})],
     ids=["one face to validate on", "all stages"],
 )
 def test_two_processes_train_as_one_with_the_doubled_batch(faces, steps, epochs, tmp_path):
-    """Of 17 faces one is kept out, so that a process has none to validate on; of 47 five."""
+    """Of 17 faces one is kept out, so that a process has none to validate on; of 47 five.
+
+    Once the untrained cascade moves, differences of rounding double with each update: it is compared for one epoch.
+    """
     few = {"synthetic_faces": faces, "validation_fraction": 0.1 if faces > 20 else 0.06}
     one = train(tmp_path / "one", 1, 8, epochs, **few)
     two = train(tmp_path / "two", 2, 4, epochs, **few)
@@ -162,7 +165,7 @@ def test_two_processes_train_as_one_with_the_doubled_batch(faces, steps, epochs,
             for name, value in row.items():
                 assert bool(value) == bool(other[name])
                 if value:
-                    assert float(other[name]) == pytest.approx(float(value), rel=1e-4), (stage, name)
+                    assert float(other[name]) == pytest.approx(float(value), rel=1e-5), (stage, name)
 
 
 SHORT = {"devices": 2, "batch_size": 4, "epochs": {"joint": 3}, "synthetic_faces": 20}
