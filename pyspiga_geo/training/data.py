@@ -1,5 +1,7 @@
 """Training and validation faces for the engine."""
 
+import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +94,16 @@ class FaceDataModule(LightningDataModule):
             batch_size=self.config.batch_size,
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
+            worker_init_fn=_end_if_orphaned,
             **options,
         )
+
+
+def _end_if_orphaned(_: int) -> None:
+    """End a loader process whose run was killed before it began; of later deaths PyTorch itself takes notice."""
+    run = multiprocessing.parent_process()
+    if run is not None and not run.is_alive():
+        os._exit(1)
 
 
 def _annotated(config: TrainConfig, layout: Layout) -> tuple[list[FaceRecord], Path]:

@@ -1,5 +1,8 @@
+import multiprocessing
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from pyspiga_geo.models import make_config
 from pyspiga_geo.training import TrainConfig
 
 pytest.importorskip("lightning")
-from pyspiga_geo.training.data import FaceDataModule
+from pyspiga_geo.training.data import FaceDataModule, _end_if_orphaned
 
 MODEL = make_config("compact", image_size=64)
 
@@ -55,3 +58,15 @@ def test_processes_share_the_validation_faces_and_have_as_many(config, monkeypat
     whole = [name for batch in data.whole_validation() for name in batch.imgpath]
     assert [seen[0][0], seen[1][0], seen[0][1]] == whole
     assert seen[1][1] == whole[0]
+
+
+def test_a_loader_process_ends_if_its_run_is_gone(monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    for run in (None, SimpleNamespace(is_alive=lambda: True)):
+        monkeypatch.setattr(multiprocessing, "parent_process", lambda run=run: run)
+        _end_if_orphaned(0)
+    assert not ended
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: False))
+    _end_if_orphaned(0)
+    assert ended == [1]

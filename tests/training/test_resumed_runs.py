@@ -1,6 +1,7 @@
 """Runs that are interrupted, killed or go wrong go on where they were, to the bit."""
 
 import multiprocessing
+import os
 import random
 import re
 import shutil
@@ -190,6 +191,23 @@ def test_killed_ten_times_at_random_moments(stage, workers, config, tmp_path):
         process.join()
     resumed = trained(run)
     assert all(torch.equal(resumed[name], value) for name, value in untouched.items())
+    end = time.monotonic() + 60  # loader processes look every few seconds whether their run is alive
+    while orphans() and time.monotonic() < end:
+        time.sleep(1)
+    assert not orphans()
+
+
+def orphans() -> list[Path]:
+    """Processes of this group whose parent has died, where the system tells."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            _, parent, group, *_ = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended meanwhile
+            continue
+        if (int(parent), int(group)) == (1, os.getpgrp()):
+            found.append(path)
+    return found
 
 
 def wait_for_the_start_of(folder, process) -> None:
