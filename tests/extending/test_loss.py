@@ -21,7 +21,7 @@ def test_cascade_learns_from_it():
     optimizer = torch.optim.Adam(cascade.parameters(), lr=3e-3)
     start = torch.tensor([[0.4, 0.5], [0.5, 0.5], [0.6, 0.5]]).expand(16, 3, 2)
     losses = []
-    for _ in range(100):
+    for _ in range(300):
         brightness = torch.rand(16, 1, 1, 1)
         true = start + 0.1 * (brightness.view(16, 1, 1) - 0.5)  # the brighter the picture, the further down right
         out = cascade(start, brightness.expand(16, 1, 16, 16))
@@ -30,4 +30,4 @@ def test_cascade_learns_from_it():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert sum(losses[-10:]) < 4 * losses[0]
+    assert sum(losses[-50:]) / 50 < 0.3 * sum(losses[:5]) / 5  # single losses vary with the brightness

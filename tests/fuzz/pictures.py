@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from fuzz.kind import Kind, Prepared
 from fuzz.mutations import mutate_bytes
 from pyspiga_geo.cli.outputs import is_own_picture
 from pyspiga_geo.data import FORMATS, read_image, read_pillow
+
+# Pillow writes such a TIFF, and reads it again from version 13 on.
+_READ_BACK = ("YCbCr",) if int(PIL.__version__.partition(".")[0]) >= 13 else ()
 
 _FORMS: dict[str, list[tuple[str, dict[str, Any]]]] = {  # mode and options of each valid picture
     "JPEG": [("RGB", {}), ("L", {}), ("CMYK", {"progressive": True}), ("RGB", {"progressive": True, "quality": 30})],
@@ -23,7 +27,7 @@ _FORMS: dict[str, list[tuple[str, dict[str, Any]]]] = {  # mode and options of e
     "TIFF": [
         *(("RGB", {"compression": name}) for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")),
         *(("1", {"compression": name}) for name in ("group3", "group4", "tiff_ccitt")),
-        *((mode, {}) for mode in ("CMYK", "I;16", "F", "P", "LAB", "RGBA")),
+        *((mode, {}) for mode in ("CMYK", "I;16", "F", "P", "LAB", "RGBA", *_READ_BACK)),
         ("RGB", {"save_all": True}),
         ("L", {"compression": "tiff_lzw", "tiffinfo": {317: 2}}),
     ],
