@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import BaseTransform, Compose
@@ -60,6 +61,25 @@ def crops(
     torch.manual_seed(seed)
     varied = AnnotatedFaces(faces.records, faces.root, faces.layout, Compose([step for step in steps if step]))
     return iter(DataLoader(varied, batch_size=BATCH))
+
+
+@torch.no_grad()
+def look(model: SPIGA, images: Tensor) -> dict[str, Tensor]:
+    """All that the model says of crops: positions of x_0, heatmaps, steps and landmarks, and how sure it is.
+
+    ``landmarks`` is there only if a shape prior corrects those of the last step; ``covariance`` and ``visible`` only
+    from a model with a head for them.
+    """
+    seen = model.backbone.forward_stacks(model.to_network_channels(images))[-1]
+    initial, out = model.refine(seen)
+    said = {"initial": initial, "heatmaps": seen.landmarks}
+    said |= {f"step {number}": pos for number, pos in enumerate(out.steps, start=1)}
+    covariance, visible = model.how_sure(seen, out)
+    if covariance is None:
+        return said
+    if model.shape_prior is not None:
+        said["landmarks"] = model.shape_prior(out.pos, covariance, visible)
+    return {**said, "covariance": covariance, "visible": visible}
 
 
 def true_positions(batch: Batch) -> np.ndarray:

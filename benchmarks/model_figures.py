@@ -24,7 +24,7 @@ import robustness
 import torch
 import uncertainty
 import views
-from faces import crops, norm_of, true_positions
+from faces import crops, look, norm_of, true_positions
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
@@ -105,15 +105,12 @@ def milliseconds(model: torch.nn.Module, images: torch.Tensor, rounds: int) -> f
 
 
 def errors_by_step(model: SPIGA, faces: AnnotatedFaces) -> dict[str, np.ndarray]:
-    """Errors [F, L] in percent of x_0, of each step and of the heatmaps, on plain crops."""
+    """Errors [F, L] in percent of x_0, of the heatmaps, of each step and of the landmarks, on plain crops."""
     found: dict[str, list[np.ndarray]] = {}
     truths = []
     for batch in tqdm(crops(model, faces), desc="crops", leave=False):
-        with torch.no_grad():
-            look = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1]
-            initial, out = model.refine(look)
-        seen = {"initial": initial, "heatmaps": look.landmarks}
-        seen |= {f"step {number}": pos for number, pos in enumerate(out.steps, start=1)}
+        said = look(model, batch.image)
+        seen = {name: pos for name, pos in said.items() if name not in ("covariance", "visible")}
         for name, pos in seen.items():
             found.setdefault(name, []).append(pos.double().numpy())
         truths.append(true_positions(batch))
@@ -132,7 +129,7 @@ def accuracy(name: str, annotations: list[FaceRecord], root: Path) -> dict[str, 
     found = list(tqdm(predict_records(aligner, annotations, photos), desc="photos", leave=False))
     whole = evaluate_faces(found, annotations)
     metrics = whole.landmarks
-    last = [key for key in steps if key.startswith("step ")][-1]
+    *_, last = steps
     true = true_poses(model, annotations)
     apart = np.array([face.headpose[:3] for face in found if face.headpose]) - true[:, :3]
     gap = compare_errors(face_errors(steps["heatmaps"]), face_errors(steps[last]))

@@ -123,16 +123,15 @@ def card(each: Figures, parts: dict[str, str]) -> str:
 def steps_table(each: Figures) -> str:
     """NME from x_0 to the last step, and of the heatmaps."""
     steps = {name: value for name, value in each["nme_by_step"].items() if name.startswith("step ")}
-    last, views = list(steps)[-1], each["default_views"]
+    texts = {name: f"after {name}" for name in steps} | {"step 1": "after step 1 of the cascade"}
+    if (corrected := each["nme_by_step"].get("landmarks")) is not None:
+        steps["landmarks"], texts["landmarks"] = corrected, "corrected by the shape prior"
+    *_, last = steps
     rows = [["x_0, the rigid face under the estimated pose", f"{each['nme_by_step']['initial']:.2f} %"]]
     for name, value in steps.items():
-        if name == last and views == 1:
-            rows.append([f"after {name}: the landmarks", f"**{value:.2f} %** ({value:.3f})"])
-        elif name == last:
-            rows.append([f"after {name}", f"{value:.2f} % ({value:.3f})"])
-            rows.append([f"mean of {views} views: the landmarks", f"**{each['nme']:.2f} %** ({each['nme']:.3f})"])
-        else:
-            rows.append([f"after {name} of the cascade" if name == "step 1" else f"after {name}", f"{value:.2f} %"])
+        rows.append([texts[name], f"{value:.2f} %" + (f" ({value:.3f})" if name == last else "")])
+    of_all = "the landmarks" if each["default_views"] == 1 else f"mean of {each['default_views']} views: the landmarks"
+    rows.append([of_all, f"**{each['nme']:.2f} %** ({each['nme']:.3f})"])
     heatmaps = each["nme_by_step"]["heatmaps"]
     rows.append(["for comparison, read off the backbone's heatmaps", f"{heatmaps:.2f} % ({heatmaps:.3f})"])
     return table(["", "NME"], rows)

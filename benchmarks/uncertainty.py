@@ -14,8 +14,7 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
-import torch
-from faces import add_face_arguments, crops, load, norm_of, true_positions, write_json
+from faces import add_face_arguments, crops, load, look, norm_of, true_positions, write_json
 
 from pyspiga_geo import SPIGA
 from pyspiga_geo.data import AnnotatedFaces
@@ -40,14 +39,7 @@ def predict(model: SPIGA, faces: AnnotatedFaces, kind: str | None, seed: int) ->
     occluder = None if kind is None else RandomOcclusion(model.config.image_size, SIZE, kinds=(kind,))
     parts: dict[str, list[np.ndarray]] = defaultdict(list)
     for batch in crops(model, faces, after=occluder, seed=seed):
-        with torch.no_grad():
-            look = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1]
-            _, out = model.refine(look)
-            covariance, visible = model.how_sure(look, out)
-        found = {"heatmaps": look.landmarks}
-        found |= {f"step {number}": pos for number, pos in enumerate(out.steps, start=1)}
-        found |= {"covariance": covariance, "visible": visible} if covariance is not None else {}
-        for name, value in found.items():
+        for name, value in look(model, batch.image).items():
             parts[name].append(value.double().numpy())
         parts["truth"].append(true_positions(batch))
         parts["hidden"].append((batch.visible == 0).view(len(batch.image), -1).numpy())
@@ -55,7 +47,7 @@ def predict(model: SPIGA, faces: AnnotatedFaces, kind: str | None, seed: int) ->
 
 
 def positions(seen: Seen) -> list[str]:
-    return [name for name in seen if name == "heatmaps" or name.startswith("step ")]
+    return [name for name in seen if name in ("heatmaps", "landmarks") or name.startswith("step ")]
 
 
 def errors_of(model: SPIGA, seen: Seen, name: str) -> np.ndarray:
@@ -82,7 +74,7 @@ def figures_of(model: SPIGA, seen: Seen) -> dict[str, Any]:
 
 
 def gain_on_hidden(model: SPIGA, seen: Seen) -> dict[str, Any]:
-    """Errors of the heatmaps less those of the last step on hidden landmarks: mean over faces, and its interval."""
+    """Errors of the heatmaps less those of the landmarks where hidden: mean over faces, and its interval."""
     gap = errors_of(model, seen, "heatmaps") - errors_of(model, seen, positions(seen)[-1])
     gap = np.where(seen["hidden"], gap, np.nan)
     gap = gap[np.isfinite(gap).any(axis=1)]
@@ -119,7 +111,7 @@ def table(figures: dict[str, Any]) -> str:
         lines.append(f"{crop:10}{cells}")
     gain = figures["gain_on_hidden"]
     low, high = gain["interval"]
-    lines.append(f"hidden landmarks, heatmaps less last step: {gain['mean']:.3f} ({low:.3f} to {high:.3f})")
+    lines.append(f"hidden, heatmaps less landmarks: {gain['mean']:.3f} ({low:.3f} to {high:.3f})")
     if "coverage" in crops["plain"]:
         levels = list(crops["plain"]["coverage"])
         lines += [

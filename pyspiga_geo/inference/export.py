@@ -72,6 +72,7 @@ def export_model(model: SPIGA, path: str | os.PathLike[str], format: Format = "o
         level = exporter.level
         exporter.setLevel(logging.ERROR)  # it tells of packages that it would have liked
         try:
+            program = program.run_decompositions({torch.ops.aten.linalg_solve.default: _eliminated})
             onnx = torch.onnx.export(program, dynamo=True, verbose=False, input_names=["images"], output_names=names)
         finally:
             exporter.setLevel(level)
@@ -111,6 +112,18 @@ def metadata_of(model: SPIGA) -> dict[str, str]:
         "start": start,
     }
     return {"format": FORMAT} | {name: json.dumps(value) for name, value in values.items()}
+
+
+def _eliminated(matrices: Tensor, right: Tensor, **_: Any) -> Tensor:
+    """Solve with positive definite matrices [B, K, K], by elimination: ONNX has no operator that solves."""
+    count = matrices.size(-1)
+    rows = torch.cat([matrices, right], dim=-1)
+    for unit, longer in zip(torch.eye(count), torch.eye(rows.size(-1)), strict=False):
+        # Products with unit vectors: as indices, they would be many more nodes of the graph.
+        row = unit[None] @ rows
+        row = row / (row @ longer[:, None])
+        rows = rows - (rows @ longer[:, None] - unit[:, None]) * row
+    return rows[..., count:]
 
 
 class _Graph(nn.Module):

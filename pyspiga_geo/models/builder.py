@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TypeVar
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from pyspiga_geo.layouts import Layout
 from pyspiga_geo.layouts.mean_shape import fit_box
 from pyspiga_geo.models.config import SPIGAConfig
 from pyspiga_geo.models.start import MeanShape, PosedShape
-from pyspiga_geo.nn import SPIGACascade, UncertaintyHead
+from pyspiga_geo.nn import ShapePrior, SPIGACascade, UncertaintyHead
 
 T = TypeVar("T")
 
@@ -48,6 +48,33 @@ def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) 
     *_, finest = backbone.channels  # type: ignore[misc]  # Backbone's attribute
     channels = config.hidden_channels if config.num_layers else config.node_channels
     return UncertaintyHead(len(layout), channels, finest, config.heads)
+
+
+def build_shape_prior(config: SPIGAConfig, layout: Layout) -> ShapePrior | None:
+    """Build what corrects the landmarks by the distribution of shapes, if there is to be any.
+
+    Raises:
+        ValueError: if the layout has too few landmarks for so many modes.
+    """
+    if not config.shape_modes:
+        return None
+    try:
+        return ShapePrior(len(layout), config.shape_modes)
+    except ValueError as error:
+        raise ValueError(f"shape_modes {config.shape_modes} does not fit layout {layout.name!r}: {error}") from error
+
+
+def add_uncertainty(model: Any, shape_modes: int) -> Any:
+    """What :meth:`SPIGA.with_uncertainty` returns; see there."""
+    shape_modes = shape_modes or model.config.shape_modes
+    if model.uncertainty is not None and shape_modes == model.config.shape_modes:
+        return model
+    if not model.built:
+        raise ValueError("a model not built from a configuration takes its head as SPIGA(..., uncertainty=...)")
+    config, layout = replace(model.config, uncertainty=True, shape_modes=shape_modes), model.layout
+    head = model.uncertainty or build_uncertainty(config, layout, model.backbone)
+    parts = {"config": config, "uncertainty": head, "shape_prior": build_shape_prior(config, layout)}
+    return type(model)(model.backbone, model.start, model.cascade, layout, **parts)
 
 
 def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:

@@ -21,6 +21,7 @@ _ALLOWED: Allowed = {
     "node_channels": Whole(1, 8192),
     "hidden_channels": Whole(1, 8192),
     "samples": Whole(1, 128),
+    "shape_modes": Whole(0, 8192),
 }
 _WINDOW = Range(0, 1000, above=True)
 
@@ -50,6 +51,9 @@ class SPIGAConfig:
         heatmap_windows: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
         uncertainty: whether each landmark gets a covariance and a probability of being visible
             (:class:`~pyspiga_geo.nn.UncertaintyHead`; in neither paper nor reference).
+        shape_modes: modes of the distribution of shapes by which landmarks that are sure correct those that are not
+            (:class:`~pyspiga_geo.nn.ShapePrior`; in neither paper nor reference), after the last step. It needs
+            ``uncertainty``. 0: no such correction.
 
     Raises:
         ValueError: if a value is out of range; the message names it.
@@ -89,6 +93,7 @@ class SPIGAConfig:
     out_proj: bool = False
     heatmap_windows: bool = False
     uncertainty: bool = False
+    shape_modes: int = 0
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
@@ -107,6 +112,8 @@ class SPIGAConfig:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {shown(getattr(self, name))}")
         check_settings(self, _ALLOWED, but=("conv", "position"))
+        if self.shape_modes and not self.uncertainty:
+            raise ValueError(f"shape_modes must be 0 without uncertainty, got {self.shape_modes}")
 
     @property
     def map_size(self) -> int:

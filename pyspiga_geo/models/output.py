@@ -26,7 +26,7 @@ class SPIGAOutput(NamedTuple):
     """
 
     landmarks: Tensor
-    """[B, L, 2]: positions after the last step."""
+    """[B, L, 2]: positions after the last step, corrected by the shape prior if the model has one."""
     steps: list[Tensor]
     """K tensors [B, L, 2]: positions after each step."""
     initial: Tensor

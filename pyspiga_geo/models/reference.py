@@ -69,7 +69,7 @@ def _own_only(name: str, num_stacks: int) -> bool:
     """Whether the authors' inference network lacks this entry: it serves training only, or says how sure we are."""
     match = re.match(r"backbone\.stacks\.(\d+)\.(pose|landmarks)\.", name)
     if match is None:
-        return name in ("shape3d", "camera") or name.startswith("uncertainty.")
+        return name in ("shape3d", "camera") or name.startswith(("uncertainty.", "shape_prior."))
     last = int(match[1]) == num_stacks - 1
     return last if match[2] == "landmarks" else not last
 

@@ -1,7 +1,6 @@
 """SPIGA: image, pose, shape, steps, landmarks."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +10,13 @@ from torch import Tensor, nn
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.builder import build_parts, build_uncertainty, coarse_to_fine
+from pyspiga_geo.models.builder import (
+    add_uncertainty,
+    build_parts,
+    build_shape_prior,
+    build_uncertainty,
+    coarse_to_fine,
+)
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.optimize import optimized
 from pyspiga_geo.models.output import SPIGAOutput
@@ -36,6 +41,8 @@ class SPIGA(nn.Module):
             the crops; by default those of ``SPIGAConfig()`` with the backbone's ``image_size``.
         uncertainty: estimates covariance and visibility of each landmark from the node features of the last step, the
             finest map and the landmarks (:class:`~pyspiga_geo.nn.UncertaintyHead`); None: no such estimates.
+        shape_prior: landmarks, covariance and visibility -> landmarks (:class:`~pyspiga_geo.nn.ShapePrior`); None:
+            those of the last step. It needs ``uncertainty``.
 
     Shapes:
         - **images**: ``[B, 3, S, S]`` float RGB in 0..1, square crops around faces
@@ -55,6 +62,7 @@ class SPIGA(nn.Module):
     backbone: Any  # a Backbone and a Start, and modules: there is no type for both
     start: Any
     uncertainty: Any  # None where the model does not say how sure it is
+    shape_prior: Any
 
     def __init__(
         self,
@@ -65,6 +73,7 @@ class SPIGA(nn.Module):
         *,
         config: SPIGAConfig | None = None,
         uncertainty: nn.Module | None = None,
+        shape_prior: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.layout = get_layout(layout)
@@ -73,12 +82,15 @@ class SPIGA(nn.Module):
                 f"the cascade is for {cascade.num_landmarks} landmarks, layout {self.layout.name!r} has "
                 f"{len(self.layout)}"
             )
+        if shape_prior is not None and uncertainty is None:
+            raise ValueError("shape_prior needs an uncertainty head, which says how sure each landmark is")
         self.built = config is not None
         self.config = config or SPIGAConfig(image_size=getattr(backbone, "image_size", 256))
         self.backbone = backbone
         self.start = start
         self.cascade = cascade
         self.uncertainty = uncertainty
+        self.shape_prior = shape_prior
         self.register_state_dict_post_hook(shorten)
         self.register_load_state_dict_pre_hook(lengthen)
 
@@ -97,7 +109,8 @@ class SPIGA(nn.Module):
         seen = self.backbone(images, self.cascade.heatmap_windows)  # pose, maps, heatmaps
         initial, out = self.refine(seen, edge_index, return_attention=return_attention)
         covariance, visible = self.how_sure(seen, out, edge_index)
-        steps = (out.pos, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x)
+        landmarks = out.pos if self.shape_prior is None else self.shape_prior(out.pos, covariance, visible)
+        steps = (landmarks, out.steps, initial, seen.pose, seen.maps[-1], out.attention, out.x)
         return SPIGAOutput(*steps, covariance, visible, edge_index)
 
     def refine(
@@ -176,21 +189,19 @@ class SPIGA(nn.Module):
         layout = get_layout(layout)
         parts = build_parts(config, layout)
         head = build_uncertainty(config, layout, parts[0]) if config.uncertainty else None
-        return cls(*parts, layout, config=config, uncertainty=head)
+        return cls(*parts, layout, config=config, uncertainty=head, shape_prior=build_shape_prior(config, layout))
 
-    def with_uncertainty(self) -> Self:
-        """This model if it has an uncertainty head, else one of the same parts with an untrained head.
+    def with_uncertainty(self, shape_modes: int = 0) -> Self:
+        """A model of the same parts with an uncertainty head, untrained if it is new, and a shape prior.
+
+        Args:
+            shape_modes: modes of a new prior, which knows no shapes yet. Default: that of this model, if any.
 
         Raises:
-            ValueError: if the parts were not built from a configuration, or the cascade has no steps.
+            ValueError: if the parts were not built from a configuration, the cascade has no steps, or the layout has
+                too few landmarks for so many modes.
         """
-        if self.uncertainty is not None:
-            return self
-        if not self.built:
-            raise ValueError("a model not built from a configuration takes its head as SPIGA(..., uncertainty=...)")
-        config = replace(self.config, uncertainty=True)
-        head = build_uncertainty(config, self.layout, self.backbone)
-        return type(self)(self.backbone, self.start, self.cascade, self.layout, config=config, uncertainty=head)
+        return add_uncertainty(self, shape_modes)
 
     @classmethod
     def from_preset(cls, preset: str, layout: str | Layout = "ibug68", **overrides: Any) -> Self:

@@ -13,6 +13,7 @@ from pyspiga_geo.nn.position import (
     RelativePositionEncoder,
     make_position,
 )
+from pyspiga_geo.nn.shape_prior import ShapePrior
 from pyspiga_geo.nn.static_graph_conv import StaticGraphConv
 from pyspiga_geo.nn.step_regressor import BOUNDS, StepOutput, StepRegressor
 from pyspiga_geo.nn.uncertainty import UncertaintyHead, UncertaintyOutput
@@ -24,5 +25,5 @@ __all__ = [
     "LandmarkAttention", "NoMessage", "StaticGraphConv", "make_conv", "ConvFactory",
     "RelativePositionEncoder", "LearnedPosition", "PooledPositionEncoder", "make_position", "PositionFactory",
     "VisualWindow", "HeatmapWindow", "sample_windows",
-    "UncertaintyHead", "UncertaintyOutput",
+    "UncertaintyHead", "UncertaintyOutput", "ShapePrior",
 ]  # fmt: skip

@@ -55,6 +55,8 @@ class UncertaintyConfig(StageConfig):
         occlusion: probability of an occluder.
         occlusion_size: smallest and largest side of the occluder over that of the face's box.
         visible: weight of the loss of visibility.
+        shape_modes: modes of the shape prior (:class:`~pyspiga_geo.nn.ShapePrior`) that the model gets, from the
+            training faces. Default: those that it has, if any.
 
     Example:
         >>> UncertaintyConfig(epochs=10).occlusion
@@ -66,12 +68,14 @@ class UncertaintyConfig(StageConfig):
     occlusion: float = 0.5
     occlusion_size: tuple[float, float] = (0.1, 0.5)
     visible: float = 1.0
+    shape_modes: int = 0
 
     allowed: ClassVar[Allowed] = {
         **StageConfig.allowed,
         "occlusion": _SHARE,
         "occlusion_size": _SIZES,
         "visible": _WEIGHT,
+        "shape_modes": Whole(0, 8192),
     }
 
 

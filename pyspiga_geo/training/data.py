@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import Dataset, DistributedSampler
 from torch_geometric.loader import DataLoader
@@ -15,6 +16,7 @@ from pyspiga_geo.data import (
     AnnotatedFaces,
     FaceRecord,
     SyntheticFaces,
+    landmarks_for,
     read_dataset,
     sound_faces,
     split_groups,
@@ -82,6 +84,13 @@ class FaceDataModule(LightningDataModule):
     def whole_validation(self) -> DataLoader:
         """All plain crops in order."""
         return self._loader(self.validation)
+
+    def training_shapes(self) -> np.ndarray:
+        """The landmarks [F, L, 2] of the training faces in pixels of their pictures, NaN where not annotated."""
+        faces, ids = self.training, get_layout(self.config.layout).ids
+        if isinstance(faces, AnnotatedFaces):
+            return np.stack([landmarks_for(record, ids) for record in faces.records])
+        return np.stack([face.pos.double().numpy() for face in map(faces.get, range(len(faces)))])
 
     @property
     def _share(self) -> tuple[int, int]:

@@ -21,7 +21,7 @@ def lend_backbone(lender: SPIGA, layout: Layout) -> tuple[SPIGA, int]:
 
     The model has no uncertainty head: the stage that trains one adds it.
     """
-    model = SPIGA.from_config(replace(lender.config, uncertainty=False), layout)
+    model = SPIGA.from_config(replace(lender.config, uncertainty=False, shape_modes=0), layout)
     wanted = model.state_dict()
     kept = {
         name: value

@@ -28,7 +28,7 @@ from pyspiga_geo.training.record import about_weights, check_run, describe_run, 
 from pyspiga_geo.training.report import write_report
 from pyspiga_geo.training.stage import Stage
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage
-from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate
+from pyspiga_geo.training.uncertainty import UncertaintyStage, calibrate, know_shapes
 
 __all__ = ["run_training"]
 
@@ -97,6 +97,8 @@ def run_training(config: TrainConfig) -> Path:
             model = SPIGA.from_pretrained(result)
             continue
         seed_everything(config.seed)
+        if name == "uncertainty" and config.uncertainty.shape_modes:
+            model = know_shapes(model, config.uncertainty.shape_modes, data.training_shapes())
         stage = make_stage(model.train()).to(memory_format=torch.channels_last)
         model = stage.model
         if stage.stage.epochs:

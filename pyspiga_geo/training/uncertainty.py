@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from torchmetrics import MeanMetric
 
+from pyspiga_geo.layouts.shape_modes import shape_modes
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
 from pyspiga_geo.training.losses import likeliest_spread, masked_mean, negative_log_likelihood, squared_mahalanobis
@@ -25,6 +27,21 @@ def occluded(config: TrainConfig) -> TrainConfig:
     return replace(config, augmentation=painted)
 
 
+def know_shapes(model: SPIGA, num_modes: int, shapes: np.ndarray) -> SPIGA:
+    """A model of the same parts whose shape prior knows the shapes [F, L, 2] of the training faces.
+
+    Raises:
+        ValueError: if they are too few for so many modes.
+    """
+    model = model.with_uncertainty(num_modes)
+    layout = model.layout
+    try:
+        model.shape_prior.set_shapes(*shape_modes(shapes, layout.ids, num_modes, layout.flip))
+    except ValueError as error:
+        raise ValueError(f"uncertainty.shape_modes: {error}") from error
+    return model
+
+
 @torch.no_grad()
 def calibrate(model: SPIGA, validation: DataLoader) -> None:
     """Set the head's ``spread`` to the value under which the true landmarks of the validation crops are most likely."""
@@ -38,10 +55,10 @@ def calibrate(model: SPIGA, validation: DataLoader) -> None:
 
 
 class UncertaintyStage(CascadeStage):
-    """Stage 5: train the uncertainty head on the frozen model; no landmark moves.
+    """Stage 5: train the uncertainty head on the frozen model.
 
-    L = -ln p(true position) + lambda_v BCE(visible), where p is the Student t distribution about the landmark and
-    lambda_v is ``uncertainty.visible``. A model without the head gets one.
+    L = -ln p(true position) + lambda_v BCE(visible), where p is the Student t distribution about the landmark, as the
+    shape prior corrects it if there is one, and lambda_v is ``uncertainty.visible``. A model without the head gets one.
     """
 
     def __init__(self, model: SPIGA, config: TrainConfig) -> None:
@@ -74,9 +91,11 @@ class UncertaintyStage(CascadeStage):
             _, out = self.model.refine(seen)
         with self._in_full_precision():
             covariance, logit = self.model.uncertainty(out.x, seen.maps[-1].to(self.dtype), out.pos)
+            prior, visibility = self.model.shape_prior, logit.detach().sigmoid()
+            landmarks = out.pos if prior is None else prior(out.pos, covariance, visibility)
         hidden = F.binary_cross_entropy_with_logits(logit, visible, reduction="none")
         return {
-            "likelihood": negative_log_likelihood(out.pos, covariance, pos, mask),
+            "likelihood": negative_log_likelihood(landmarks, covariance, pos, mask),
             "visible": self.config.uncertainty.visible * hidden,
         }
 
