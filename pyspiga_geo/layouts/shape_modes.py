@@ -42,15 +42,18 @@ def shape_modes(
         The distribution.
 
     Raises:
-        ValueError: if fewer than K + 1 faces have all landmarks.
+        ValueError: if K is out of range, or fewer than K + 1 faces have all landmarks.
 
     Example:
         >>> square = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
         >>> wide = square * [1.1, 1]
         >>> found = shape_modes(np.stack([square, wide]), ids=range(4), num_modes=1)
-        >>> np.abs(found.modes[..., 0]).round(1).tolist()  # all landmarks along x and y, in opposite senses
-        [[0.4, 0.4], [0.4, 0.4], [0.4, 0.4], [0.4, 0.4]]
+        >>> (np.sign(found.modes[..., 0]) * np.sign(found.modes[0, 0, 0])).astype(int).tolist()  # wide, not tall
+        [[1, -1], [-1, -1], [-1, 1], [1, 1]]
     """
+    most = 2 * len(ids) - 4
+    if not 0 <= num_modes <= most:
+        raise ValueError(f"num_modes must be in 0..{most} with {len(ids)} landmarks, got {num_modes}")
     whole = points[np.isfinite(points).all(axis=(1, 2))]
     if len(whole) <= num_modes:
         raise ValueError(

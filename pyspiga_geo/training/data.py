@@ -24,6 +24,7 @@ from pyspiga_geo.data import (
 from pyspiga_geo.data.transforms import Resample, SquareCrop
 from pyspiga_geo.graph import FaceData
 from pyspiga_geo.layouts import Layout, get_layout
+from pyspiga_geo.layouts.shape_modes import ShapeModes, shape_modes
 from pyspiga_geo.models import SPIGAConfig
 from pyspiga_geo.training.augmentation import random_crop
 from pyspiga_geo.training.config import TrainConfig
@@ -85,12 +86,21 @@ class FaceDataModule(LightningDataModule):
         """All plain crops in order."""
         return self._loader(self.validation)
 
-    def training_shapes(self) -> np.ndarray:
-        """The landmarks [F, L, 2] of the training faces in pixels of their pictures, NaN where not annotated."""
-        faces, ids = self.training, get_layout(self.config.layout).ids
+    def training_shapes(self) -> ShapeModes:
+        """The distribution of the shapes of the training faces, for the shape prior.
+
+        Raises:
+            ValueError: if there are too few faces, or landmarks, for so many modes.
+        """
+        faces, layout = self.training, get_layout(self.config.layout)
         if isinstance(faces, AnnotatedFaces):
-            return np.stack([landmarks_for(record, ids) for record in faces.records])
-        return np.stack([face.pos.double().numpy() for face in map(faces.get, range(len(faces)))])
+            shapes = [landmarks_for(record, layout.ids) for record in faces.records]
+        else:
+            shapes = [faces.get(index).pos.double().numpy() for index in range(len(faces))]
+        try:
+            return shape_modes(np.stack(shapes), layout.ids, self.config.uncertainty.shape_modes, layout.flip)
+        except ValueError as error:
+            raise ValueError(f"uncertainty.shape_modes: {error}") from error
 
     @property
     def _share(self) -> tuple[int, int]:

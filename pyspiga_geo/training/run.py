@@ -70,6 +70,7 @@ def run_training(config: TrainConfig) -> Path:
     seed_everything(config.seed)
     model, lent = first_model(config)
     data = FaceDataModule(config, model.config)
+    shapes = data.training_shapes() if config.uncertainty.epochs and config.uncertainty.shape_modes else None
     run = describe_run(config, data)
     about = about_weights(run, config.weights)  # now: the file of the weights may be gone at the end
     check_run(config, run)
@@ -97,8 +98,8 @@ def run_training(config: TrainConfig) -> Path:
             model = SPIGA.from_pretrained(result)
             continue
         seed_everything(config.seed)
-        if name == "uncertainty" and config.uncertainty.shape_modes:
-            model = know_shapes(model, config.uncertainty.shape_modes, data.training_shapes())
+        if name == "uncertainty" and shapes is not None:
+            model = know_shapes(model, shapes)
         stage = make_stage(model.train()).to(memory_format=torch.channels_last)
         model = stage.model
         if stage.stage.epochs:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 from torchmetrics import MeanMetric
 
-from pyspiga_geo.layouts.shape_modes import shape_modes
+from pyspiga_geo.layouts.shape_modes import ShapeModes
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.training.config import OCCLUDERS, AugmentationConfig, TrainConfig
 from pyspiga_geo.training.losses import likeliest_spread, masked_mean, negative_log_likelihood, squared_mahalanobis
@@ -27,18 +26,10 @@ def occluded(config: TrainConfig) -> TrainConfig:
     return replace(config, augmentation=painted)
 
 
-def know_shapes(model: SPIGA, num_modes: int, shapes: np.ndarray) -> SPIGA:
-    """A model of the same parts whose shape prior knows the shapes [F, L, 2] of the training faces.
-
-    Raises:
-        ValueError: if they are too few for so many modes.
-    """
-    model = model.with_uncertainty(num_modes)
-    layout = model.layout
-    try:
-        model.shape_prior.set_shapes(*shape_modes(shapes, layout.ids, num_modes, layout.flip))
-    except ValueError as error:
-        raise ValueError(f"uncertainty.shape_modes: {error}") from error
+def know_shapes(model: SPIGA, shapes: ShapeModes) -> SPIGA:
+    """A model of the same parts with a shape prior that knows the distribution of the training faces."""
+    model = model.with_uncertainty(len(shapes.variances))
+    model.shape_prior.set_shapes(*shapes)
     return model
 
 

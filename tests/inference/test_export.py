@@ -38,8 +38,11 @@ def model() -> SPIGA:
     torch.manual_seed(0)
     register_backbone("one-block", lambda config, layout: OneBlock(len(layout)))
     options = {"image_size": 32, "crop_scale": 1.6, "focal_ratio": 1.2, "backbone": "one-block", "channel_order": "bgr"}
-    options |= {"num_steps": 1, "num_layers": 1, "node_channels": 16, "hidden_channels": 16, "uncertainty": True}
-    return SPIGA.from_preset("compact", **options).eval()
+    options |= {"num_steps": 1, "num_layers": 1, "node_channels": 16, "hidden_channels": 16}
+    model = SPIGA.from_preset("compact", **options, uncertainty=True, shape_modes=3).eval()
+    modes = torch.linalg.qr(torch.randn(2 * 68, 3)).Q.view(68, 2, 3)
+    model.shape_prior.set_shapes(torch.randn(68, 2), modes, [1.0, 0.5, 0.2], 0.1)
+    return model
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pyspiga_geo.models import SPIGA
+from pyspiga_geo.nn import ShapePrior
 
 TinyModel = Callable[..., SPIGA]
 
@@ -71,3 +72,49 @@ def test_it_follows_the_edges(tiny_model: TinyModel) -> None:
     with torch.no_grad():
         whole, ring = (model(torch.ones(1, 3, 32, 32), edges) for edges in (None, torch.tensor([[0, 1], [1, 0]])))
     assert not torch.equal(whole.visible, ring.visible)
+
+
+def with_shapes(model: SPIGA, modes: int) -> SPIGA:
+    """The model with a prior of its own mean shape that varies at random."""
+    random = torch.Generator().manual_seed(0)
+    across = torch.linalg.qr(torch.randn(2 * 68, modes, generator=random)).Q.view(68, 2, modes)
+    model = model.with_uncertainty(modes)
+    mean = model.shape_prior.mean + 0.3 * torch.randn(68, 2, generator=random)
+    model.shape_prior.set_shapes(mean, across, torch.linspace(1, 0.1, modes), 0.01)
+    return model.eval()
+
+
+def test_a_shape_prior_corrects_the_last_step(tiny_model: TinyModel, tmp_path: Path) -> None:
+    plain, images = tiny_model(), torch.rand(2, 3, 32, 32)
+    model = with_shapes(plain, 6)
+    assert model.with_uncertainty() is model.with_uncertainty(6) is model
+    assert model.with_uncertainty(7).uncertainty is model.uncertainty
+    with torch.no_grad():
+        before, after = plain(images), model(images)
+    for step, same in zip(after.steps, before.steps, strict=True):
+        assert torch.equal(step, same)
+    assert torch.equal(after.landmarks, model.shape_prior(after.steps[-1], after.covariance, after.visible))
+    assert (after.landmarks - before.landmarks).abs().max() > 1e-3
+    model.save(tmp_path / "shapes.safetensors", half=True)
+    again = SPIGA.from_pretrained(tmp_path / "shapes.safetensors")
+    assert torch.equal(again.shape_prior.modes, model.shape_prior.modes)
+
+
+def test_a_prepared_model_has_the_same_shapes(tiny_model: TinyModel) -> None:
+    model, images = with_shapes(tiny_model(), 6), torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = model(images).landmarks
+        torch.testing.assert_close(model.optimize()(images).landmarks, expected, rtol=0, atol=1e-5)
+        half = model.optimize(dtype=torch.bfloat16)
+        assert torch.equal(half.shape_prior.mean, model.shape_prior.mean)
+        assert half(images).landmarks.dtype == torch.float32
+
+
+def test_shapes_without_a_head(tiny_model: TinyModel) -> None:
+    with pytest.raises(ValueError, match="shape_modes must be 0 without uncertainty, got 6"):
+        tiny_model(shape_modes=6)
+    usual = tiny_model()
+    with pytest.raises(ValueError, match="shape_prior needs an uncertainty head"):
+        SPIGA(usual.backbone, usual.start, usual.cascade, usual.layout, shape_prior=ShapePrior(68, 3))
+    with pytest.raises(ValueError, match=r"shape_modes 133 does not fit layout 'ibug68': num_modes must be in 0..132"):
+        usual.with_uncertainty(133)

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pyspiga_geo import SPIGA
+from pyspiga_geo.layouts.shape_modes import shape_modes
 from pyspiga_geo.training import AugmentationConfig, StageConfig, TrainConfig, UncertaintyConfig
 
 pytest.importorskip("lightning")
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 OFF = StageConfig(epochs=0, lr=1e-3)
 
 
-def run_of(out: Path, weights: Path, epochs: int) -> TrainConfig:
+def run_of(out: Path, weights: Path, epochs: int, shape_modes: int = 0) -> TrainConfig:
     """Two steps an epoch on synthetic faces."""
     return TrainConfig(
         Path("synthetic"),
@@ -33,7 +35,7 @@ def run_of(out: Path, weights: Path, epochs: int) -> TrainConfig:
         pose=OFF,
         cascade=OFF,
         joint=OFF,
-        uncertainty=UncertaintyConfig(epochs=epochs, lr=1e-2),
+        uncertainty=UncertaintyConfig(epochs=epochs, lr=1e-2, shape_modes=shape_modes),
     )
 
 
@@ -94,6 +96,27 @@ def test_an_interrupted_stage_goes_on_where_it_was(
     assert all(torch.equal(resumed[name], value) for name, value in SPIGA.from_pretrained(trained).state_dict().items())
 
 
+def test_the_model_learns_which_shapes_there_are(tmp_path: Path, weights: Path) -> None:
+    run = run_of(tmp_path / "run", weights, epochs=1, shape_modes=5)
+    model = SPIGA.from_pretrained(run_training(run))
+    assert model.config.shape_modes == 5
+    faces, layout = FaceDataModule(run, model.config).training, model.layout
+    shapes = np.stack([faces.get(index).pos.double().numpy() for index in range(len(faces))])
+    expected = shape_modes(shapes, layout.ids, 5, layout.flip)
+    np.testing.assert_allclose(model.shape_prior.mean, expected.mean, atol=1e-6)
+    np.testing.assert_allclose(model.shape_prior.variances, expected.variances, rtol=1e-5)
+    with torch.no_grad():
+        out = model(torch.rand(2, 3, 64, 64))
+    assert torch.equal(out.landmarks, model.shape_prior(out.steps[-1], out.covariance, out.visible))
+    assert not torch.equal(out.landmarks, out.steps[-1])
+
+
+def test_too_few_shapes_are_refused_at_once(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(ValueError, match=r"^uncertainty.shape_modes: 40 modes of shape need 41 faces or more"):
+        run_training(run_of(tmp_path / "run", weights, epochs=1, shape_modes=40))
+    assert not (tmp_path / "run").exists()
+
+
 def test_without_epochs_there_is_no_such_stage(tmp_path: Path, weights: Path) -> None:
     run = run_of(tmp_path / "run", weights, epochs=0)
     assert TrainConfig(Path("synthetic"), tmp_path).uncertainty.epochs == 0
@@ -121,7 +144,8 @@ def test_its_crops_have_occluders_of_all_kinds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("epochs", -1), ("occlusion", 1.5), ("occlusion_size", (0.5, 0.1)), ("visible", -1.0)]
+    ("name", "value"),
+    [("epochs", -1), ("occlusion", 1.5), ("occlusion_size", (0.5, 0.1)), ("visible", -1.0), ("shape_modes", -1)],
 )
 def test_refused_by_name(name: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"^uncertainty.{name} must be"):
