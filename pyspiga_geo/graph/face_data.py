@@ -19,7 +19,8 @@ class FaceData(Data):
     Attributes:
         pos: node field [L, 2]: positions of the landmarks.
         initial: node field [L, 2]: x_0, the projected rigid face.
-        steps: node field [L, K, 2]: positions after each of the K steps of a cascade; ``steps[:, -1]`` is ``pos``.
+        steps: node field [L, K, 2]: positions after each of the K steps of a cascade; ``steps[:, -1]`` is ``pos``,
+            unless a shape prior has corrected it.
         attention: node field [L, K, layers, heads, L]: row i holds the weights of the landmarks j that landmark i
             attends to, for each step, layer and head.
         visible: node field [L]: 1 where the landmark is visible, 0 where it is hidden; for landmarks predicted by a

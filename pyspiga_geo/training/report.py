@@ -31,7 +31,7 @@ def write_report(folder: Path, model: SPIGA, validation: DataLoader) -> Path:
     """Measure a trained model on the validation faces and write ``report.md`` with its pictures.
 
     It has curves and the error of each kind of position. The folder ``validation`` beside it has the page that
-    ``pyspiga-geo evaluate --report`` writes: for the last step, compared with the other positions.
+    ``pyspiga-geo evaluate --report`` writes: for the landmarks, compared with the other positions.
 
     Args:
         folder: of the run, with a folder of logs for each stage.
@@ -73,15 +73,15 @@ def _measure(folder: Path, model: SPIGA, validation: DataLoader) -> list[str]:
         "",
         *("| positions | NME |", "|---|---|", *rows),
         "",
-        f"These are the figures of {final}. [Its page](validation/report.md) has the error of each landmark, the worst "
-        "faces and the comparison with the other positions.",
+        "These are the figures of the last row. [Its page](validation/report.md) has the error of each landmark, the "
+        "worst faces and the comparison with the other positions.",
         "",
     ]
 
 
 @torch.no_grad()
 def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], dict[str, list[FaceRecord]]]:
-    """The true faces and, by name, the found ones from heatmaps and first guess to the last step, in photo pixels.
+    """The true faces and, by name, the found ones from heatmaps and first guess to the landmarks, in photo pixels.
 
     Head poses are those that the crop's camera sees; the true ones are the annotated, or else those of the landmarks.
     """
@@ -96,6 +96,8 @@ def _records(model: SPIGA, validation: DataLoader) -> tuple[list[FaceRecord], di
         heatmaps = model.backbone.forward_stacks(model.to_network_channels(batch.image))[-1].landmarks
         positions = {"heatmaps": heatmaps, "initial": out.initial}
         positions |= {f"step {number}": step for number, step in enumerate(out.steps, start=1)}
+        if model.shape_prior is not None:
+            positions["corrected by the shape prior"] = out.landmarks
         pose = fitted_poses(out.pose, out.landmarks, model.layout, model.config.focal_ratio)
         to_photo = invert_transform(batch.crop.double())
 
