@@ -69,7 +69,7 @@ class EncoderDecoder(nn.Module):
         drop_path: its stochastic depth.
 
     Shapes:
-        - **images**: ``[B, 3, S, S]``, float RGB in 0..1, S a multiple of 64
+        - **images**: ``[B, 3, S, S]``, float RGB in 0..1, S a multiple of 32
         - **output**: :class:`BackboneOutput`, maps of S / 8 x S / 8 and S / 4 x S / 4
 
     Raises:
@@ -148,8 +148,8 @@ class EncoderDecoder(nn.Module):
 
     def _features(self, images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
         size = images.size(-1)
-        if images.shape[1:] != (3, size, size) or size % 64 or not size:
-            raise ValueError(f"images must be [B, 3, S, S] with S a multiple of 64, got {list(images.shape)}")
+        if images.shape[1:] != (3, size, size) or size % 32 or not size:
+            raise ValueError(f"images must be [B, 3, S, S] with S a multiple of 32, got {list(images.shape)}")
         seen = self.encoder(images if self.full_size else _half_size(images))  # unbounded, each of a scale of its own
         fourth, eighth, sixteenth, core = (norm(x) for norm, x in zip(self.norms, seen, strict=True))
         coarse = self.up8(self.up16(core, sixteenth), eighth)

@@ -81,9 +81,18 @@ def test_autocast_gives_poses_and_positions_in_single_precision() -> None:
     assert out.pose.dtype == out.landmarks.dtype == out.heatmaps.dtype == torch.float32
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 96, 96), (1, 3, 64, 128), (1, 4, 64, 64), (3, 64, 64), (1, 3, 0, 0)], ids=str)
+@pytest.mark.parametrize("full_size", [False, True])
+@pytest.mark.parametrize("size", [32, 96])
+def test_any_multiple_of_32(size: int, full_size: bool) -> None:
+    (out,) = make(full_size=full_size).eval().forward_stacks(torch.rand(2, 3, size, size))
+    assert [each.shape[-2:] for each in out.maps] == [(size // 8, size // 8), (size // 4, size // 4)]
+    assert out.landmarks.isfinite().all()
+    assert out.pose.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 80, 80), (1, 3, 64, 128), (1, 4, 64, 64), (3, 64, 64), (1, 3, 0, 0)], ids=str)
 def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"images must be \[B, 3, S, S\] with S a multiple of 64"):
+    with pytest.raises(ValueError, match=r"images must be \[B, 3, S, S\] with S a multiple of 32"):
         make()(torch.rand(shape))
 
 
