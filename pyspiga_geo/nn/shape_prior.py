@@ -33,7 +33,7 @@ class ShapePrior(nn.Module):
 
     .. math::
         b = (\Lambda^{-1} + V^T N^{-1} V)^{-1} V^T N^{-1} d, \qquad
-        x = T^{-1} \big( m + V b + r N^{-1} (d - V b) \big).
+        x = T^{-1} ( m + V b + r N^{-1} (d - V b) ) .
 
     This is exact inference in a Gaussian Markov random field over the complete graph of the landmarks: one that is seen
     well stays where it is, and one that is hidden follows from the others.
