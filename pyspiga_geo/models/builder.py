@@ -64,6 +64,12 @@ def build_shape_prior(config: SPIGAConfig, layout: Layout) -> ShapePrior | None:
         raise ValueError(f"shape_modes {config.shape_modes} does not fit layout {layout.name!r}: {error}") from error
 
 
+def build_knowledge(config: SPIGAConfig, layout: Layout, backbone: nn.Module) -> dict[str, Any]:
+    """How sure the model is, and which shapes there are: uncertainty head and shape prior, as far as configured."""
+    head = build_uncertainty(config, layout, backbone) if config.uncertainty else None
+    return {"uncertainty": head, "shape_prior": build_shape_prior(config, layout)}
+
+
 def add_uncertainty(model: Any, shape_modes: int) -> Any:
     """What :meth:`SPIGA.with_uncertainty` returns; see there."""
     shape_modes = shape_modes or model.config.shape_modes
@@ -72,9 +78,9 @@ def add_uncertainty(model: Any, shape_modes: int) -> Any:
     if not model.built:
         raise ValueError("a model not built from a configuration takes its head as SPIGA(..., uncertainty=...)")
     config, layout = replace(model.config, uncertainty=True, shape_modes=shape_modes), model.layout
-    head = model.uncertainty or build_uncertainty(config, layout, model.backbone)
-    parts = {"config": config, "uncertainty": head, "shape_prior": build_shape_prior(config, layout)}
-    return type(model)(model.backbone, model.start, model.cascade, layout, **parts)
+    knowledge = build_knowledge(config, layout, model.backbone)
+    knowledge["uncertainty"] = model.uncertainty or knowledge["uncertainty"]
+    return type(model)(model.backbone, model.start, model.cascade, layout, config=config, **knowledge)
 
 
 def _start(config: SPIGAConfig, layout: Layout) -> nn.Module:

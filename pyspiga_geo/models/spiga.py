@@ -10,13 +10,7 @@ from torch import Tensor, nn
 from pyspiga_geo.backbones import BackboneOutput, StackOutput
 from pyspiga_geo.layouts import Layout, get_layout
 from pyspiga_geo.models import checkpoint, reference
-from pyspiga_geo.models.builder import (
-    add_uncertainty,
-    build_parts,
-    build_shape_prior,
-    build_uncertainty,
-    coarse_to_fine,
-)
+from pyspiga_geo.models.builder import add_uncertainty, build_knowledge, build_parts, coarse_to_fine
 from pyspiga_geo.models.config import SPIGAConfig, make_config
 from pyspiga_geo.models.optimize import optimized
 from pyspiga_geo.models.output import SPIGAOutput
@@ -50,7 +44,7 @@ class SPIGA(nn.Module):
         - **output**: :class:`SPIGAOutput`
 
     Raises:
-        ValueError: if the cascade is for another number of landmarks.
+        ValueError: if the cascade is for another number of landmarks, or there is a shape prior and no uncertainty.
 
     Example:
         >>> import torch
@@ -188,8 +182,7 @@ class SPIGA(nn.Module):
         """
         layout = get_layout(layout)
         parts = build_parts(config, layout)
-        head = build_uncertainty(config, layout, parts[0]) if config.uncertainty else None
-        return cls(*parts, layout, config=config, uncertainty=head, shape_prior=build_shape_prior(config, layout))
+        return cls(*parts, layout, config=config, **build_knowledge(config, layout, parts[0]))
 
     def with_uncertainty(self, shape_modes: int = 0) -> Self:
         """A model of the same parts with an uncertainty head, untrained if it is new, and a shape prior.
