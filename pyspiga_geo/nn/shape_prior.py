@@ -12,12 +12,11 @@ from pyspiga_geo.nn.checks import check_shape
 SIMILARITIES = 4
 """Shift along x and y, scale and rotation: a shape in the plane is known up to these."""
 
-UNKNOWN = 1e6
-"""Variance of shapes of which nothing is known."""
-
 LOOSE = 0.1
 """Standard deviation of those four about the weighted alignment, over the size of the shape: almost any."""
 
+UNKNOWN = 1e6
+"""Variance of shapes of which nothing is known, over the square of their size."""
 
 VISIBLE, HIDDEN = 0.5, 4.0
 """Factors of the covariances; chosen on validation faces, where half or twice as much makes little difference."""
@@ -166,7 +165,8 @@ class ShapePrior(nn.Module):
         super()._apply(fn, recurse)
         for name, value in before.items():  # not rounded to half precision and back
             now = getattr(self, name)
-            setattr(self, name, value.to(now.device, torch.promote_types(now.dtype, torch.float32)))
+            if not value.is_meta:
+                setattr(self, name, value.to(now.device, torch.promote_types(now.dtype, torch.float32)))
         return self
 
 

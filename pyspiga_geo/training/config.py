@@ -202,8 +202,7 @@ class TrainConfig:
         pose: stage 2, heatmaps and head pose.
         cascade: stage 3, the cascade on the frozen backbone.
         joint: stage 4, backbone and cascade together (not in the paper).
-        uncertainty: stage 5, the uncertainty head, on the frozen model (not in the paper). A model without the head
-            gets one.
+        uncertainty: stage 5, the uncertainty head, which a model without it gets; model frozen (not in the paper).
         loss: weights of the losses.
         augmentation: random changes of the training crops.
 

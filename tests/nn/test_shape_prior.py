@@ -144,6 +144,14 @@ def test_half_precision_rounds_nothing(dtype: torch.dtype) -> None:
     assert prior(pos.to(dtype), covariance.to(dtype), visible.to(dtype)).dtype == torch.float32
 
 
+def test_a_prior_without_memory_gets_some(prior: ShapePrior) -> None:
+    with torch.device("meta"):
+        empty = ShapePrior(COUNT, MODES)
+    filled = empty.to_empty(device="cpu").double()
+    filled.load_state_dict(prior.state_dict())
+    assert torch.equal(filled(*faces(prior)), prior(*faces(prior)))
+
+
 def test_single_precision_is_enough() -> None:
     prior = shapes_of(68, 60)
     face = faces(prior, batch=16)
