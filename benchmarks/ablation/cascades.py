@@ -12,7 +12,14 @@ from ablation.features import Seen
 from ablation.own import load_conv
 from pyspiga_geo import Layout, SPIGACascade, SPIGAConfig
 from pyspiga_geo.graph import contour_edges
-from pyspiga_geo.nn import LearnedPosition, NodeMLP, PositionFactory, RelativePositionEncoder, StepRegressor
+from pyspiga_geo.nn import (
+    CascadeOutput,
+    LearnedPosition,
+    NodeMLP,
+    PositionFactory,
+    RelativePositionEncoder,
+    StepRegressor,
+)
 
 HEADS = 4
 T = TypeVar("T")
@@ -69,16 +76,17 @@ class CellCascade(SPIGACascade):
         self.cell = cell
         self.edge_index = make_edges(cell, layout)
 
-    def refine(self, seen: Seen) -> list[Tensor]:
-        """Positions [B, L, 2] after each step, of what the cell may know; each step learns from its own loss alone."""
-        return self(
+    def refine(self, seen: Seen) -> CascadeOutput:
+        """The cascade of what the cell may know; each step learns from its own loss alone."""
+        out: CascadeOutput = self(
             seen.initial,
             cell_maps(self.cell, seen.coarse_map, seen.feature_map),
             self.edge_index,
             x=seen.visible[..., None] if self.cell.visibility else None,
             heatmaps=seen.heatmaps if self.cell.heatmaps else None,
             detach_steps=True,
-        ).steps
+        )
+        return out
 
 
 def cell_maps(cell: Cell, coarse: T, fine: T) -> list[T]:

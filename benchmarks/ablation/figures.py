@@ -5,9 +5,10 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ablation.cells import OPERATORS
-from ablation.table import Row
+from ablation.table import MEASURES, Measured, Row
 from pyspiga_geo.visualization import save_figure
 
 STYLES = {  # colours that colour-blind people can tell apart, and markers for those who see none
@@ -44,10 +45,10 @@ def _cells(rows: Sequence[Row]) -> Figure:
     ax = figure.subplots()
     for place, row in enumerate(rows):
         style = STYLES.get(row.cell.partition(":")[0], OTHER_STYLE)
-        _point(ax, row.nme, place, (row.nme - row.spread, row.nme + row.spread), style)
-        ax.plot(row.per_seed, [place] * row.seeds, "|", color=style[0], markersize=9)
+        _point(ax, row.nme.mean, place, _within_spread(row.nme), style)
+        ax.plot(row.nme.per_seed, [place] * row.seeds, "|", color=style[0], markersize=9)
     if rows[0].cell == "attention":
-        ax.axvline(rows[0].nme, color="black", linewidth=1.1, linestyle=":")
+        ax.axvline(rows[0].nme.mean, color="black", linewidth=1.1, linestyle=":")
     _name_places(ax, [row.cell for row in rows])
     ax.set_xlabel(f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation\nstrokes: each training")
     ax.set_title(f"{rows[0].faces} faces")
@@ -67,8 +68,7 @@ def _conditions(rows: Sequence[Row]) -> Figure | None:
         offset = 0.7 * (operators.index(row.cell) / (len(operators) - 1) - 0.5)
         place = names.index(row.condition) + offset
         label = row.cell if row.condition == names[0] else None
-        ends = (row.nme - row.spread, row.nme + row.spread)
-        _point(ax, row.nme, place, ends, STYLES[row.cell], label)
+        _point(ax, row.nme.mean, place, _within_spread(row.nme), STYLES[row.cell], label)
     faces = {row.condition: row.faces for row in chosen}
     _name_places(ax, [f"{name} ({faces[name]} faces)" for name in names])
     ax.set_xlabel(f"{_UNIT}\npoint: mean of the trainings; bar: one standard deviation")
@@ -77,32 +77,40 @@ def _conditions(rows: Sequence[Row]) -> Figure | None:
 
 
 def _messages(rows: Sequence[Row]) -> Figure | None:
-    """What attention brings in each setting: error without messages minus error with them."""
+    """What attention brings in each setting: without messages minus with them, errors and likelihoods."""
     conditions = ("all", "far start", "occluded: hidden")
     chosen = [
         (row.cell.partition(": ")[2] or "base", row)
         for row in rows
-        if row.cell.partition(":")[0] == "attention" and row.condition in conditions and row.versus_none
+        if row.cell.partition(":")[0] == "attention" and row.condition in conditions and row.nme.versus_none
     ]
     if not chosen:
         return None
     settings = list(dict.fromkeys(setting for setting, _ in chosen))
-    figure = Figure(figsize=(8, 2.2 + 0.5 * len(settings)), dpi=110, layout="constrained")
-    ax = figure.subplots()
-    for setting, row in chosen:
-        number = conditions.index(row.condition)
-        place = settings.index(setting) + 0.22 * (number - 1)
-        found = row.versus_none
-        label = row.condition if setting == settings[0] else None
-        _point(ax, -found.difference, place, (-found.high, -found.low), CONDITION_STYLES[number], label)
-    ax.axvline(0, color="black", linewidth=1.1, linestyle=":")
-    _name_places(ax, settings)
-    ax.set_xlabel(
-        "error without messages minus error with attention,\n% of the distance of the outer eye corners\n"
-        "bar: 95 % interval over faces and seeds; right of the line messages help"
-    )
-    ax.legend(ncols=3, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1))
+    figure = Figure(figsize=(11, 2.2 + 0.5 * len(settings)), dpi=110, layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for measure, ax in zip(MEASURES, axes, strict=True):
+        for setting, row in chosen:
+            number = conditions.index(row.condition)
+            place = settings.index(setting) + 0.22 * (number - 1)
+            found = getattr(row, measure).versus_none
+            _point(ax, -found.difference, place, (-found.high, -found.low), CONDITION_STYLES[number])
+        ax.axvline(0, color="black", linewidth=1.1, linestyle=":")
+        _name_places(ax, settings)
+    axes[0].set_xlabel("error without messages minus error with attention,\n% of the distance of the outer eye corners")
+    axes[1].set_xlabel("negative log-likelihood of the truth without messages\nminus with attention, nats per landmark")
+    figure.supxlabel("bar: 95 % interval over faces and seeds; right of the line messages help", fontsize=10)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, linewidth=2, mec="black", mew=0.8, label=condition)
+        for condition, (colour, marker) in zip(conditions, CONDITION_STYLES, strict=True)
+    ]
+    figure.legend(handles=handles, ncols=3, fontsize=8, loc="outside upper center")
     return figure
+
+
+def _within_spread(found: Measured) -> tuple[float, float]:
+    """One standard deviation to either side of the mean."""
+    return found.mean - found.spread, found.mean + found.spread
 
 
 def _point(

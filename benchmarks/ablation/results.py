@@ -27,6 +27,7 @@ class Settings:
         channels: size of the node features.
         num_layers: graph layers of a step of the cascade.
         lr: peak learning rate of AdamW; one cosine cycle with a short warm-up.
+        head_epochs: passes over the training faces for the head that estimates uncertainty, on the finished cascade.
     """
 
     epochs: int
@@ -34,6 +35,7 @@ class Settings:
     channels: int = 64
     num_layers: int = 2
     lr: float = 2e-3
+    head_epochs: int = 3
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,17 @@ class Result:
         milliseconds: of a training step, median.
         errors: evaluation faces by name -> error of each landmark [F, L], percent of the eye corners' distance; NaN
             where the truth is not known.
+        surprises: the same for the negative log-likelihood of the truth, of positions in percent of that distance.
     """
 
     parameters: int
     milliseconds: float
     errors: dict[str, Tensor]
+    surprises: dict[str, Tensor]
+
+
+_MEASURED = ("errors", "surprises")
+"""What a result has of each landmark."""
 
 
 def percent(pos: Tensor, truth: Tensor, layout: Layout) -> Tensor:
@@ -68,15 +76,19 @@ def result_path(folder: Path, cell: Cell, seed: int, settings: Settings, feature
 def write_result(path: Path, result: Result) -> None:
     """Write a result."""
     about = {"parameters": str(result.parameters), "milliseconds": str(result.milliseconds)}
-    write_tensors(path, result.errors, about)
+    parts = {part: getattr(result, part) for part in _MEASURED}
+    write_tensors(path, {f"{part}/{name}": value for part in parts for name, value in parts[part].items()}, about)
 
 
 def read_result(path: Path) -> Result:
     """Read what :func:`write_result` wrote."""
     with safe_open(path, framework="pt") as file:
         about = file.metadata()
-        errors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file, not a dict
-    return Result(int(about["parameters"]), float(about["milliseconds"]), errors)
+        found: dict[str, dict[str, Tensor]] = {part: {} for part in _MEASURED}
+        for key in file.keys():  # noqa: SIM118 - a file, not a dict
+            part, _, name = key.partition("/")
+            found[part][name] = file.get_tensor(key)
+    return Result(int(about["parameters"]), float(about["milliseconds"]), **found)
 
 
 def read_results(folder: Path, cell: Cell, settings: Settings, features: str) -> list[Result]:

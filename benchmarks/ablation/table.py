@@ -19,42 +19,63 @@ from pyspiga_geo.training.targets import pose_targets
 YAW = (10.0, 20.0)
 """Degrees of yaw that a frontal face stays below, and a turned one comes to."""
 
+MEASURES = {"nme": "", "nll": "nll_"}
+"""What is measured, and how its columns in the file begin."""
+
+TITLES = {
+    "nme": "Error, percent of the distance of the outer eye corners",
+    "nll": "Negative log-likelihood of the truth, nats per landmark (less is better)",
+}
+
 Conditions = dict[str, tuple[str, Tensor]]
 """Name -> (which evaluation faces, which of their landmarks [F, L])."""
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What was measured of a cell under a condition, over all its seeds.
+
+    Attributes:
+        mean: over seeds and faces.
+        spread: standard deviation over the seeds; NaN for one.
+        per_seed: the mean of each training.
+        versus_attention: compared with the same cell with attention: this one minus the other. None where there is no
+            such cell, or it is this one.
+        versus_none: the same with the cell that sends no messages.
+        versus_base: the same with the base, attention and nothing changed.
+    """
+
+    mean: float
+    spread: float
+    per_seed: tuple[float, ...]
+    versus_attention: Difference | None
+    versus_none: Difference | None
+    versus_base: Difference | None
+
+
+@dataclass(frozen=True)
 class Row:
-    """A cell under a condition, over all its seeds. Errors in percent of the eye corners' distance.
+    """A cell under a condition.
 
     Attributes:
         cell: name of the cell.
         condition: name of the condition.
         faces: how many faces it holds.
         seeds: how many trainings.
-        nme: mean over seeds and faces.
-        spread: standard deviation over the seeds; NaN for one.
         parameters: of the cascade.
         milliseconds: of a training step.
-        per_seed: the error of each training.
-        versus_attention: compared with the same cell with attention: error minus that of the other. None where there
-            is no such cell, or it is this one.
-        versus_none: the same with the cell that sends no messages.
-        versus_base: the same with the base, attention and nothing changed.
+        nme: errors in percent of the eye corners' distance.
+        nll: negative log-likelihood of the true positions in percent of that distance, nats.
     """
 
     cell: str
     condition: str
     faces: int
     seeds: int
-    nme: float
-    spread: float
     parameters: int
     milliseconds: float
-    per_seed: tuple[float, ...]
-    versus_attention: Difference | None
-    versus_none: Difference | None
-    versus_base: Difference | None
+    nme: Measured
+    nll: Measured
 
 
 def conditions(clear: Seen, occluded: Seen, model: SPIGA) -> Conditions:
@@ -85,39 +106,53 @@ def make_rows(results: Mapping[Cell, Sequence[Result]], groups: Conditions) -> l
     """All cells under all conditions."""
     rows = []
     for condition, (faces, chosen) in groups.items():
-        errors = {cell: _by_seed_and_face(found, faces, chosen) for cell, found in results.items()}
+        errors = {
+            cell: _by_seed_and_face([result.errors[faces] for result in found], chosen)
+            for cell, found in results.items()
+        }
+        surprises = {
+            cell: _by_seed_and_face([result.surprises[faces] for result in found], chosen)
+            for cell, found in results.items()
+        }
         for cell, found in results.items():
-            own = errors[cell]
-            others = [replace(cell, conv="attention"), replace(cell, conv="none"), Cell()]
-            per_seed = own.mean(axis=1) if own.size else np.full(len(found), np.nan)
             rows.append(
                 Row(
                     cell.name,
                     condition,
-                    own.shape[1],
+                    errors[cell].shape[1],
                     len(found),
-                    float(per_seed.mean()),
-                    float(per_seed.std(ddof=1)) if len(found) > 1 else float("nan"),
                     found[0].parameters,
                     float(np.median([result.milliseconds for result in found])),
-                    tuple(per_seed.tolist()),
-                    *(_compare(own, errors.get(other)) for other in others),
+                    _measured(cell, errors),
+                    _measured(cell, surprises),
                 )
             )
     return rows
 
 
-def _compare(errors: FloatArray, reference: FloatArray | None) -> Difference | None:
-    if reference is None or reference is errors or not errors.size:
+def _measured(cell: Cell, values: Mapping[Cell, FloatArray]) -> Measured:
+    """One cell among all, of whose trainings there are the values [seeds, F]."""
+    own = values[cell]
+    per_seed = own.mean(axis=1) if own.size else np.full(len(own), np.nan)
+    others = [replace(cell, conv="attention"), replace(cell, conv="none"), Cell()]
+    return Measured(
+        float(per_seed.mean()),
+        float(per_seed.std(ddof=1)) if len(own) > 1 else float("nan"),
+        tuple(per_seed.tolist()),
+        *(_compare(own, values.get(other)) for other in others),
+    )
+
+
+def _compare(values: FloatArray, reference: FloatArray | None) -> Difference | None:
+    if reference is None or reference is values or not values.size:
         return None
-    return compare_trainings(errors, reference)
+    return compare_trainings(values, reference)
 
 
-def _by_seed_and_face(found: Sequence[Result], faces: str, chosen: Tensor) -> FloatArray:
-    """Mean error [seeds, F] over the chosen landmarks, of the faces that have any."""
-    errors = torch.stack([result.errors[faces] for result in found]).double()
-    errors = torch.where(chosen, errors, torch.nan).nanmean(dim=2)
-    return errors[:, errors[0].isfinite()].numpy()
+def _by_seed_and_face(found: Sequence[Tensor], chosen: Tensor) -> FloatArray:
+    """Mean [seeds, F] over the chosen landmarks, of the faces that have any."""
+    values = torch.where(chosen, torch.stack(list(found)).double(), torch.nan).nanmean(dim=2)
+    return values[:, values[0].isfinite()].numpy()
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -130,16 +165,25 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _columns(row: Row) -> dict[str, object]:
-    columns = {name: value for name, value in vars(row).items() if not name.startswith("versus")}
-    columns["per_seed"] = " ".join(f"{value:.4f}" for value in row.per_seed)
-    for name in ("versus_attention", "versus_none", "versus_base"):
-        found = getattr(row, name)
-        columns |= {f"{name}_{part}": getattr(found, part, "") for part in Difference.__dataclass_fields__}
+    columns = {name: value for name, value in vars(row).items() if name not in MEASURES}
+    for name, prefix in MEASURES.items():
+        found: Measured = getattr(row, name)
+        columns[name] = found.mean
+        columns[f"{prefix}spread"] = found.spread
+        columns[f"{prefix}per_seed"] = " ".join(f"{value:.4f}" for value in found.per_seed)
+        for other in ("versus_attention", "versus_none", "versus_base"):
+            difference = getattr(found, other)
+            for part in Difference.__dataclass_fields__:
+                columns[f"{prefix}{other}_{part}"] = getattr(difference, part, "")
     return {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in columns.items()}
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """The table for the screen: one line per cell, its error under the main conditions, comparisons on all faces."""
+    """The tables for the screen: one line per cell, its figures under the main conditions, comparisons on all faces."""
+    return "\n\n".join(f"{TITLES[measure]}\n{_table(rows, measure)}" for measure in MEASURES)
+
+
+def _table(rows: Sequence[Row], measure: str) -> str:
     shown = ("all", "far start", "occluded", "occluded: hidden")
     of_cell: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -149,10 +193,11 @@ def as_text(rows: Sequence[Row]) -> str:
     lines = [f"{head}  {'minus attention':>26}  {'minus none':>26}"]
     for name, found in of_cell.items():
         everything = found["all"]
-        errors = "  ".join(f"{f'{found[key].nme:.3f} ± {found[key].spread:.3f}':>16}" for key in shown)
+        figures: list[Measured] = [getattr(found[key], measure) for key in shown]
+        values = "  ".join(f"{f'{figure.mean:.3f} ± {figure.spread:.3f}':>16}" for figure in figures)
         lines.append(
             f"{name:{width}}  {everything.seeds:5}  {everything.parameters:10,}  {everything.milliseconds:7.0f}  "
-            f"{errors}  {_in_words(everything.versus_attention):>26}  {_in_words(everything.versus_none):>26}"
+            f"{values}  {_in_words(figures[0].versus_attention):>26}  {_in_words(figures[0].versus_none):>26}"
         )
     return "\n".join(lines)
 

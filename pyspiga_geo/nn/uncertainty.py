@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pyspiga_geo.nn.checks import check_shape
-from pyspiga_geo.nn.convs import make_conv
+from pyspiga_geo.nn.convs import ConvFactory, make_conv
 from pyspiga_geo.nn.graph_block import GraphBlock
 from pyspiga_geo.nn.mlp import NodeMLP
 from pyspiga_geo.nn.visual_window import VisualWindow
@@ -55,6 +55,7 @@ class UncertaintyHead(nn.Module):
         channels: size of the node features, ``hidden_channels`` of :class:`SPIGACascade`.
         feature_channels: channels of the map.
         heads: attention heads of the graph layer.
+        conv: graph operator of that layer, see :func:`make_conv`.
         window: side of the window as a fraction of the map.
         samples: points along each side of the window.
 
@@ -84,6 +85,7 @@ class UncertaintyHead(nn.Module):
         feature_channels: int,
         heads: int = 4,
         *,
+        conv: str | ConvFactory = "attention",
         window: float = 0.16,
         samples: int = 3,
     ) -> None:
@@ -93,7 +95,7 @@ class UncertaintyHead(nn.Module):
         self.window = window
         self.visual = VisualWindow(feature_channels, channels, samples)
         self.norm = nn.LayerNorm(channels)
-        self.block = GraphBlock(channels, channels, make_conv(heads=heads, scale=True), norm="none")
+        self.block = GraphBlock(channels, channels, make_conv(conv, heads=heads, scale=True), norm="none")
         self.decoder = NodeMLP([channels, channels, 4], norm="none")
         self.bias = nn.Parameter(torch.zeros(num_landmarks, 4))
         self.register_buffer("spread", torch.ones(()))

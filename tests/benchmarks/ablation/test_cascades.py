@@ -69,7 +69,7 @@ def test_every_cell_learns_with_as_many_parameters_as_in_the_published_table(cel
     known, visible = torch.ones(2, 68, dtype=torch.bool), torch.arange(136.0).view(2, 68) % 2
     maps = (torch.rand(2, config.channels, 8, 8), torch.randn(2, 68, 8, 8), torch.rand(2, config.channels, 4, 4))
     seen = Seen(*maps, pos, pos, known, visible)
-    steps = cascade.refine(seen)
+    steps = cascade.refine(seen).steps
     assert len(steps) == cell.steps
     torch.stack(steps).sum().backward()
     learning = [value for value in cascade.parameters() if value.requires_grad]
@@ -166,7 +166,8 @@ def test_only_the_first_step_looks_at_the_coarse_map(cell: Cell):
     seen = Seen(
         torch.rand(2, 4, 8, 8), torch.randn(2, 68, 8, 8), torch.rand(2, 8, 4, 4), pos, pos, known, known.float()
     )
-    plain, changed = (cascade.refine(each)[0] for each in (seen, seen._replace(coarse_map=torch.rand(2, 8, 4, 4))))
+    other = seen._replace(coarse_map=torch.rand(2, 8, 4, 4))
+    plain, changed = (cascade.refine(each).steps[0] for each in (seen, other))
     assert torch.equal(plain, changed) == (cell.maps == "fine")
     step = cascade.steps[0].blocks[0]
     assert isinstance(step.pre_norm, torch.nn.LayerNorm)

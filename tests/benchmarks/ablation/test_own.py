@@ -71,9 +71,10 @@ def test_results_are_of_one_version_of_the_file(conv: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["gin", "my_conv.py:MaxConv"])
 def test_it_has_its_row_and_its_place_in_the_pictures(name: str, tmp_path: Path) -> None:
-    result = Result(parameters=1, milliseconds=1.0, errors={"clear": torch.rand(4, 3)})
+    found = {"clear": torch.rand(4, 3)}
+    result = Result(parameters=1, milliseconds=1.0, errors=found, surprises=found)
     results = {Cell(conv): [result] * 2 for conv in ("attention", "none", name)}
     rows = make_rows(results, {"all": ("clear", torch.ones(4, 3, dtype=torch.bool))})
     assert rows[2].cell == name
-    assert rows[2].versus_none is not None
+    assert rows[2].nme.versus_none is not None
     assert tmp_path / "cells.png" in save_figures(tmp_path, rows)

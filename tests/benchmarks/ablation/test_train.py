@@ -11,7 +11,7 @@ from ablation.train import mean_shape, run_cell
 
 from pyspiga_geo import SPIGA
 
-SETTINGS = Settings(epochs=2, batch_size=4, channels=8, num_layers=1)
+SETTINGS = Settings(epochs=2, batch_size=4, channels=8, num_layers=1, head_epochs=1)
 
 
 def test_mean_shape_leaves_out_what_is_not_known():
@@ -41,6 +41,8 @@ def test_a_cell_is_the_same_from_the_same_seed_and_another_from_another(
     assert torch.equal(first.errors["clear"], again.errors["clear"])
     assert not torch.equal(first.errors["clear"], other.errors["clear"])
     assert not torch.equal(first.errors["clear"], first.errors["occluded"])
+    assert torch.equal(first.surprises["occluded"], again.surprises["occluded"])
+    assert first.surprises["occluded"].isfinite().all()
     assert first.parameters > 0
     assert first.milliseconds > 0
 
@@ -68,12 +70,14 @@ def test_results_are_named_after_what_they_depend_on(tmp_path: Path):
 
 def test_results_of_earlier_runs_are_found():
     path = result_path(Path(), Cell(looking=4, steps=1), 2, Settings(6, 16), "0a1b")
-    assert path.name == "attention__1_step__1_in_4_looks-seed2-6-16-64-2-0.002-0a1b.safetensors"
+    assert path.name == "attention__1_step__1_in_4_looks-seed2-6-16-64-2-0.002-3-0a1b.safetensors"
 
 
 def test_all_trainings_without_a_gap_count(tmp_path: Path):
     for seed in (0, 1, 3):
         path = result_path(tmp_path, Cell(), seed, SETTINGS, "key")
-        write_result(path, Result(1, 1.0, {"clear": torch.full((1, 68), float(seed))}))
+        values = {"clear": torch.full((1, 68), float(seed))}
+        write_result(path, Result(1, 1.0, values, {"clear": -values["clear"]}))
     found = read_results(tmp_path, Cell(), SETTINGS, "key")
     assert [result.errors["clear"][0, 0].item() for result in found] == [0, 1]
+    assert [result.surprises["clear"][0, 0].item() for result in found] == [0, -1]
