@@ -10,10 +10,10 @@
 The backbone is that of the compact model. What it sees of the faces is computed once and kept in OUT/features; every
 cell of the table is trained from several seeds, and each finished training is kept in OUT/cells: a run that was stopped
 goes on where it was, and where one cell is to be known better than others, a run with more --seeds of these --cells can
-come first. A head that estimates the uncertainty of each landmark is trained on the finished cascade, with its operator.
-Then come the tables, of errors and of the likelihood of the truth (on the screen and as table.csv, with 95 % confidence
-intervals over faces and seeds and paired tests over faces against the same cell with attention and with no messages),
-and the figures.
+come first. On each finished cascade a head learns the uncertainty of its landmarks, with the same operator. Then come
+the tables of errors and of the likelihood of the truth (on the screen and as table.csv, with 95 % confidence intervals
+over faces and seeds and paired tests over faces against the same cell with attention and with no messages) and the
+figures.
 my_conv.py:MaxConv is an operator of your own: the function or class MaxConv in the file my_conv.py, called with the
 numbers of channels in and out. "my_conv.py:MaxConv: 1 step" puts it into another cell.
 The parts are in benchmarks/ablation: cells.py lists the cells, cascades.py builds them, train.py trains them.
