@@ -102,7 +102,7 @@ def _add_speed(command: ArgumentParser) -> None:
 
 def _add_views(command: ArgumentParser, default: int | None = None) -> None:
     words = "1, 2 or 4 views of each face, whose mean counts: more exact and steadier, as many times slower"
-    usual = " (default: 2 for base, 4 for compact, else 1)" if default is None else ""
+    usual = " (default: 2 for base and compact, else 1)" if default is None else ""
     command.add_argument("--views", type=PositiveInt, default=default, help=words + usual)
 
 

@@ -39,7 +39,7 @@ class FaceAligner:
         device: where model and detector run.
         views: number of views in which the model sees each face: 1, its crop; 2, a smaller crop, and a larger one
             mirrored; 4, both crops and both mirror images. The result is their mean, which is more exact and steadier;
-            the model takes as many times longer. Default: 2 for ``"base"``, 4 for ``"compact"``, else 1.
+            the model takes as many times longer. Default: 2 for a shipped model by its name, else 1.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.

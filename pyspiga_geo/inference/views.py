@@ -8,6 +8,7 @@ from torch import Tensor
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA, SPIGAOutput
+from pyspiga_geo.models.checkpoint import PRETRAINED
 
 VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
     1: ((1.0, False),),
@@ -16,12 +17,10 @@ VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
 }
 """The views by their number: side of the crop over that of the middle one, and whether it is mirrored."""
 
-_OF_SHIPPED = {"base": 2, "compact": 4}
-
 
 def default_views(model: object) -> int:
-    """How many views a model has by default, as an aligner is given it: those of a shipped one by its name, else 1."""
-    return _OF_SHIPPED.get(model, 1) if isinstance(model, str) else 1
+    """How many views a model has by default, as an aligner is given it: 2 for a shipped one by its name, else 1."""
+    return 2 if isinstance(model, str) and model in PRETRAINED else 1
 
 
 class Views(NamedTuple):

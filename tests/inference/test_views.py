@@ -115,7 +115,7 @@ def test_shipped_models_have_several_views_unless_told_otherwise(weights, monkey
     for name in PRETRAINED:
         monkeypatch.setitem(PRETRAINED, name, weights)
     assert FaceAligner().views == FaceAligner("base").views == Views.of(2, IBUG68)
-    assert FaceAligner("compact").views == Views.of(4, IBUG68)
+    assert FaceAligner("compact").views == Views.of(2, IBUG68)
     assert FaceAligner("compact", views=1).views == PLAIN
     assert FaceAligner(weights).views == PLAIN
 
