@@ -4,7 +4,8 @@
     python benchmarks/fill_pages.py --check    # only says which pages are out of date; exits with 1 if any is
 
 The figures are in `docs/numbers/*.json`, each written by the benchmark that its entry "model", "film" or "settings"
-belongs to: `model_figures.py`, `films.py --json`, `attention.py --json`. A mark is an HTML comment:
+belongs to: `model_figures.py`, `films.py --json`, `attention.py --json`. Those of the study are in
+`docs/ablation/*.csv`, which `examples/compare_gcn_gat.py` wrote. A mark is an HTML comment:
 
     <!-- figure compact.nme -->3.09 %<!-- /figure -->
 
@@ -12,13 +13,13 @@ Tables and whole paragraphs have the two marks on lines of their own.
 """
 
 import argparse
-import csv
 import json
 import re
 import sys
 from pathlib import Path
 
 from model_text import Figures, accuracy, model_parts, table, zoo
+from study_text import study_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = ROOT / "docs" / "numbers"
@@ -56,7 +57,7 @@ def all_parts(numbers: Path = NUMBERS) -> dict[str, str]:
         parts |= {f"{name}.{part}": text for part, text in model_parts(figures).items()}
     if "films" in files:
         parts |= {f"films.{part}": text for part, text in film_parts(files["films"]).items()}
-    parts["operators.errors"] = operators(numbers.parent / "ablation" / "table.csv")
+    parts |= study_parts(numbers.parent / "ablation")
     if "attention" in files:
         parts |= {f"attention.{part}": text for part, text in attention_parts(files["attention"]).items()}
     return parts
@@ -72,21 +73,6 @@ def film_parts(films: Figures) -> dict[str, str]:
         "table": table(["landmarks", "NME", "jitter", "lag in frames"], rows),
         "speed": f"{films['speed_mean']:.2f}",
     }
-
-
-def operators(path: Path) -> str:
-    """NME of the cells of the ablation that differ in the operator alone."""
-    with path.open(encoding="utf-8", newline="") as file:
-        cells = {(row["cell"], row["condition"]): row for row in csv.DictReader(file)}
-    names = [cell for cell, condition in cells if condition == "all" and ":" not in cell]
-    conditions = ("all", "occluded", "occluded: hidden")
-    rows = [
-        [f"`{name}`"]
-        + [f"{float(cells[name, each]['nme']):.2f} ± {float(cells[name, each]['spread']):.2f}" for each in conditions]
-        + [f"{int(cells[name, 'all']['parameters']):,}", cells[name, "all"]["seeds"]]
-        for name in sorted(names, key=lambda name: float(cells[name, "all"]["nme"]))
-    ]
-    return table(["operator", "all", "occluded", "hidden", "parameters", "trainings"], rows)
 
 
 def attention_parts(attention: Figures) -> dict[str, str]:
