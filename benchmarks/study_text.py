@@ -11,7 +11,12 @@ Cells = dict[tuple[str, str], dict[str, str]]
 
 def study_parts(folder: Path) -> dict[str, str]:
     """Every table, by name; the folder holds what `examples/compare_gcn_gat.py` wrote."""
-    return {"operators.errors": _operators(_read(folder / "table.csv"))}
+    shipped = _read(folder / "shipped.csv")
+    return {
+        "operators.errors": _operators(_read(folder / "table.csv")),
+        "shipped.errors": _grid(shipped, "nme", ""),
+        "shipped.likelihoods": _grid(shipped, "nll", "nll_"),
+    }
 
 
 def _read(path: Path) -> Cells:
@@ -30,3 +35,30 @@ def _operators(cells: Cells) -> str:
         for name in sorted(names, key=lambda name: float(cells[name, "all"]["nme"]))
     ]
     return table(["operator", "all", "occluded", "hidden", "parameters", "trainings"], rows)
+
+
+def _grid(cells: Cells, mean: str, prefix: str) -> str:
+    """Operators with and without what the cascade of the shipped models is given; the columns begin with the prefix."""
+    names = [cell for cell, condition in cells if condition == "all"]
+    rows = []
+    for name in sorted(names, key=lambda name: ("heatmap windows" not in name, "coarse map" not in name)):
+        clear, hidden = cells[name, "all"], cells[name, "occluded: hidden"]
+        rows.append(
+            [
+                f"`{name.partition(':')[0]}`",
+                "yes" if "heatmap windows" in name else "no",
+                "both" if "coarse map first" in name else "fine",
+                "which landmark" if "no positions" in name else "displacements",
+                *(f"{float(row[mean]):.2f} ± {float(row[f'{prefix}spread']):.2f}" for row in (clear, hidden)),
+                *(_difference(row, f"{prefix}versus_none_") for row in (clear, hidden)),
+            ]
+        )
+    heads = ["operator", "heatmap windows", "maps", "positions", "clear", "hidden"]
+    return table([*heads, "clear: minus `none`", "hidden: minus `none`"], rows)
+
+
+def _difference(row: dict[str, str], prefix: str) -> str:
+    if not row[f"{prefix}difference"]:
+        return ""
+    difference, low, high = (float(row[f"{prefix}{part}"]) for part in ("difference", "low", "high"))
+    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"

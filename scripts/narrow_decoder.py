@@ -28,11 +28,14 @@ def narrowed(model: SPIGA, fine: int, image_size: int, crop_scale: float) -> SPI
     """The smaller model, without uncertainty and shape prior.
 
     Raises:
-        ValueError: if the model has another backbone, or heatmaps at 1/4, or fewer channels than are to remain.
+        ValueError: if the model has another backbone, heatmaps at 1/4, no pose, no second step of its own weights, or
+            fewer channels than are to remain.
     """
     config = model.config
     if config.backbone != "encoder_decoder" or config.backbone_options.get("heatmap_stride", 4) != 8:
         raise ValueError("the model must have the backbone 'encoder_decoder' with heatmap_stride 8")
+    if config.num_steps < 2 or config.share_steps or model.backbone.pose is None:
+        raise ValueError("the model must estimate the pose, and have two steps or more, each with weights of its own")
     coarse, width = model.backbone.channels
     if not 1 <= fine <= width:
         raise ValueError(f"the map at 1/4 has {width} channels, {fine} of them cannot remain")
@@ -48,8 +51,7 @@ def narrowed(model: SPIGA, fine: int, image_size: int, crop_scale: float) -> SPI
     smaller = SPIGA.from_config(config, model.layout)
     state = _left(model.state_dict(), width, fine)
     state["camera"] = smaller.start.camera
-    missing = smaller.load_state_dict({name: state[name] for name in smaller.state_dict()})
-    assert not missing.missing_keys
+    smaller.load_state_dict({name: state[name] for name in smaller.state_dict()})
     with torch.no_grad():  # the same head in a tighter crop is nearer
         for parameter in smaller.backbone.pose.parameters():
             parameter[5] *= crop_scale / model.config.crop_scale
