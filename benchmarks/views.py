@@ -45,7 +45,7 @@ def measure(model: SPIGA, faces: AnnotatedFaces, draws: int, seed: int) -> dict[
     last = np.array([photo.size(-1) - 1.0 for photo in photos])
     across = np.column_stack([last + 1 - boxes[:, 0] - boxes[:, 2], boxes[:, 1:]])  # box edges lie between pixels
     figures = {}
-    for views in VIEWS if model.layout.flip is not None else VIEWS[:1]:
+    for views in VIEWS if model.layout.flip is not None else (1,):
         aligner, rng = FaceAligner(model, views=views), np.random.default_rng(seed)
         plain = found(aligner, photos, boxes)
         others = [found(aligner, photos, moved_boxes(boxes, rng)) for _ in range(draws)]

@@ -31,7 +31,7 @@ def track(args: Namespace) -> None:
         min_cutoff=args.min_cutoff,
         beta=args.beta,
     )
-    about = {"model": Path(args.model).name, "weights": _digest(aligner.model), "views": len(aligner.views.each)}
+    about = {"model": Path(args.model).name, "weights": _digest(aligner.model), "views": 1 + len(aligner.views.others)}
     frames = track_film(film, tracker, json, args.out, about, overwrite=args.overwrite)
     count, identities = 0, set[int]()
     try:

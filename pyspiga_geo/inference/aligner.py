@@ -24,6 +24,9 @@ from pyspiga_geo.models.trace import can_be_traced
 BATCH_SIZE = 16
 """Default number of faces per batch of the model."""
 
+_MOST_KEPT = 2**26
+"""Numbers of pixels around faces that wait for the model (256 MB), beyond which a batch is not filled first."""
+
 
 class FaceAligner:
     """Find landmarks and head pose of the faces in photos.
@@ -37,9 +40,10 @@ class FaceAligner:
             then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
-        views: number of views in which the model sees each face: 1, its crop; 2, a smaller crop, and a larger one
-            mirrored; 4, both crops and both mirror images. The result is their mean, which is more exact and steadier;
-            the model takes as many times longer. Default: 2 for a shipped model by its name, else 1.
+        views: number of views in which the model sees each face: 1, the crop of its box; 2, that crop and a mirrored
+            one of the tight box of the landmarks found in the first; 4, also a larger one of that box and its mirror
+            image. The result is their mean, which is more exact and depends less on the box; the model takes as many
+            times longer. Default: 2 for a shipped model by its name, else 1.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.
@@ -203,22 +207,25 @@ class FaceAligner:
                 image = as_photo(photo)
                 found = self._detect(image, upright) if given is None else given
                 faces = as_boxes(found, image, box_format)
-                return cut_faces(image, faces, config.image_size, config.crop_scale, self.views.zooms)
+                return cut_faces(image, faces, config.image_size, config.crop_scale, self.views)
             except (ValueError, OSError) as error:
                 return error
 
         pairs = zip(photos, repeat(None)) if boxes is None else zip(photos, boxes, strict=True)
         pending: list[FaceCrops | ValueError | OSError] = []
-        waiting = 0
+        waiting = kept = 0
         for each in map_ahead(prepare, pairs, workers):
             if isinstance(each, Exception) and not return_exceptions:
                 yield from self._align(pending, batch_size, attention)
                 raise each
             pending.append(each)
-            waiting += len(each.matrix) if isinstance(each, FaceCrops) else 0
-            if waiting >= batch_size or len(pending) >= 4 * batch_size:  # photos without a face are told too
+            if isinstance(each, FaceCrops):
+                waiting += len(each.matrix)
+                kept += sum(face.pixels.numel() for face in each.around)
+            # Photos without a face are told too.
+            if waiting >= batch_size or kept >= _MOST_KEPT or len(pending) >= 4 * batch_size:
                 yield from self._align(pending, batch_size, attention)
-                pending, waiting = [], 0
+                pending, waiting, kept = [], 0, 0
         yield from self._align(pending, batch_size, attention)
 
     def _detect(self, image: torch.Tensor, upright: bool) -> Boxes:

@@ -1,7 +1,8 @@
 """Faces of photos as crops for a model, and the model's output in pixels of the photos."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -23,27 +24,65 @@ from pyspiga_geo.inference.views import PLAIN, Views
 from pyspiga_geo.models import SPIGA, PosedShape
 from pyspiga_geo.models.head_pose import fitted_poses
 
+_MARGIN = 8
+"""More pixels than the filters of :func:`warp_image` read beyond a crop, in pixels of that crop."""
+
+
+class Surroundings(NamedTuple):
+    """What a photo shows around a face, from which further crops are cut."""
+
+    pixels: Tensor
+    """[3, h, w], float RGB in 0..1."""
+    corner: tuple[int, int]
+    """x, y of the first pixel in the photo."""
+
+    @classmethod
+    def of(cls, image: Tensor, matrix: Tensor, size: int, reach: float) -> Self:
+        """Copy of what is needed of a photo [3, H, W] around a crop, whose map [3, 3] leads to its pixels.
+
+        Args:
+            image: the photo.
+            matrix: of the crop.
+            size: side of the crop in its pixels.
+            reach: side of the square about the crop's centre in which further crops may lie, in sides of the crop.
+        """
+        half = reach * (size / 2 + _MARGIN)
+        corners = size / 2 + half * torch.tensor([[-1.0, -1], [-1, 1], [1, -1], [1, 1]], dtype=torch.float64)
+        seen = transform_points(corners, invert_transform(matrix.double()))
+        last = seen.new_tensor([image.size(2) - 1, image.size(1) - 1])
+        inside = seen.clamp(min=0).minimum(last)  # at least one pixel, even if none is seen
+        left, top = inside.amin(dim=0).floor().long().tolist()
+        right, bottom = (1 + inside.amax(dim=0).ceil().long()).tolist()
+        return cls(image[:, top:bottom, left:right].clone(), (left, top))
+
+    def cut(self, matrix: Tensor, size: int) -> Tensor:
+        """The crop [3, S, S] with a map [3, 3] from photo pixels to its pixels."""
+        from_here = torch.eye(3, dtype=torch.float64)
+        from_here[:2, 2] = torch.tensor(self.corner)
+        return warp_image(self.pixels, matrix.double() @ from_here, size)
+
 
 class FaceCrops(NamedTuple):
     """The N faces of one photo, as crops."""
 
     images: Tensor
-    """[N, Z, 3, S, S], float RGB in 0..1: each face in Z sizes."""
+    """[N, 3, S, S], float RGB in 0..1: the first view of each face."""
     matrix: Tensor
-    """[N, 3, 3], photo pixels to pixels of a crop of the middle size."""
+    """[N, 3, 3], photo pixels to pixels of the usual crop."""
     boxes: FaceBoxes
+    around: list[Surroundings]
+    """Of each face, for its other views; empty if there are none."""
 
 
-def cut_faces(
-    image: Tensor, boxes: FaceBoxes, size: int, scale: float, zooms: Sequence[float] = PLAIN.zooms
-) -> FaceCrops:
+def cut_faces(image: Tensor, boxes: FaceBoxes, size: int, scale: float, views: Views = PLAIN) -> FaceCrops:
     """Crop the faces of a photo [3, H, W], each rotated upright, ``scale`` x its box wide, to size x size pixels."""
     with torch.autocast("cpu", enabled=False):  # which a caller may have on for the model
         matrix = square_crop(boxes.box, size, scale, boxes.turn)
-        zoomed = [square_crop(boxes.box, size, zoom * scale, boxes.turn) for zoom in zooms]
-        images = [warp_image(image, each, size) for face in zip(*zoomed, strict=True) for each in face]
-    cut = torch.stack(images) if images else image.new_zeros(0, 3, size, size)
-    return FaceCrops(cut.unflatten(0, (-1, len(zooms))), matrix, boxes)
+        zoomed = square_crop(boxes.box, size, views.first.zoom * scale, boxes.turn)
+        images = [warp_image(image, each, size) for each in zoomed]
+        reach = views.reach(scale)
+        around = [Surroundings.of(image, each, size, reach) for each in matrix] if reach else []
+    return FaceCrops(torch.stack(images) if images else image.new_zeros(0, 3, size, size), matrix, boxes, around)
 
 
 def align_crops(
@@ -55,11 +94,14 @@ def align_crops(
     views: Views = PLAIN,
 ) -> list[list[FaceData]]:
     """Run the model on the faces of several photos; returns the faces of each photo, in its pixels, on the CPU."""
-    images = torch.cat([each.images for each in crops])
+    images, matrix = (torch.cat([getattr(each, name) for each in crops]) for name in ("images", "matrix"))
+    around = [face for each in crops for face in each.around]
     faces: list[FaceData] = []
     with torch.no_grad():
-        for batch in images.split(batch_size) if len(images) else ():
-            found = views.run(model, batch.to(device), attention)
+        for start in range(0, len(images), batch_size):
+            batch = slice(start, start + batch_size)
+            cut = partial(_cut_again, around[batch], matrix[batch], model.config.image_size)
+            found = views.run(model, images[batch].to(device), cut, attention)
             estimated = None if found.pose is None else found.pose.cpu()  # some devices know no double precision
             with torch.autocast("cpu", enabled=False):
                 pose = fitted_poses(estimated, found.landmarks.cpu(), model.layout, model.config.focal_ratio)
@@ -73,6 +115,14 @@ def align_crops(
             ]
             for each in crops
         ]
+
+
+def _cut_again(around: Sequence[Surroundings], matrix: Tensor, size: int, to_crop: Tensor) -> Tensor:
+    """New crops [N, 3, S, S]; the maps [N, 3, 3] lead to them from the usual ones, in normalised coordinates."""
+    enlarge = torch.diag(torch.tensor([size, size, 1], dtype=torch.float64))
+    with torch.autocast("cpu", enabled=False):
+        maps = enlarge @ to_crop @ invert_transform(enlarge) @ matrix.double()
+        return torch.stack([face.cut(each, size) for face, each in zip(around, maps, strict=True)])
 
 
 def _in_photo(face: FaceData, model: SPIGA | OnnxModel, crop: Tensor, found: FaceBoxes) -> FaceData:

@@ -1,21 +1,35 @@
 """Several views of a face, and the average of what a model finds in them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from pyspiga_geo.geometry import invert_transform, points_to_box, square_crop
 from pyspiga_geo.inference.onnx_model import OnnxModel
 from pyspiga_geo.layouts import Layout
 from pyspiga_geo.models import SPIGA, SPIGAOutput
 from pyspiga_geo.models.checkpoint import PRETRAINED
 
-VIEWS: dict[int, tuple[tuple[float, bool], ...]] = {
-    1: ((1.0, False),),
-    2: ((0.94, False), (1.06, True)),
-    4: ((0.94, False), (0.94, True), (1.06, False), (1.06, True)),
+
+class View(NamedTuple):
+    """How a model is shown a face once."""
+
+    zoom: float = 1.0
+    """Side of the crop over that of the usual one, which is the model's ``crop_scale`` x the longer side of the box."""
+    mirrored: bool = False
+
+
+VIEWS: dict[int, tuple[View, ...]] = {
+    1: (View(),),
+    2: (View(0.94), View(0.94, mirrored=True)),
+    4: (View(0.94), View(0.94, mirrored=True), View(1.06), View(1.06, mirrored=True)),
 }
-"""The views by their number: side of the crop over that of the middle one, and whether it is mirrored."""
+"""The views by their number."""
+
+_SMALLEST = 0.5
+"""Side of the smallest box in which a face is looked at again, over the longer side of the box that was given."""
 
 
 def default_views(model: object) -> int:
@@ -24,10 +38,13 @@ def default_views(model: object) -> int:
 
 
 class Views(NamedTuple):
-    """The views that a face is seen in."""
+    """The views of each face: the first in the given box, the others in that of the landmarks which the first found.
 
-    each: tuple[tuple[float, bool], ...] = VIEWS[1]
-    """Zoom, that is the side of the crop over that of the middle one, and whether the crop is mirrored."""
+    So a box that is a little off is corrected, and only the first view depends on it.
+    """
+
+    first: View = View()
+    others: tuple[View, ...] = ()
 
     @classmethod
     def of(cls, count: int, layout: Layout) -> Self:
@@ -42,55 +59,77 @@ class Views(NamedTuple):
             raise ValueError(
                 f"views={count} needs mirror images, and layout {layout.name!r} has no mirror order (flip)"
             )
-        return cls(VIEWS[count])
+        first, *others = VIEWS[count]
+        return cls(first, tuple(others))
 
-    @property
-    def zooms(self) -> list[float]:
-        """The zooms, each once."""
-        return sorted({zoom for zoom, _ in self.each})
+    def reach(self, scale: float) -> float:
+        """Side of the square about the usual crop's centre that the other views stay inside, in sides of that crop.
 
-    def run(self, model: SPIGA | OnnxModel, images: Tensor, attention: bool = False) -> SPIGAOutput:
+        Args:
+            scale: side of the usual crop over the longer side of its box.
+        """
+        # The widest box is as wide as the usual crop; the smallest may have its centre on the crop's border.
+        return max((max(scale * zoom, 1 + _SMALLEST * zoom) for zoom, _ in self.others), default=0.0)
+
+    def run(
+        self, model: SPIGA | OnnxModel, images: Tensor, cut: Callable[[Tensor], Tensor], attention: bool = False
+    ) -> SPIGAOutput:
         """Mean of the model's output over all views.
 
         Args:
             model: the model.
-            images: [N, Z, 3, S, S], the crops of each face with the Z zooms; mirror images are made here.
+            images: [N, 3, S, S], the crops of the first view; mirror images are made here.
+            cut: makes crops [N, 3, S, S] of the same faces for maps [N, 3, 3] from their usual crops to the new ones,
+                both in normalised coordinates.
             attention: also return the attention.
 
         Returns:
-            The output for N crops of the middle size. Those parts that are maps or features, and the pose, are of the
-            first view.
+            The output for the N usual crops. Those parts that are maps or features, and the pose, are of the first
+            view.
         """
-        zooms = self.zooms
-        first, *others = [
-            _in_the_middle(self._look(model, images[:, zooms.index(zoom)], mirrored, attention), zoom)
-            for zoom, mirrored in self.each
-        ]
-        return _mean([first, *others]) if others else first
-
-    def _look(self, model: SPIGA | OnnxModel, images: Tensor, mirrored: bool, attention: bool) -> SPIGAOutput:
-        """What the model finds in one view, if that is mirrored as the face itself has it."""
-        out: SPIGAOutput = model(images.flip(-1) if mirrored else images, return_attention=attention)
-        return _unmirrored(out, model.layout, images.size(-1)) if mirrored else out
+        whole = square_crop(torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64), 1, self.first.zoom)
+        first = _in_usual_crop(_look(model, images, self.first.mirrored, attention), whole)
+        if not self.others:
+            return first
+        scale, found = model.config.crop_scale, [first]
+        box = _square_around(first.landmarks.cpu().double(), _SMALLEST / scale)
+        maps = {zoom: square_crop(box, 1, scale * zoom) for zoom, _ in self.others}
+        crops = {zoom: cut(to_crop).to(images) for zoom, to_crop in maps.items()}
+        for zoom, mirrored in self.others:
+            found.append(_in_usual_crop(_look(model, crops[zoom], mirrored, attention), maps[zoom]))
+        return _mean(found)
 
 
 PLAIN = Views()
-"""The crop alone."""
+"""The usual crop alone."""
 
 
-def _in_the_middle(out: SPIGAOutput, zoom: float) -> SPIGAOutput:
-    """What was found in a crop that is ``zoom`` times as wide as the middle one, for the middle one."""
-    if zoom == 1:
-        return out
+def _look(model: SPIGA | OnnxModel, images: Tensor, mirrored: bool, attention: bool) -> SPIGAOutput:
+    """What the model finds in crops, in their coordinates even if it is shown their mirror images."""
+    out: SPIGAOutput = model(images.flip(-1) if mirrored else images, return_attention=attention)
+    return _unmirrored(out, model.layout, images.size(-1)) if mirrored else out
+
+
+def _square_around(landmarks: Tensor, smallest: float) -> Tensor:
+    """Square boxes [N, 4] around landmarks [N, L, 2] in normalised crop coordinates, which are kept inside the crop."""
+    box = points_to_box(landmarks.nan_to_num(0.5).clamp(0, 1))
+    side = box[:, 2:].amax(dim=1, keepdim=True).clamp(min=smallest)
+    return torch.cat([box[:, :2] + (box[:, 2:] - side) / 2, side, side], dim=1)
+
+
+def _in_usual_crop(out: SPIGAOutput, to_crop: Tensor) -> SPIGAOutput:
+    """What was found in crops, for the usual ones, which the maps [..., 3, 3] shift and scale into the former."""
+    usual = invert_transform(to_crop)[..., None, :, :].to(out.landmarks.dtype).to(out.landmarks.device)
+    zoom, shift = usual[..., :1, 0], usual[..., :2, 2]
 
     def moved(pos: Tensor) -> Tensor:
-        return (pos - 0.5) * zoom + 0.5
+        return zoom * pos + shift
 
     return out._replace(
         landmarks=moved(out.landmarks),
         steps=[moved(step) for step in out.steps],
         initial=moved(out.initial),
-        covariance=None if out.covariance is None else zoom**2 * out.covariance,
+        covariance=None if out.covariance is None else zoom[..., None] ** 2 * out.covariance,
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -123,6 +124,15 @@ def test_views(files, tmp_path, monkeypatch, capsys) -> None:
     for row in figures.values():
         assert row["nme"] > 1
         assert row["box"] > 0
-    assert figures["2"]["mirror"] < 0.5 * figures["1"]["mirror"]
+        assert row["mirror"] > 0
     for words in ("views", "mirror", f"{FACES} faces"):
         assert words in out
+
+
+def test_views_of_landmarks_without_a_mirror_order(files) -> None:
+    model, faces = load(arguments(files))
+    model.layout = replace(model.layout, name="own", flip=None)
+    figures = views.measure(model, faces, draws=1, seed=0)
+    assert list(figures) == ["1"]
+    assert "mirror" not in figures["1"]
+    assert "mirror" not in views.table(figures).splitlines()[1]
