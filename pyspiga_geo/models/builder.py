@@ -38,7 +38,7 @@ def build_parts(config: SPIGAConfig, layout: Layout) -> tuple[nn.Module, nn.Modu
 
 
 def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) -> UncertaintyHead:
-    """Build the head that estimates the uncertainty of each landmark.
+    """Build the head that estimates the uncertainty of each landmark, with the graph operator of the last step.
 
     Raises:
         ValueError: if there are no steps whose features it could read, or heads do not divide them.
@@ -47,7 +47,8 @@ def build_uncertainty(config: SPIGAConfig, layout: Layout, backbone: nn.Module) 
         raise ValueError("uncertainty needs a cascade of one step or more (num_steps), whose node features it reads")
     *_, finest = backbone.channels  # type: ignore[misc]  # Backbone's attribute
     channels = config.hidden_channels if config.num_layers else config.node_channels
-    return UncertaintyHead(len(layout), channels, finest, config.heads)
+    *_, conv = config.conv if isinstance(config.conv, list | tuple) else [config.conv]
+    return UncertaintyHead(len(layout), channels, finest, config.heads, conv=conv)
 
 
 def build_shape_prior(config: SPIGAConfig, layout: Layout) -> ShapePrior | None:

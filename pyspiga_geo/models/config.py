@@ -50,7 +50,7 @@ class SPIGAConfig:
         bound, include_self, scale, out_proj: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
         heatmap_windows: as in :class:`~pyspiga_geo.nn.SPIGACascade`.
         uncertainty: whether each landmark gets a covariance and a probability of being visible
-            (:class:`~pyspiga_geo.nn.UncertaintyHead`; in neither paper nor reference).
+            (:class:`~pyspiga_geo.nn.UncertaintyHead`, with the last step's ``conv``; in neither paper nor reference).
         shape_modes: modes of the distribution of shapes by which landmarks that are sure correct those that are not
             (:class:`~pyspiga_geo.nn.ShapePrior`; in neither paper nor reference), after the last step. It needs
             ``uncertainty``. 0: no such correction.

@@ -31,6 +31,17 @@ def test_on_it_says_how_sure(preset: str, tiny_model: TinyModel) -> None:
     assert ((out.visible > 0) & (out.visible < 1)).all()
 
 
+@pytest.mark.parametrize("conv", ["gcn", "none", ["attention", "gcn"]])
+def test_its_graph_operator_is_that_of_the_last_step(conv: str | list[str], tiny_model: TinyModel) -> None:
+    model, attentive = tiny_model(conv=conv, uncertainty=True), tiny_model(uncertainty=True)
+    weights, others = (set(each.uncertainty.state_dict()) for each in (model, attentive))
+    assert any("query" in name for name in others)
+    assert not any("query" in name for name in weights)
+    with torch.no_grad():
+        out = model(torch.rand(2, 3, 32, 32))
+    assert out.covariance.isfinite().all()
+
+
 def test_a_finished_model_gets_a_head_and_keeps_its_landmarks(tiny_model: TinyModel, tmp_path: Path) -> None:
     plain, images = tiny_model(), torch.rand(2, 3, 32, 32)
     model = plain.with_uncertainty().eval()
