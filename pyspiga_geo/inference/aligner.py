@@ -40,10 +40,11 @@ class FaceAligner:
             then not be saved.
         detector: finds the faces if no boxes are given (:data:`Detector`). It gets photos on ``device``.
         device: where model and detector run.
-        views: number of views in which the model sees each face: 1, the crop of its box; 2, that crop and a mirrored
-            one of the tight box of the landmarks found in the first; 4, also a larger one of that box and its mirror
-            image. The result is their mean, which is more exact and depends less on the box; the model takes as many
-            times longer. Default: 2 for a shipped model by its name, else 1.
+        views: number of views in which the model sees each face: 1, the crop of its box; 2, a smaller crop of its
+            box, and a larger one, mirrored, of the tight box of the landmarks found in the first; 4, of that box also
+            the larger one unmirrored and the smaller one mirrored. The result is their mean, which is more exact and
+            depends less on the box; the model takes as many times longer. Default: 2 for a shipped model by its name,
+            else 1.
 
     Raises:
         pyspiga_geo.models.CheckpointError: if a weights file cannot be used.

@@ -23,10 +23,10 @@ class View(NamedTuple):
 
 VIEWS: dict[int, tuple[View, ...]] = {
     1: (View(),),
-    2: (View(0.94), View(0.94, mirrored=True)),
+    2: (View(0.94), View(1.06, mirrored=True)),
     4: (View(0.94), View(0.94, mirrored=True), View(1.06), View(1.06, mirrored=True)),
 }
-"""The views by their number."""
+"""The views by their number. Their mean zoom is 1, that of the crops for which the covariances are calibrated."""
 
 _SMALLEST = 0.5
 """Side of the smallest box in which a face is looked at again, over the longer side of the box that was given."""
