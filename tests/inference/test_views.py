@@ -155,6 +155,21 @@ def test_four_views_of_several_faces_are_each_of_its_own_face(tiny_model):
     assert aligner(PHOTO, []) == []
 
 
+@pytest.mark.parametrize(("most", "read"), [(1, 1), (10**9, 3)])
+def test_large_photos_do_not_wait_for_a_full_batch(most, read, tiny_model, monkeypatch):
+    monkeypatch.setattr("pyspiga_geo.inference.aligner._MOST_KEPT", most)
+    photos = iter([PHOTO] * 3)
+    stream = FaceAligner(tiny_model, views=2).stream(photos, iter([[BOX]] * 3), batch_size=3)
+    next(stream)
+    assert len(list(photos)) == 3 - read
+
+
+def test_what_is_kept_of_a_photo_does_not_keep_the_photo():
+    photo = torch.zeros(3, 2000, 3000)
+    (kept,) = cut_faces(photo, as_boxes([BOX], photo, "xywh"), 64, 1.3, Views.of(2, IBUG68)).around
+    assert kept.pixels.untyped_storage().nbytes() < 4 * 3 * 300**2
+
+
 def test_shipped_models_have_several_views_unless_told_otherwise(weights, monkeypatch):
     for name in PRETRAINED:
         monkeypatch.setitem(PRETRAINED, name, weights)
