@@ -1,26 +1,15 @@
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import attention
 import pytest
 import torch
 
 from pyspiga_geo.nn import LandmarkAttention
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "attention.py"
-
-
-@pytest.fixture(scope="module")
-def attention() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_attention", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.slow
@@ -47,13 +36,13 @@ def test_smallest_table(tmp_path: Path) -> None:
     "arguments",
     [["--landmarks", "1"], ["--batch", "0"], ["--json", "no/such/folder/a.json"], ["--device", "gpu"]],
 )
-def test_bad_arguments(arguments: list[str], attention: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         attention.parse(arguments)
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_the_layers_do_the_same_work(attention: ModuleType) -> None:
+def test_the_layers_do_the_same_work() -> None:
     def parts(layer: str) -> tuple[torch.nn.Module, torch.Tensor, object]:
         run = attention.make_pass(layer, landmarks=5, batch=3, device="cpu")
         cells = dict(zip(run.__code__.co_freevars, (cell.cell_contents for cell in run.__closure__), strict=True))
@@ -76,7 +65,7 @@ def test_the_layers_do_the_same_work(attention: ModuleType) -> None:
     assert [part.shape for part in gat_pass()] == [(15, 256), (15, 256)]
 
 
-def test_bare_attention_is_landmark_attention_without_a_graph(attention: ModuleType) -> None:
+def test_bare_attention_is_landmark_attention_without_a_graph() -> None:
     bare = attention.BareAttention()
     ours = LandmarkAttention(attention.CHANNELS, attention.CHANNELS, attention.HEADS, include_self=True)
     ours.load_state_dict(bare.state_dict())
@@ -84,7 +73,7 @@ def test_bare_attention_is_landmark_attention_without_a_graph(attention: ModuleT
     assert torch.allclose(bare(x), ours(x), atol=1e-5)
 
 
-def test_cells_that_do_not_fit_say_what_they_need(attention: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_that_do_not_fit_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "available_bytes", lambda device: 24e9)
     result = attention.measure("GATv2Conv", 478, 16, "cpu", None, 1.0)
     assert set(result) == {"needs_bytes"}
@@ -92,7 +81,7 @@ def test_cells_that_do_not_fit_say_what_they_need(attention: ModuleType, monkeyp
     assert attention.row(result, ours) == "needs ~22 GB"
 
 
-def test_ratios(attention: ModuleType) -> None:
+def test_ratios() -> None:
     ours = {"seconds": 0.02, "bytes": 20e6}
     assert attention.row(ours, ours).split() == ["20.00", "ms", "20.0", "MB"]
     theirs = attention.row({"seconds": 0.8, "bytes": 800e6}, ours)

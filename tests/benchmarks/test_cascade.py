@@ -1,12 +1,11 @@
 """The benchmark of a cascade step, on the smallest sizes."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import cascade
 import pytest
 import torch
 from cascade_report import crossing, exponent, growth_table, save_plot, static_table
@@ -14,16 +13,6 @@ from cascade_report import crossing, exponent, growth_table, save_plot, static_t
 from pyspiga_geo.nn import landmark_attention
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "cascade.py"
-
-
-@pytest.fixture(scope="module")
-def cascade() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_cascade", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
@@ -48,14 +37,14 @@ def test_smallest_run(tmp_path: Path) -> None:
     "graph",
     ["8 nearest", *(pytest.param(graph, marks=pytest.mark.slow) for graph in ("complete", "attention alone"))],
 )
-def test_a_growing_pass_leaves_nothing(cascade: ModuleType, graph: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_growing_pass_leaves_nothing(graph: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cascade, "CHANNELS", 32)
     found = cascade.measure("growth", None, 0.0, graph=graph, landmarks=12, batch=2, device="cpu")
     assert found["seconds"] > 0
     assert found["passes"] == 3
 
 
-def test_both_ways_of_a_static_graph_are_taken(cascade: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_ways_of_a_static_graph_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     went: list[str] = []
     for name in ("_propagate", "_attend"):
         original = getattr(cascade.LandmarkAttention, name)
@@ -70,7 +59,7 @@ def test_both_ways_of_a_static_graph_are_taken(cascade: ModuleType, monkeypatch:
     assert went == ["_attend"] * 2 + ["_propagate"] * 2
 
 
-def test_edges(cascade: ModuleType) -> None:
+def test_edges() -> None:
     pos = torch.tensor([[0.0, 1, 3], [0, 3, 4]])[..., None].expand(2, 3, 2)
     assert cascade.nearest_edges(pos, 1).tolist() == [[1, 0, 1, 4, 5, 4], [0, 1, 2, 3, 4, 5]]
     source, target = cascade.random_edges(7, 42, "cpu")
@@ -97,7 +86,7 @@ def test_exponents_and_crossings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--landmarks", "5"], ["--static", "478"], ["--device", "gpu"]])
-def test_bad_arguments(cascade: ModuleType, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cascade.parse(arguments)
     assert arguments[0] in capsys.readouterr().err

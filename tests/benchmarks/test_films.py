@@ -1,8 +1,8 @@
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import films
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -10,16 +10,8 @@ from PIL import Image, ImageDraw
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "films.py"
 
 
-@pytest.fixture(scope="module")
-def films():
-    spec = importlib.util.spec_from_file_location("benchmark_films", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("seconds", [0.0, 0.7, 2.2])
-def test_landmarks_lie_where_the_picture_shows_them(films, seconds):
+def test_landmarks_lie_where_the_picture_shows_them(seconds):
     points = np.array([[100.0, 80], [180, 90], [140, 170]])
     photo = Image.new("RGB", (300, 240))
     for x, y in points:

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -20,12 +19,7 @@ NUMBERS = ROOT / "docs" / "numbers"
 def pages() -> ModuleType:
     """The program that fills the pages."""
     sys.path.insert(0, str(ROOT / "benchmarks"))  # as for a script that is run there
-    spec = importlib.util.spec_from_file_location("fill_pages", ROOT / "benchmarks" / "fill_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("fill_pages")
 
 
 @pytest.mark.parametrize("name", PRETRAINED)

@@ -1,26 +1,13 @@
 """A smaller model from a larger one leaves out what has no influence, and nothing else."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
+import narrow_decoder
 import pytest
 import torch
 
 from pyspiga_geo import SPIGA
 from pyspiga_geo.models import read_about
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "narrow_decoder.py"
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("narrow_decoder", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -35,7 +22,7 @@ def model() -> SPIGA:
     return model.double()
 
 
-def test_channels_without_influence_are_left_out(script: ModuleType, model: SPIGA) -> None:
+def test_channels_without_influence_are_left_out(model: SPIGA) -> None:
     up = model.backbone.up4
     with torch.no_grad():
         for step in model.cascade.steps[1:]:
@@ -43,7 +30,7 @@ def test_channels_without_influence_are_left_out(script: ModuleType, model: SPIG
         up.block.first.conv.weight[:, [1, 4]] = 0
         up.block.second.weight[:, [0, 7]] = 0
         up.fine.weight[:, up.fine.in_channels - 8 + torch.tensor([2, 3])] = 0
-    smaller = script.narrowed(model, 6, 64, model.config.crop_scale).double().eval()
+    smaller = narrow_decoder.narrowed(model, 6, 64, model.config.crop_scale).double().eval()
     assert smaller.backbone.channels == [12, 6]
     images = torch.rand(2, 3, 64, 64, dtype=torch.double)
     with torch.no_grad():
@@ -52,8 +39,8 @@ def test_channels_without_influence_are_left_out(script: ModuleType, model: SPIG
         assert torch.allclose(one, other, rtol=0, atol=1e-12)
 
 
-def test_heads_in_tighter_crops_are_nearer(script: ModuleType, model: SPIGA) -> None:
-    smaller = script.narrowed(model, 8, 96, model.config.crop_scale / 2).double()
+def test_heads_in_tighter_crops_are_nearer(model: SPIGA) -> None:
+    smaller = narrow_decoder.narrowed(model, 8, 96, model.config.crop_scale / 2).double()
     wide, near = model.backbone.pose.bias, smaller.backbone.pose.bias
     assert torch.equal(near[:5], wide[:5])
     assert near[5] == wide[5] / 2 != 0
@@ -61,13 +48,13 @@ def test_heads_in_tighter_crops_are_nearer(script: ModuleType, model: SPIGA) -> 
     assert smaller.config.image_size == 96
 
 
-def test_the_file_says_where_it_comes_from(script: ModuleType, model: SPIGA, tmp_path: Path) -> None:
+def test_the_file_says_where_it_comes_from(model: SPIGA, tmp_path: Path) -> None:
     large, small = tmp_path / "large.safetensors", tmp_path / "small.safetensors"
     model.float().save(large, about={"seed": 3})
     sizes = ["--image-size", "64", "--crop-scale", "1.3"]
-    script.main([str(large), str(small), "--fine", "4", *sizes])
+    narrow_decoder.main([str(large), str(small), "--fine", "4", *sizes])
     assert read_about(small)["before"] == {"seed": 3}
     assert read_about(small)["fine"] == 4
     with pytest.raises(SystemExit):
-        script.main([str(large), str(tmp_path / "none.safetensors"), "--fine", "9", *sizes])
+        narrow_decoder.main([str(large), str(tmp_path / "none.safetensors"), "--fine", "9", *sizes])
     assert not (tmp_path / "none.safetensors").exists()
