@@ -94,13 +94,13 @@ def align_crops(
     views: Views = PLAIN,
 ) -> list[list[FaceData]]:
     """Run the model on the faces of several photos; returns the faces of each photo, in its pixels, on the CPU."""
-    images, matrix = (torch.cat([getattr(each, name) for each in crops]) for name in ("images", "matrix"))
+    images, usual = (torch.cat([getattr(each, name) for each in crops]) for name in ("images", "matrix"))
     around = [face for each in crops for face in each.around]
     faces: list[FaceData] = []
     with torch.no_grad():
         for start in range(0, len(images), batch_size):
             batch = slice(start, start + batch_size)
-            cut = partial(_cut_again, around[batch], matrix[batch], model.config.image_size)
+            cut = partial(_cut_again, around[batch], usual[batch], model.config.image_size)
             found = views.run(model, images[batch].to(device), cut, attention)
             estimated = None if found.pose is None else found.pose.cpu()  # some devices know no double precision
             with torch.autocast("cpu", enabled=False):
