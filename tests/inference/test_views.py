@@ -179,6 +179,12 @@ def test_shipped_models_have_several_views_unless_told_otherwise(weights, monkey
     assert FaceAligner(weights).views == PLAIN
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_views_are_on_average_as_large_as_what_covariances_are_calibrated_for(count):
+    first, others = Views.of(count, IBUG68)
+    assert sum(view.zoom for view in (first, *others)) / count == pytest.approx(1)
+
+
 def test_what_cannot_be(tiny_model):
     with pytest.raises(ValueError, match="views must be one of 1, 2, 4, got 3"):
         FaceAligner(tiny_model, views=3)
