@@ -193,7 +193,7 @@ class Learner:
             self.graph.replay()
         torch.nn.utils.clip_grad_norm_(self.parameters, 5.0)
         self.optimizer.step()
-        decay = min(self.config.average_decay, (1 + self.steps) / (10 + self.steps))  # as run.moving_average
+        decay = min(self.config.average_decay, (1 + self.steps) / (10 + self.steps))  # as training.averaging
         with torch.no_grad():
             torch._foreach_lerp_(self.means, self.values, 1 - decay)
         self.steps += 1

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
 
 from pyspiga_geo.backbones import EncoderDecoder, load_imagenet_weights
 from pyspiga_geo.layouts import get_layout
 from pyspiga_geo.models import SPIGA
 from pyspiga_geo.seed import seed_everything
+from pyspiga_geo.training.averaging import MovingAverage
 from pyspiga_geo.training.batch_norm import BatchNormSync
 from pyspiga_geo.training.config import TrainConfig
 from pyspiga_geo.training.data import FaceDataModule
@@ -152,7 +152,7 @@ def _fit(stage: Stage, data: FaceDataModule, config: TrainConfig, folder: Path) 
         logger=[TensorBoardLogger(folder, name="", version="tensorboard"), CSVLogger(folder, name="csv")],
         callbacks=[
             keep,
-            WeightAveraging(avg_fn=moving_average(config.average_decay)),
+            MovingAverage(config.average_decay),
             *([] if watched else [EpochLines(folder.name)]),
         ],
         accelerator=config.accelerator,
@@ -197,17 +197,3 @@ def _newest_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
         except Exception as error:  # torch raises many kinds for damaged files
             warnings.warn(f"{path}: damaged, going on from the checkpoint before ({error})", stacklevel=3)
     return None
-
-
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential moving average of weights and batch statistics; what does not change stays as it is to the bit.
-
-    The decay grows from 0 to its value, so that the first weights are soon forgotten.
-    """
-
-    def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        if not averaged.is_floating_point():
-            return current
-        return averaged.lerp(current, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
-
-    return average

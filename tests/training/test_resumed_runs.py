@@ -18,7 +18,7 @@ from pyspiga_geo import SPIGA
 from pyspiga_geo.training import StageConfig, TrainConfig
 
 pytest.importorskip("lightning")
-from pyspiga_geo.training.run import last_checkpoint, moving_average, run_training
+from pyspiga_geo.training.run import last_checkpoint, run_training
 from pyspiga_geo.training.stage import Stage
 from pyspiga_geo.training.stages import BackboneStage, CascadeStage, JointStage
 
@@ -215,13 +215,3 @@ def wait_for_the_start_of(folder, process) -> None:
     logs = len(list(folder.glob("csv/*")))
     while process.is_alive() and len(list(folder.glob("csv/*"))) == logs:
         time.sleep(0.05)
-
-
-def test_averages_forget_the_first_weights_soon():
-    average, weight = moving_average(0.99), torch.zeros(1, dtype=torch.float64)
-    for step in range(60):
-        weight = average(weight, torch.ones(1, dtype=torch.float64), step)
-    assert weight.item() > 0.999  # a constant decay of 0.99 would have come to 0.45
-    assert average(torch.zeros(1), torch.ones(1), 10**6).item() == pytest.approx(0.01)
-    count = torch.tensor(7)
-    assert average(torch.tensor(3), count, 5) is count
