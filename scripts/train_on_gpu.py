@@ -1,4 +1,4 @@
-"""Train several models at once on one GPU, in a given time; how the models that ship were trained.
+"""Train several models at once on one GPU, in a given time; how recipes were compared.
 
     python scripts/train_on_gpu.py --annotations 300w/train.json --out runs/gpu --minutes 7 base_300w compact_300w
 
