@@ -16,6 +16,7 @@ def study_parts(folder: Path) -> dict[str, str]:
         "operators.errors": _operators(_read(folder / "table.csv")),
         "shipped.errors": _grid(shipped, "nme", ""),
         "shipped.likelihoods": _grid(shipped, "nll", "nll_"),
+        "shipped.again": _operators_on_hidden(_read(folder / "shipped_again.csv")),
     }
 
 
@@ -55,6 +56,24 @@ def _grid(cells: Cells, mean: str, prefix: str) -> str:
         )
     heads = ["operator", "heatmap windows", "maps", "positions", "clear", "hidden"]
     return table([*heads, "clear: minus `none`", "hidden: minus `none`"], rows)
+
+
+def _operators_on_hidden(cells: Cells) -> str:
+    """Errors on clear faces, errors and likelihoods on hidden landmarks, of cells that differ in the operator alone."""
+    rows = []
+    for name in dict.fromkeys(name for name, _ in cells):
+        clear, hidden = cells[name, "all"], cells[name, "occluded: hidden"]
+        rows.append(
+            [
+                f"`{name.partition(':')[0]}`",
+                *(f"{float(row['nme']):.2f} ± {float(row['spread']):.2f}" for row in (clear, hidden)),
+                _difference(hidden, "versus_none_"),
+                f"{float(hidden['nll']):.2f} ± {float(hidden['nll_spread']):.2f}",
+                _difference(hidden, "nll_versus_none_"),
+            ]
+        )
+    likelihood = "negative log-likelihood, hidden"
+    return table(["operator", "clear", "hidden", "hidden: minus `none`", likelihood, "minus `none`"], rows)
 
 
 def _difference(row: dict[str, str], prefix: str) -> str:
