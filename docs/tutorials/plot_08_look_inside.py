@@ -47,9 +47,9 @@ for step, row in enumerate(axes):
         ax.label_outer()
 
 # %%
-# The matrices of the first step consist of soft columns: all landmarks attend to the nose, the eyes and the brows. In
-# the first layers of the later steps rows differ. The band beside the diagonal are neighbours on the same contour,
-# blocks are parts of the face with similar attention. In the last layer all attend to the same few again.
+# In the first layer of each step rows differ. The band beside the diagonal are neighbours on the same contour, blocks
+# are parts of the face with similar attention. The matrices of the second layers consist of columns: all landmarks attend
+# to the same few, in the first two steps mostly to the nose, in the last to a corner of the mouth.
 #
 # How many, and how far
 # ---------------------
@@ -72,8 +72,9 @@ everybody = apart.sum() / (L * (L - 1))
 print(f"a landmark that heard all alike would hear them from {everybody:.2f}")
 
 # %%
-# A head with a number near 1 would pass each listener the value of a single landmark. Most of these heads attend to ten
-# to forty landmarks. Heads with a small distance have specialised in neighbours, such as head 3 of step 1, layer 0.
+# A head with a number near 1 would pass each listener the value of a single landmark; head 0 of step 2, layer 1 comes
+# nearest to that. Most heads attend to ten to fifty landmarks. Heads with a small distance have specialised in
+# neighbours, such as heads 1 and 3 of step 2, layer 0.
 #
 # The heads of one layer
 # ----------------------
