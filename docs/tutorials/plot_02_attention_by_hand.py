@@ -113,8 +113,8 @@ for ax in axes:
     ax.set_ylabel("listener i")
 
 # %%
-# In this head the jaw attends to its neighbours, the mouth to itself and to the jaw below, and the rest of the face mostly
-# to the eyes. The diagonal on the right is zero.
+# In this head the jaw attends to its neighbours, the mouth to itself and to the jaw below, and the rest of the face
+# mostly to the eyes. The diagonal on the right is zero.
 #
 # The message
 # -----------

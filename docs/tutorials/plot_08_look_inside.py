@@ -48,8 +48,8 @@ for step, row in enumerate(axes):
 
 # %%
 # In the first layer of each step rows differ. The band beside the diagonal are neighbours on the same contour, blocks
-# are parts of the face with similar attention. The matrices of the second layers consist of columns: all landmarks attend
-# to the same few, in the first two steps mostly to the nose, in the last to a corner of the mouth.
+# are parts of the face with similar attention. The matrices of the second layers consist of columns: all landmarks
+# attend to the same few, in the first two steps mostly to the nose, in the last to a corner of the mouth.
 #
 # How many, and how far
 # ---------------------
