@@ -1,4 +1,4 @@
-"""Train several models at once on one GPU, in a given time; how recipes were compared.
+"""Train several models at once on one GPU, in a given time; how recipes were compared, and `base` was trained.
 
     python scripts/train_on_gpu.py --annotations 300w/train.json --out runs/gpu --minutes 7 base_300w compact_300w
 
