@@ -31,7 +31,7 @@ def _operators(cells: Cells) -> str:
     conditions = ("all", "occluded", "occluded: hidden")
     rows = [
         [f"`{name}`"]
-        + [f"{float(cells[name, each]['nme']):.2f} ± {float(cells[name, each]['spread']):.2f}" for each in conditions]
+        + [_mean(cells[name, each], "nme", "") for each in conditions]
         + [f"{int(cells[name, 'all']['parameters']):,}", cells[name, "all"]["seeds"]]
         for name in sorted(names, key=lambda name: float(cells[name, "all"]["nme"]))
     ]
@@ -50,7 +50,7 @@ def _grid(cells: Cells, mean: str, prefix: str) -> str:
                 "yes" if "heatmap windows" in name else "no",
                 "both" if "coarse map first" in name else "fine",
                 "which landmark" if "no positions" in name else "displacements",
-                *(f"{float(row[mean]):.2f} ± {float(row[f'{prefix}spread']):.2f}" for row in (clear, hidden)),
+                *(_mean(row, mean, prefix) for row in (clear, hidden)),
                 *(_difference(row, f"{prefix}versus_none_") for row in (clear, hidden)),
             ]
         )
@@ -66,14 +66,18 @@ def _operators_on_hidden(cells: Cells) -> str:
         rows.append(
             [
                 f"`{name.partition(':')[0]}`",
-                *(f"{float(row['nme']):.2f} ± {float(row['spread']):.2f}" for row in (clear, hidden)),
+                *(_mean(row, "nme", "") for row in (clear, hidden)),
                 _difference(hidden, "versus_none_"),
-                f"{float(hidden['nll']):.2f} ± {float(hidden['nll_spread']):.2f}",
+                _mean(hidden, "nll", "nll_"),
                 _difference(hidden, "nll_versus_none_"),
             ]
         )
     likelihood = "negative log-likelihood, hidden"
     return table(["operator", "clear", "hidden", "hidden: minus `none`", likelihood, "minus `none`"], rows)
+
+
+def _mean(row: dict[str, str], mean: str, prefix: str) -> str:
+    return f"{float(row[mean]):.2f} ± {float(row[f'{prefix}spread']):.2f}"
 
 
 def _difference(row: dict[str, str], prefix: str) -> str:
